@@ -1,0 +1,2 @@
+//! Measures fourfold beside its peers.
+fn main() {}

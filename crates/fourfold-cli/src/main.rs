@@ -1,0 +1,3 @@
+//! The `fourfold` command.
+#![forbid(unsafe_code)]
+fn main() {}

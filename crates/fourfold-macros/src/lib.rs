@@ -1,0 +1,2 @@
+//! The attributes `#[fourfold::main]` and `#[fourfold::task]`.
+#![forbid(unsafe_code)]
