@@ -5,5 +5,8 @@
 compile_error!("fourfold runs on Linux only (x86-64 and aarch64, kernel 5.10 or newer)");
 
 pub mod error;
+pub mod task;
+pub mod vocab;
 
-pub use error::{Error, ErrorKind, Result};
+pub use error::{Error, ErrorKind, Outcome, Result};
+pub use vocab::{Handle, as_completed};

@@ -1,0 +1,26 @@
+//! A value on its way: its bytes, and the descriptors in it.
+
+use std::os::fd::OwnedFd;
+
+use super::{Payload, codec, fd};
+use crate::error::Result;
+
+/// A value as bytes and descriptors.
+#[derive(Debug, Default)]
+pub(crate) struct Envelope {
+    pub(crate) body: Vec<u8>,
+    pub(crate) fds: Vec<OwnedFd>,
+}
+
+impl Envelope {
+    /// Writes a value. `what` names it in the error: "argument", "value".
+    pub(crate) fn pack<T: Payload>(value: &T, what: &str) -> Result<Envelope> {
+        let (body, fds) = fd::collect(|| codec::encode(value, what));
+        Ok(Envelope { body: body?, fds })
+    }
+
+    /// Reads the value back.
+    pub(crate) fn unpack<T: Payload>(self, what: &str) -> Result<T> {
+        fd::provide(self.fds, || codec::decode(&self.body, what))
+    }
+}

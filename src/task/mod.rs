@@ -1,0 +1,31 @@
+//! A function and its arguments: how both are called here, and how both travel.
+//!
+//! | item | what it is |
+//! | --- | --- |
+//! | [`Call`] | a function, a closure or a named task, called with its arguments as one value |
+//! | [`Task`] | a function with a name that machines agree on, made by `#[fourfold::task]` |
+//! | [`Payload`] | a value that can cross to another process: any serde type |
+
+mod call;
+pub(crate) mod codec;
+pub(crate) mod envelope;
+pub(crate) mod fd;
+pub(crate) mod image;
+mod payload;
+
+pub use self::call::{Call, Task, marker};
+pub use self::payload::Payload;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A number for a task, unique in this process.
+pub(crate) fn next_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    // Relaxed: only the uniqueness counts.
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// What to call a function in errors: its path, without the brackets of a closure.
+pub(crate) fn name_of<F>() -> String {
+    std::any::type_name::<F>().replace("::{{closure}}", "::{closure}")
+}

@@ -1,0 +1,20 @@
+//! Which values can cross to another process.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// A value that can cross to another process or machine: any type that serde can write and read back.
+///
+/// Implemented for every such type; there is nothing to implement by hand. A socket, a file or a pipe crosses in a
+/// [`process::Fd`](crate::process::Fd).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot cross to another process",
+    label = "not a serde type that owns its data",
+    note = "arguments and values of a task at the process scale are written and read back by serde: derive \
+            `serde::Serialize` and `serde::Deserialize`, and own the data (`String` for `&str`)",
+    note = "a socket, a file or a pipe crosses in a `fourfold::process::Fd`",
+    note = "at the thread scale any `Send` type goes: `thread::Executor`"
+)]
+pub trait Payload: Serialize + DeserializeOwned + Send + 'static {}
+
+impl<T: Serialize + DeserializeOwned + Send + 'static> Payload for T {}

@@ -1,0 +1,167 @@
+//! The handle of a task: wait for it, look at it, cancel it, be called when it is done.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use super::outcome::Cell;
+use super::wait::Pending;
+use crate::error::Outcome;
+
+/// A task that was submitted, and the outcome that it will have.
+///
+/// The same type at every scale. Dropping it lets the task go on, unobserved. It is a [`Future`] too, which async
+/// code awaits, on any runtime.
+///
+/// # Examples
+///
+/// ```
+/// use fourfold::thread;
+///
+/// let pool = thread::Executor::builder().workers(2).build()?;
+/// let sum = pool.submit(|a: u32, b: u32| a + b, (1, 2));
+/// assert_eq!(sum.join()?, 3);
+/// # Ok::<(), fourfold::Error>(())
+/// ```
+#[must_use = "the outcome of the task is only told to who asks; `drop` the handle to let the task go on unobserved"]
+pub struct Handle<T> {
+    cell: Arc<Cell<T>>,
+}
+
+/// How far a task has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TaskState {
+    /// It waits for a worker.
+    Pending,
+    /// A worker runs it.
+    Running,
+    /// It has an outcome, a value or an error.
+    Finished,
+    /// It was cancelled.
+    Cancelled,
+}
+
+impl<T: Send + 'static> Handle<T> {
+    pub(crate) fn new(cell: Arc<Cell<T>>) -> Handle<T> {
+        Handle { cell }
+    }
+
+    /// The number of the task, unique among the tasks of this process.
+    pub fn id(&self) -> u64 {
+        self.cell.id
+    }
+
+    /// Waits for the outcome, and takes it.
+    ///
+    /// Callbacks left with [`on_done`](Handle::on_done) have been called when it returns. A worker that joins a task of
+    /// its own executor does not count as busy while it waits, so this cannot use up the workers.
+    ///
+    /// # Errors
+    ///
+    /// What kept the task from giving a value: see [`ErrorKind`](crate::ErrorKind).
+    pub fn join(self) -> Outcome<T> {
+        self.wait(None).expect("a wait without a deadline ends with an outcome")
+    }
+
+    /// Waits for the outcome, at most this long. `None` if the task has not finished by then: it goes on.
+    ///
+    /// # Errors
+    ///
+    /// As [`join`](Handle::join); and `AlreadyTaken` if an earlier call gave the outcome.
+    pub fn join_timeout(&mut self, timeout: Duration) -> Option<Outcome<T>> {
+        self.wait(Instant::now().checked_add(timeout))
+    }
+
+    /// Takes the outcome if the task has finished.
+    ///
+    /// # Errors
+    ///
+    /// As [`join_timeout`](Handle::join_timeout).
+    pub fn try_join(&mut self) -> Option<Outcome<T>> {
+        self.cell.take()
+    }
+
+    /// Whether the task has an outcome, whatever it is.
+    pub fn is_finished(&self) -> bool {
+        self.cell.is_finished()
+    }
+
+    /// How far the task has come.
+    pub fn state(&self) -> TaskState {
+        if self.cell.is_finished() {
+            if self.cell.is_cancelled() { TaskState::Cancelled } else { TaskState::Finished }
+        } else if self.cell.backend.is_running(self.cell.id) {
+            TaskState::Running
+        } else {
+            TaskState::Pending
+        }
+    }
+
+    /// Cancels the task. Returns whether it will have no value because of this call or an earlier one.
+    ///
+    /// A task that waits is dropped at every scale. A task that runs: at the process scale its worker is killed; at
+    /// the thread scale it goes on, since a thread cannot be killed, and `false` is returned.
+    pub fn cancel(&self) -> bool {
+        self.cancel_if(true)
+    }
+
+    /// As `cancel`, but a task that runs goes on.
+    pub(super) fn cancel_waiting(&self) -> bool {
+        self.cancel_if(false)
+    }
+
+    fn cancel_if(&self, even_running: bool) -> bool {
+        if self.cell.is_finished() {
+            return self.cell.is_cancelled();
+        }
+        self.cell.backend.cancel(self.cell.id, even_running)
+    }
+
+    /// Has `callback` called with the outcome, once, whatever it is; at once if the task has finished.
+    ///
+    /// At the thread scale it is called by the worker that ran the task (or by this thread, if the task has finished), at
+    /// the process scale in this process, by a thread of the executor's own: never in the worker process. Callbacks of one
+    /// executor may delay each other. A panic in a callback goes to the panic hook and harms nothing else.
+    pub fn on_done(&self, callback: impl FnOnce(&Outcome<T>) + Send + 'static) {
+        self.cell.on_done(Box::new(callback));
+    }
+
+    fn wait(&self, deadline: Option<Instant>) -> Option<Outcome<T>> {
+        loop {
+            if let Some(outcome) = self.cell.take() {
+                return Some(outcome);
+            }
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return None;
+            }
+            self.cell.backend.wait(&*self.cell, deadline);
+        }
+    }
+
+    pub(crate) fn cell(&self) -> &Arc<Cell<T>> {
+        &self.cell
+    }
+}
+
+impl<T: Send + 'static> Future for Handle<T> {
+    type Output = Outcome<T>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome<T>> {
+        if let Some(outcome) = self.cell.take() {
+            return Poll::Ready(outcome);
+        }
+        // A registration on a finished task wakes at once, so an outcome that came in between is not missed.
+        self.cell.register(context.waker());
+        Poll::Pending
+    }
+}
+
+impl<T: Send + 'static> fmt::Debug for Handle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").field("id", &self.id()).field("state", &self.state()).finish()
+    }
+}
