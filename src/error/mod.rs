@@ -9,6 +9,7 @@ mod panic;
 
 use std::fmt;
 
+pub(crate) use self::kind::signal_name;
 pub use self::kind::{ErrorKind, Scale};
 pub use self::panic::Panic;
 
