@@ -19,7 +19,8 @@ use crate::error::{Error, ErrorKind, Result, Scale};
 use crate::task::{codec, image};
 
 /// Where a child's standard input, output or error goes.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub enum Stdio {
     /// Where this process's goes.
     #[default]
@@ -27,12 +28,15 @@ pub enum Stdio {
     /// Nowhere: reads end at once, writes vanish.
     Null,
     /// To this file, pipe or socket.
-    Fd(OwnedFd),
+    Fd(Arc<OwnedFd>),
+    /// Kept, to be read when a [`Command`](super::Command) has ended. Nowhere, for the child of a
+    /// [`Builder`](super::Builder), which has a value to give.
+    Capture,
 }
 
 impl<T: Into<OwnedFd>> From<T> for Stdio {
     fn from(fd: T) -> Stdio {
-        Stdio::Fd(fd.into())
+        Stdio::Fd(Arc::new(fd.into()))
     }
 }
 
@@ -215,7 +219,7 @@ pub(crate) fn execute(
     for (target, stdio) in (0..).zip(&settings.stdio) {
         match stdio {
             Stdio::Inherit => {}
-            Stdio::Null => fds.push((null.as_raw_fd(), target)),
+            Stdio::Null | Stdio::Capture => fds.push((null.as_raw_fd(), target)),
             Stdio::Fd(fd) => fds.push((fd.as_raw_fd(), target)),
         }
     }

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`spawn`], [`Builder`], [`Child`] | one function in one process of its own |
 //! | [`Executor`] | a pool of processes that take task after task |
+//! | [`Command`], [`Jobs`] | programs to run, one or many at once |
 //! | [`Fd`] | a socket, a file, a pipe as an argument or a value |
 //! | [`current`], [`active_children`] | who this process is, and whom it has started |
 //!
@@ -12,12 +13,15 @@
 
 mod builder;
 mod callbacks;
+mod capture;
 mod channel;
 mod child;
+mod command;
 mod crash;
 mod current;
 pub(crate) mod entry;
 mod executor;
+mod jobs;
 mod launch;
 mod memory;
 mod page;
@@ -29,9 +33,12 @@ mod sys;
 mod zygote;
 
 pub use self::builder::{Builder, Resource, StartMethod, Stdio, spawn};
+pub use self::capture::{Capture, CaptureReader};
 pub use self::child::Child;
+pub use self::command::Command;
 pub use self::current::{Current, current};
 pub use self::executor::{Executor, ExecutorBuilder};
+pub use self::jobs::{End, Finished, Jobs, JobsWaker};
 pub use self::registry::{ActiveChild, active_children};
 pub use self::status::ExitStatus;
 pub use crate::task::fd::Fd;

@@ -102,6 +102,14 @@ pub(crate) fn signal(pidfd: impl AsFd, signal: libc::c_int) {
     }
 }
 
+/// Whether the group that a process led, which has been waited for, still has members. Just then its number cannot have
+/// been given to another process and become a group again, but for one that is being started in this very moment; whoever asks
+/// only decides whether to use something again.
+pub(crate) fn group_exists(pid: u32) -> bool {
+    // SAFETY: a system call on numbers.
+    unsafe { libc::kill(-(pid as libc::pid_t), 0) == 0 }
+}
+
 /// Sends a signal to the group that the process leads.
 ///
 /// The number means that group as long as the process has not been waited for, or the group still has members: the

@@ -17,7 +17,7 @@ use super::lifeline::Lifeline;
 use super::pidfd;
 
 /// What to start, and how.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Plan<'a> {
     /// The paths to try, in order.
     pub(crate) programs: &'a [CString],
