@@ -7,6 +7,7 @@ compile_error!("fourfold runs on Linux only (x86-64 and aarch64, kernel 5.10 or 
 pub mod error;
 pub mod process;
 pub mod task;
+pub mod thread;
 pub mod vocab;
 
 pub use error::{Error, ErrorKind, Outcome, Result, Scale};
