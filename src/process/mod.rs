@@ -25,7 +25,8 @@ mod jobs;
 mod launch;
 mod memory;
 mod page;
-pub(crate) mod registry;
+mod registry;
+
 mod serve;
 mod status;
 mod supervisor;
@@ -42,3 +43,5 @@ pub use self::jobs::{End, Finished, Jobs, JobsWaker};
 pub use self::registry::{ActiveChild, active_children};
 pub use self::status::ExitStatus;
 pub use crate::task::fd::Fd;
+
+pub(crate) use self::registry::end_of_main;

@@ -92,12 +92,14 @@ impl Pool {
     }
 
     fn drive(&self, pending: &dyn Pending, deadline: Option<Instant>) {
-        pending.register(&Waker::from(Arc::new(Bell(self.me.clone()))));
+        let waker = Waker::from(Arc::new(Bell(self.me.clone())));
+        pending.register(&waker);
         DRIVES.set(self);
         let mut events = Vec::with_capacity(32);
         while !pending.is_done() {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             if left.is_some_and(|left| left.is_zero()) {
+                pending.forget(&waker);
                 break;
             }
             self.read_ready(&mut events, left);
