@@ -5,8 +5,8 @@
 use std::ffi::{c_int, c_void};
 use std::mem::MaybeUninit;
 use std::ptr;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::{Once, OnceLock};
 
 use super::page::{CrashKind, Page};
 use crate::error::Panic;
@@ -28,13 +28,26 @@ const NEAR: usize = 256 << 10;
 pub(crate) fn install(page: &'static Page) {
     // Release: a handler, in whatever thread, that sees the pointer sees the page.
     PAGE.store(ptr::from_ref(page).cast_mut(), Ordering::Release);
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |info| {
-        let panic = crate::task::catch::describe(info);
-        record_panic(page, &panic);
-        hook(info);
-    }));
-    install_signals();
+    // Once: a fork of a zygote has both from it, and changes the page alone.
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let hook = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            let panic = crate::task::catch::describe(info);
+            if let Some(page) = page_of_this_child() {
+                record_panic(page, &panic);
+            }
+            hook(info);
+        }));
+        install_signals();
+    });
+}
+
+fn page_of_this_child() -> Option<&'static Page> {
+    // Acquire pairs with the Release of `install`.
+    let page = PAGE.load(Ordering::Acquire);
+    // SAFETY: null, or a page that `install` was given for ever.
+    unsafe { page.as_ref() }
 }
 
 fn record_panic(page: &Page, panic: &Panic) {
@@ -112,19 +125,16 @@ fn give_alternate_stack() {
 
 /// Records the signal, and gives it back to whom it would have gone to: the instruction that raised it is executed again.
 extern "C" fn on_signal(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
-    // Acquire pairs with the Release of `install`.
-    let page = PAGE.load(Ordering::Acquire);
     // SAFETY: the kernel gives a valid `info` to a handler with SA_SIGINFO.
     let (code, address) = unsafe { ((*info).si_code, (*info).si_addr() as usize) };
     let sent = code <= 0;
-    if !page.is_null() {
+    if let Some(page) = page_of_this_child() {
         let faulted = signal == libc::SIGSEGV || signal == libc::SIGBUS;
         // SAFETY: the kernel gives a valid `context` to a handler with SA_SIGINFO.
         let stack = unsafe { stack_pointer(context) };
         let overflow = faulted && !sent && stack != 0 && stack.abs_diff(address) < NEAR;
         let kind = if overflow { CrashKind::StackOverflow } else { CrashKind::Signal };
-        // SAFETY: the page was leaked by `install`'s caller, so it is there for ever.
-        unsafe { &*page }.record_crash(kind, signal, address as u64, &[]);
+        page.record_crash(kind, signal, address as u64, &[]);
     }
     let index = SIGNALS.iter().position(|known| *known == signal);
     if let (Some(previous), Some(index)) = (PREVIOUS.get(), index) {

@@ -1,10 +1,10 @@
 //! Who this process is.
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, PoisonError};
 
 use super::entry;
 
-static IDENTITY: OnceLock<Identity> = OnceLock::new();
+static IDENTITY: Mutex<Option<Identity>> = Mutex::new(None);
 
 struct Identity {
     pid: u32,
@@ -38,7 +38,8 @@ pub struct Current {
 pub fn current() -> Current {
     let pid = std::process::id();
     // A process forked from a child of ours is not that child.
-    let identity = IDENTITY.get().filter(|identity| identity.pid == pid);
+    let identity = IDENTITY.lock().unwrap_or_else(PoisonError::into_inner);
+    let identity = identity.as_ref().filter(|identity| identity.pid == pid);
     Current {
         pid,
         parent: std::os::unix::process::parent_id(),
@@ -82,10 +83,11 @@ impl Current {
     }
 }
 
-/// Says who this child is. The first word stands.
+/// Says who this child is.
 pub(crate) fn set(name: String, parent: u32, daemon: bool) {
     let comm = std::ffi::CString::new(name.as_bytes()).unwrap_or_default();
     // For `ps` and `top`, which would show `exe`. The kernel cuts it at 15 bytes.
     let _ = rustix::thread::set_name(&comm);
-    let _ = IDENTITY.set(Identity { pid: std::process::id(), name, parent, daemon });
+    let identity = Identity { pid: std::process::id(), name, parent, daemon };
+    *IDENTITY.lock().unwrap_or_else(PoisonError::into_inner) = Some(identity);
 }

@@ -31,6 +31,12 @@ impl Lifeline {
         [self.ends[0].as_raw_fd(), self.ends[1].as_raw_fd()]
     }
 
+    /// Copies of both ends, for a child that another process forks.
+    pub(crate) fn copies(&self) -> io::Result<[OwnedFd; 2]> {
+        let [reader, writer] = &self.ends;
+        Ok([reader.try_clone()?, writer.try_clone()?])
+    }
+
     /// Aims the ends at the group `group`. Async-signal-safe.
     pub(crate) fn aim(descriptors: [RawFd; 2], group: libc::pid_t) -> io::Result<()> {
         for end in descriptors {
