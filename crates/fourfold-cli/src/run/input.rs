@@ -3,12 +3,13 @@
 mod records;
 
 use std::fs::File;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use self::records::{Feed, Records};
+use super::say;
 use super::template::Input;
 
 /// Where inputs come from.
@@ -86,6 +87,9 @@ impl Inputs {
             }
             Ok([SourceKind::Stdin]) => {
                 let file = stdin().map_err(|error| format!("standard input: {error}"))?;
+                if file.is_terminal() {
+                    say("reading inputs from the terminal, one a line; Ctrl-D ends them");
+                }
                 stream(file, "standard input".into(), separator, count, ring)?
             }
             group => {

@@ -34,6 +34,9 @@ const DELAY: Duration = Duration::from_millis(50);
 /// How long jobs that `--halt now` ends may take to end, before they are killed.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// How many jobs are skipped, or fail to start, before those that run are looked after.
+const IN_A_ROW: u32 = 1000;
+
 /// Why a run ends at once.
 #[derive(Debug)]
 pub(crate) enum Stop {
@@ -119,6 +122,8 @@ struct Runner {
     progress: Progress,
     /// Since when something waits to be written out.
     unwritten: Option<Instant>,
+    /// How many jobs were skipped or failed to start since those that run were looked after.
+    in_a_row: u32,
 }
 
 impl Runner {
@@ -173,6 +178,7 @@ impl Runner {
             report: Report::new(plan.summary),
             progress,
             unwritten: None,
+            in_a_row: 0,
             inputs,
             plan,
         })
@@ -185,7 +191,10 @@ impl Runner {
             if self.is_over() {
                 return Ok(());
             }
-            let patience = self.patience();
+            let patience = match std::mem::take(&mut self.in_a_row) {
+                IN_A_ROW.. => Some(Duration::ZERO),
+                _ => self.patience(),
+            };
             if self.slots.is_empty() {
                 self.write_out()?;
                 match patience {
@@ -255,7 +264,7 @@ impl Runner {
     }
 
     fn start_what_fits(&mut self) -> Result<(), Stop> {
-        while self.phase == Phase::Running && self.slots.has_free() {
+        while self.phase == Phase::Running && self.slots.has_free() && self.in_a_row < IN_A_ROW {
             let Some(job) = self.next_job()? else { break };
             match self.start(job) {
                 Started::Yes => {}
@@ -263,7 +272,10 @@ impl Runner {
                     self.ready = Some(job);
                     break;
                 }
-                Started::Failed(job, slot, reason) => self.take_unstarted(job, slot, reason)?,
+                Started::Failed(job, slot, reason) => {
+                    self.in_a_row += 1;
+                    self.take_unstarted(job, slot, reason)?;
+                }
                 Started::Never(reason) => {
                     self.phase = Phase::Broken;
                     self.progress.aside(|| say(&format!("error: {reason}")));
@@ -279,7 +291,7 @@ impl Runner {
         if let Some(job) = self.ready.take().or_else(|| self.retries.take_due()) {
             return Ok(Some(job));
         }
-        while self.more && !self.retries.are_many() {
+        while self.more && self.in_a_row < IN_A_ROW && !self.retries.are_many() {
             let inputs = match self.inputs.next() {
                 Ok(Next::Job(inputs)) => inputs,
                 Ok(Next::Pending) => return Ok(None),
@@ -301,6 +313,7 @@ impl Runner {
                 Before::NotThere => return Ok(Some(job)),
                 Before::Ended => {
                     self.skipped += 1;
+                    self.in_a_row += 1;
                     self.printer.pass(job.sequence)?;
                     self.progress.update(self.skipped + self.report.ended(), self.report.failed);
                 }
@@ -312,9 +325,6 @@ impl Runner {
                     ));
                     return Ok(None);
                 }
-            }
-            if self.interrupts.seen().0 > 0 {
-                return Ok(None);
             }
         }
         Ok(None)

@@ -50,7 +50,7 @@ fn help_and_version_are_told_on_standard_output() {
     for word in ["--joblog", "--retries", "Exit status", "Placeholders", "Examples", "/bin/sh -c"] {
         assert!(help.contains(word), "{word}");
     }
-    assert!(help.lines().all(|line| line.chars().count() <= 120), "{help}");
+    assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
 }
 
 #[test]

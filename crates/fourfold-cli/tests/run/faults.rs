@@ -133,6 +133,26 @@ fn an_input_that_is_no_command_is_the_failure_of_that_job() {
 }
 
 #[test]
+fn endless_jobs_that_cannot_start_keep_nobody_waiting() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("log");
+    let (stdin, mut writer) = pipe();
+    let mut command = command(["-j2", "--timeout", "0.2", "--joblog"]);
+    let running = start(command.arg(&log).stdin(stdin));
+    drop(command);
+    let writing = std::thread::spawn(move || {
+        use std::io::Write;
+        let _ = writer.write_all(b"sleep 60\n");
+        let block = b"no-such-command\n".repeat(1000);
+        while writer.write_all(&block).is_ok() {}
+    });
+    until("the job that runs has timed out", || read(&log).contains("\t-1\t15\tsleep 60\n"));
+    running.signal(rustix::process::Signal::INT);
+    assert_eq!(running.end().status, 130);
+    writing.join().unwrap();
+}
+
+#[test]
 fn an_argument_that_the_kernel_refuses_is_the_failure_of_that_job() {
     let mut input = vec![b'x'; 200_000];
     input.extend(b"\nsmall\nnul\0l\n");
