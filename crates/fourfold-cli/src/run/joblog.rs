@@ -13,7 +13,7 @@ use super::plan::Resume;
 const HEADER: &[u8] =
     b"Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n";
 
-/// Lines are written out when there are so many bytes of them, or when [`JobLog::flush`] is called.
+/// Bytes of lines from which on they should be written out.
 const BUFFER: usize = 32 << 10;
 
 /// A job log that is being written.
@@ -66,10 +66,12 @@ impl JobLog {
         // One line a job: as in GNU parallel's own, a newline becomes a NUL, which no command can hold.
         self.lines.extend(command.iter().map(|&byte| if byte == b'\n' { 0 } else { byte }));
         self.lines.push(b'\n');
-        match self.lines.len() >= BUFFER {
-            true => self.flush(),
-            false => Ok(()),
-        }
+        Ok(())
+    }
+
+    /// Whether there are so many lines that they should be written out.
+    pub(crate) fn is_full(&self) -> bool {
+        self.lines.len() >= BUFFER
     }
 
     /// Writes out what was added.

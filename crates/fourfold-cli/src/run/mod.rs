@@ -40,6 +40,7 @@ pub(crate) fn run(typed: RunArgs) -> ExitCode {
     let result = if plan.dry_run { runner::show(plan) } else { runner::run(plan) };
     match result {
         Ok(status) => ExitCode::from(status),
+        Err(Stop::Interrupted(signal)) => ExitCode::from(exit::of_signal(signal)),
         Err(Stop::Closed) => ExitCode::from(exit::CLOSED_PIPE),
         Err(Stop::Failed(why)) => failed(&why),
     }

@@ -1,101 +1,21 @@
 //! Where the jobs' outputs go: whole, job by job, in the order of ending or of the inputs.
 
+mod sink;
+
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
-
-use rustix::event::{PollFd, PollFlags, poll};
 
 use fourfold::process::Capture;
 
+use self::sink::{BUFFER, Collector, Sink, failure};
 use super::hold::{Held, Output, Turn};
 use super::plan::OutputPlan;
 use super::progress::Progress;
 
-/// Bytes that are collected before they are written.
-const BUFFER: usize = 64 << 10;
+pub(crate) use self::sink::{Failure, Meanwhile};
 
 /// Outputs from this size on are copied from file to file.
 const LARGE: u64 = 256 << 10;
-
-/// Why printing ended.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    /// The reader went away.
-    Closed,
-    Failed(String),
-}
-
-/// Standard output or standard error.
-struct Sink {
-    file: File,
-    name: &'static str,
-    buffer: Vec<u8>,
-}
-
-impl Sink {
-    fn new(descriptor: impl AsFd, name: &'static str) -> io::Result<Sink> {
-        let file = File::from(descriptor.as_fd().try_clone_to_owned()?);
-        Ok(Sink { file, name, buffer: Vec::new() })
-    }
-
-    fn flush(&mut self, progress: &Progress) -> Result<(), Failure> {
-        if self.buffer.is_empty() {
-            return Ok(());
-        }
-        let (file, buffer) = (&mut self.file, &self.buffer);
-        let result = progress.aside(|| write_all(file, buffer));
-        self.buffer.clear();
-        result.map_err(|error| failure(error, self.name))
-    }
-
-    fn flush_if_full(&mut self, progress: &Progress) -> Result<(), Failure> {
-        match self.buffer.len() >= BUFFER {
-            true => self.flush(progress),
-            false => Ok(()),
-        }
-    }
-}
-
-/// Tells what a failure to write means.
-pub(crate) fn failure(error: io::Error, name: &str) -> Failure {
-    match error.kind() {
-        io::ErrorKind::BrokenPipe => Failure::Closed,
-        _ => Failure::Failed(format!("{name}: {error}")),
-    }
-}
-
-/// Writes all of it, also where whoever shares the descriptor has made it non-blocking.
-fn write_all(file: &mut File, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match file.write(bytes) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(written) => bytes = &bytes[written..],
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                match poll(&mut [PollFd::new(file, PollFlags::OUT)], None) {
-                    Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                    Err(error) => return Err(error.into()),
-                }
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-/// A file that copes with being non-blocking.
-struct Patient<'a>(&'a mut File);
-
-impl Write for Patient<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        write_all(self.0, bytes).map(|()| bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 /// Puts a tag before each line, and ends the last one.
 struct Tagger<'a, W: Write> {
@@ -192,17 +112,19 @@ pub(crate) struct Printer {
     /// Standard output is not ours to write to.
     all_to_stderr: bool,
     held: Option<Held>,
-    progress: Progress,
 }
 
 impl Printer {
-    pub(crate) fn new(plan: OutputPlan, progress: Progress) -> io::Result<Printer> {
+    pub(crate) fn new(
+        plan: OutputPlan,
+        progress: &Progress,
+        meanwhile: &Meanwhile,
+    ) -> io::Result<Printer> {
         Ok(Printer {
-            stdout: Sink::new(io::stdout(), "standard output")?,
-            stderr: Sink::new(io::stderr(), "standard error")?,
+            stdout: Sink::new(io::stdout(), "standard output", progress, meanwhile)?,
+            stderr: Sink::new(io::stderr(), "standard error", progress, meanwhile)?,
             all_to_stderr: plan.all_to_stderr,
             held: plan.in_order.then(|| Held::new(1)),
-            progress,
         })
     }
 
@@ -250,7 +172,7 @@ impl Printer {
     pub(crate) fn print_line(&mut self, line: &[u8]) -> Result<(), Failure> {
         self.stdout.buffer.extend_from_slice(line);
         self.stdout.buffer.push(b'\n');
-        self.stdout.flush_if_full(&self.progress)
+        self.stdout.flush_if_full()
     }
 
     /// A job that has nothing to print, and never will.
@@ -270,32 +192,31 @@ impl Printer {
 
     /// Writes out what was printed.
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
-        self.stdout.flush(&self.progress)?;
-        self.stderr.flush(&self.progress)
+        self.stdout.flush()?;
+        self.stderr.flush()
     }
 
     fn print_those_whose_turn_it_is(&mut self) -> Result<(), Failure> {
         loop {
             let Some(held) = &mut self.held else { return Ok(()) };
             let to = if self.all_to_stderr { &mut self.stderr } else { &mut self.stdout };
-            let progress = &self.progress;
             match held.turn().map_err(cannot_hold)? {
                 None => return Ok(()),
                 Some(Turn::Memory(output)) => {
                     to.buffer.extend_from_slice(&output.stdout);
-                    to.flush_if_full(progress)?;
+                    to.flush_if_full()?;
                     if !output.stderr.is_empty() {
-                        to.flush(progress)?;
+                        to.flush()?;
                         self.stderr.buffer.extend_from_slice(&output.stderr);
-                        self.stderr.flush(progress)?;
+                        self.stderr.flush()?;
                     }
                 }
                 Some(Turn::File(file, stdout, stderr)) => {
-                    copy_part(file, stdout, to, progress)?;
+                    copy_part(file, stdout, to)?;
                     if stderr > 0 {
-                        to.flush(progress)?;
-                        copy_part(file, stderr, &mut self.stderr, progress)?;
-                        self.stderr.flush(progress)?;
+                        to.flush()?;
+                        copy_part(file, stderr, &mut self.stderr)?;
+                        self.stderr.flush()?;
                     }
                 }
             }
@@ -303,48 +224,35 @@ impl Printer {
     }
 
     fn put(&mut self, tag: Option<&[u8]>, captured: Captured<'_>) -> Result<(), Failure> {
-        let progress = &self.progress;
         let to = if self.all_to_stderr { &mut self.stderr } else { &mut self.stdout };
         if let Some(stdout) = captured.stdout {
-            put(stdout, tag, to, progress)?;
+            put(stdout, tag, to)?;
         }
         if let Some(stderr) = captured.stderr {
             // In their order, where both go to the same place.
-            to.flush(progress)?;
-            put(stderr, tag, &mut self.stderr, progress)?;
-            self.stderr.flush(progress)?;
+            to.flush()?;
+            put(stderr, tag, &mut self.stderr)?;
+            self.stderr.flush()?;
         }
         Ok(())
     }
 }
 
-fn put(
-    part: Part<'_>,
-    tag: Option<&[u8]>,
-    to: &mut Sink,
-    progress: &Progress,
-) -> Result<(), Failure> {
+fn put(part: Part<'_>, tag: Option<&[u8]>, to: &mut Sink) -> Result<(), Failure> {
     if part.length < LARGE {
-        part.collect(tag, &mut to.buffer).map_err(|error| failure(error, to.name))?;
-        return to.flush_if_full(progress);
+        let name = to.name;
+        part.collect(tag, &mut to.buffer).map_err(|error| failure(error, name))?;
+        return to.flush_if_full();
     }
-    to.flush(progress)?;
-    let file = &mut to.file;
-    let result = progress.aside(|| {
-        let mut buffered = io::BufWriter::with_capacity(BUFFER, Patient(file));
-        part.copy(tag, &mut buffered)?;
-        buffered.flush()
-    });
-    result.map_err(|error| failure(error, to.name))
+    let mut collector = Collector { sink: to, failure: None };
+    part.copy(tag, &mut collector).map_err(|error| {
+        let name = collector.sink.name;
+        collector.failure.take().unwrap_or_else(|| failure(error, name))
+    })
 }
 
 /// Copies so many bytes from where the file is.
-fn copy_part(
-    file: &mut File,
-    mut length: u64,
-    to: &mut Sink,
-    progress: &Progress,
-) -> Result<(), Failure> {
+fn copy_part(file: &mut File, mut length: u64, to: &mut Sink) -> Result<(), Failure> {
     while length > 0 {
         let part = length.min(BUFFER as u64);
         let read = Read::take(&mut *file, part).read_to_end(&mut to.buffer).map_err(cannot_hold)?;
@@ -352,7 +260,7 @@ fn copy_part(
             return Err(cannot_hold(io::ErrorKind::UnexpectedEof.into()));
         }
         length -= read as u64;
-        to.flush_if_full(progress)?;
+        to.flush_if_full()?;
     }
     Ok(())
 }

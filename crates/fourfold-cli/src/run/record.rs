@@ -32,26 +32,11 @@ struct Record<'a> {
     memory_seen: Option<u64>,
 }
 
-/// Where the records go.
-pub(crate) struct Records {
-    file: BufWriter<File>,
-}
-
-impl Records {
-    pub(crate) fn new(file: File) -> Records {
-        Records { file: BufWriter::with_capacity(32 << 10, file) }
-    }
-
-    pub(crate) fn add(
-        &mut self,
-        job: &Job,
-        command: &[u8],
-        ended: &Ended,
-        memory_limit: Option<u64>,
-    ) -> io::Result<()> {
+impl<'a> Record<'a> {
+    fn new(job: &Job, command: &'a [u8], ended: &Ended, memory_limit: Option<u64>) -> Record<'a> {
         let outcome = &ended.outcome;
         let seconds = |time: Duration| (time.as_secs_f64() * 1e6).round() / 1e6;
-        let record = Record {
+        Record {
             seq: job.sequence,
             command: String::from_utf8_lossy(command),
             outcome: outcome.word(),
@@ -77,8 +62,32 @@ impl Records {
                 Outcome::OutOfMemory { seen, .. } => Some(seen),
                 _ => None,
             },
-        };
-        serde_json::to_writer(&mut self.file, &record)?;
+        }
+    }
+}
+
+/// The record of a job, as text.
+pub(crate) fn line(
+    job: &Job,
+    command: &[u8],
+    ended: &Ended,
+    memory_limit: Option<u64>,
+) -> io::Result<Vec<u8>> {
+    Ok(serde_json::to_vec(&Record::new(job, command, ended, memory_limit))?)
+}
+
+/// A file that records are written to.
+pub(crate) struct Records {
+    file: BufWriter<File>,
+}
+
+impl Records {
+    pub(crate) fn new(file: File) -> Records {
+        Records { file: BufWriter::with_capacity(32 << 10, file) }
+    }
+
+    pub(crate) fn add(&mut self, line: &[u8]) -> io::Result<()> {
+        self.file.write_all(line)?;
         self.file.write_all(b"\n")
     }
 

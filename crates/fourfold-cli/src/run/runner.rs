@@ -1,11 +1,12 @@
 //! Drives the jobs: starts what fits, waits, and tells what came of each.
 
+mod desk;
 mod start;
 mod tell;
 
 use std::fs::File;
 use std::io;
-use std::os::fd::AsFd;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,7 +17,7 @@ use super::input::{Inputs, Next, Ring};
 use super::job::{Ended, Job};
 use super::joblog::{Before, Earlier, JobLog};
 use super::outcome::Outcome;
-use super::output::{Captured, Failure, Printer};
+use super::output::{Captured, Failure, Meanwhile, Printer};
 use super::plan::{JsonTarget, Plan};
 use super::progress::Progress;
 use super::record::Records;
@@ -26,6 +27,7 @@ use super::say;
 use super::signals::Interrupts;
 use crate::exit;
 
+use self::desk::Desk;
 use self::start::{Slots, Started};
 
 /// How long what has been told may wait to be written out: outputs, job log, records.
@@ -43,6 +45,8 @@ pub(crate) enum Stop {
     /// The reader of standard output went away.
     Closed,
     Failed(String),
+    /// A second signal, this one first, came while the reader of our output did not read.
+    Interrupted(i32),
 }
 
 impl From<Failure> for Stop {
@@ -50,6 +54,7 @@ impl From<Failure> for Stop {
         match failure {
             Failure::Closed => Stop::Closed,
             Failure::Failed(why) => Stop::Failed(why),
+            Failure::Interrupted(signal) => Stop::Interrupted(signal),
         }
     }
 }
@@ -67,8 +72,8 @@ enum Phase {
         now: bool,
         success: bool,
     },
-    /// So many signals have been passed on.
-    Interrupted(u32),
+    /// A signal has been passed on.
+    Interrupted,
     /// Told already: the command cannot be run, the inputs cannot be read.
     Broken,
 }
@@ -78,8 +83,9 @@ pub(crate) fn show(plan: Plan) -> Result<u8, Stop> {
     let count = false;
     let mut inputs =
         Inputs::open(plan.sources, plan.separator, count, Arc::new(|| {})).map_err(Stop::Failed)?;
+    let nothing: Meanwhile = Rc::new(|| Ok(()));
     let mut printer =
-        Printer::new(plan.output, Progress::Hidden).map_err(stop("standard output"))?;
+        Printer::new(plan.output, &Progress::Hidden, &nothing).map_err(stop("standard output"))?;
     for sequence in 1.. {
         let Some(inputs) = inputs.next_blocking().map_err(Stop::Failed)? else { break };
         printer.print_line(&Job { sequence, inputs, tries: 0 }.line(&plan.template))?;
@@ -102,7 +108,7 @@ struct Runner {
     inputs: Inputs,
     /// Whether the inputs may have more.
     more: bool,
-    jobs: Jobs,
+    desk: Rc<Desk>,
     slots: Slots,
     /// Taken from the inputs, and not to be started yet: the system has no room.
     ready: Option<Job>,
@@ -110,7 +116,6 @@ struct Runner {
     /// The number of the last job taken from the inputs.
     sequence: u64,
     phase: Phase,
-    interrupts: Interrupts,
     /// When those that do not end are killed.
     kill_at: Option<Instant>,
     printer: Printer,
@@ -148,29 +153,28 @@ impl Runner {
             None => (None, Earlier::default()),
         };
         let records = match &plan.json {
-            None => None,
-            Some(JsonTarget::Stdout) => {
-                let file = io::stdout().as_fd().try_clone_to_owned();
-                Some(Records::new(File::from(file.map_err(stop("standard output"))?)))
-            }
+            None | Some(JsonTarget::Stdout) => None,
             Some(JsonTarget::File(path)) => {
                 let what = format!("records {}", path.display());
                 Some(Records::new(File::create(path).map_err(stop(&what))?))
             }
         };
+        let interrupts = Interrupts::listen(ring).map_err(stop("signals"))?;
+        let desk = Rc::new(Desk::new(jobs, interrupts));
+        let looked_after = Rc::clone(&desk);
+        let meanwhile: Meanwhile = Rc::new(move || looked_after.look_after());
         let progress = Progress::new(plan.bar, inputs.total());
         Ok(Runner {
             more: true,
-            jobs,
             slots: Slots::new(plan.at_once),
             ready: None,
             retries: Retries::default(),
             sequence: 0,
             phase: Phase::Running,
-            interrupts: Interrupts::listen(ring).map_err(stop("signals"))?,
             kill_at: None,
-            printer: Printer::new(plan.output, progress.clone())
+            printer: Printer::new(plan.output, &progress, &meanwhile)
                 .map_err(stop("standard output"))?,
+            desk,
             log,
             earlier,
             skipped: 0,
@@ -201,9 +205,7 @@ impl Runner {
                     Some(patience) => thread::park_timeout(patience),
                     None => thread::park(),
                 }
-            } else if let Some(finished) =
-                self.jobs.wait(patience).map_err(|error| Stop::Failed(error.to_string()))?
-            {
+            } else if let Some(finished) = self.desk.wait(patience)? {
                 self.take(finished)?;
             }
             self.do_what_is_due()?;
@@ -234,7 +236,7 @@ impl Runner {
         }
         if self.kill_at.is_some_and(|moment| Instant::now() >= moment) {
             self.kill_at = None;
-            self.jobs.kill_all();
+            self.desk.kill_all();
         }
         self.progress.print_if_due();
         Ok(())
@@ -242,24 +244,15 @@ impl Runner {
 
     /// The first signal is passed on, and no more jobs are started; the second kills.
     fn heed_interrupts(&mut self) {
-        let (count, signal) = self.interrupts.seen();
-        let passed_on = match self.phase {
-            Phase::Interrupted(passed_on) => passed_on,
-            _ => 0,
-        };
-        if count == passed_on {
+        let count = self.desk.pass_on_signals();
+        if count == 0 || self.phase == Phase::Interrupted {
             return;
         }
-        self.phase = Phase::Interrupted(count);
+        self.phase = Phase::Interrupted;
         self.kill_at = None;
-        if count == 1 {
-            self.jobs.signal_all(signal);
-            if !self.slots.is_empty() {
-                let text = "waiting for the jobs that run to end; once more kills them";
-                self.progress.aside(|| say(text));
-            }
-        } else {
-            self.jobs.kill_all();
+        if count == 1 && !self.slots.is_empty() {
+            let text = "waiting for the jobs that run to end; once more kills them";
+            self.progress.aside(|| say(text));
         }
     }
 
@@ -343,13 +336,13 @@ impl Runner {
         job.tries += 1;
         let mut outcome = Outcome::new(&finished.end, self.plan.limits.time);
         let was_ended_by_us =
-            matches!(self.phase, Phase::Interrupted(_) | Phase::Halted { now: true, .. });
+            matches!(self.phase, Phase::Interrupted | Phase::Halted { now: true, .. });
         if was_ended_by_us && matches!(outcome, Outcome::Exited(_) | Outcome::Signaled { .. }) {
             outcome = Outcome::Cancelled;
         }
         if !outcome.is_success() && job.tries < self.plan.tries && self.phase == Phase::Running {
             self.retries.add(job, self.plan.backoff);
-            self.jobs.recycle(finished);
+            self.desk.recycle(finished);
             return Ok(());
         }
         let captured = Captured::of(finished.stdout.as_ref(), finished.stderr.as_ref());
@@ -365,7 +358,7 @@ impl Runner {
             written: captured.len(),
         };
         self.tell(&job, &ended, captured)?;
-        self.jobs.recycle(finished);
+        self.desk.recycle(finished);
         Ok(())
     }
 
@@ -377,7 +370,7 @@ impl Runner {
 
     fn status(&self) -> u8 {
         match self.phase {
-            Phase::Interrupted(_) => self.interrupts.first().map_or(exit::ERROR, exit::of_signal),
+            Phase::Interrupted => self.desk.first_signal().map_or(exit::ERROR, exit::of_signal),
             Phase::Broken => exit::ERROR,
             Phase::Halted { success: true, .. } => 0,
             Phase::Running | Phase::Halted { .. } => exit::of_failures(self.report.failed),

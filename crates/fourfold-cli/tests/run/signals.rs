@@ -91,6 +91,46 @@ fn a_run_that_waits_for_another_try_ends_as_well() {
     assert_eq!(running.end().printed(130), "");
 }
 
+/// A run whose output nobody reads, held up by the output of its first job, while the second one runs.
+fn held_up(options: &[&str], mark: &str) -> (Running, std::io::PipeReader) {
+    let endless = format!("exec sh -c 'while :; do sleep 0.05; done' {mark}");
+    let job = format!("if [ {{}} = 1 ]; then head -c 1000000 /dev/zero; else {endless}; fi");
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut command = command(options.iter().copied().chain([&*job, ":::", "2", "1"]));
+    command.stdout(fourfold::process::Stdio::Fd(std::sync::Arc::new(writer.into())));
+    let running = start(&command);
+    drop(command);
+    let is_full = || rustix::io::ioctl_fionread(&reader).unwrap() > 60_000;
+    // Fourfold's own command line has the mark, too.
+    until("the pipe is full", || is_full() && processes_with(mark) > 1);
+    (running, reader)
+}
+
+#[test]
+fn limits_are_kept_while_nobody_reads_the_output() {
+    let mark = mark("unread-limits");
+    let (running, mut reader) = held_up(&["-j2", "--timeout", "0.5"], &mark);
+    until("the job over its time has ended", || processes_with(&mark) <= 1);
+    let mut seen = Vec::new();
+    std::io::Read::read_to_end(&mut reader, &mut seen).unwrap();
+    assert_eq!(seen.len(), 1_000_000);
+    let run = running.end();
+    assert_eq!(run.status, 1);
+    assert!(run.stderr.contains("timed out after 0.5 s"), "{}", run.stderr);
+}
+
+#[test]
+fn a_run_whose_output_nobody_reads_can_be_ended() {
+    let mark = mark("unread-ended");
+    let (running, reader) = held_up(&["-j2"], &mark);
+    running.signal(Signal::INT);
+    // Passed on though fourfold is held up. The mark is in its own command line as well.
+    until("the job has ended", || processes_with(&mark) <= 1);
+    running.signal(Signal::INT);
+    assert_eq!(running.end().status, 130);
+    drop(reader);
+}
+
 /// Whether a process handles SIGINT.
 fn listens(pid: u32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();

@@ -89,7 +89,7 @@ impl Runner {
         if let Some(limit) = self.plan.limits.memory {
             command.memory_limit(limit);
         }
-        let error = match self.jobs.start(slot as u64, &command) {
+        let error = match self.desk.start(slot as u64, &command) {
             Ok(_) => {
                 self.slots.take(slot, job);
                 return Started::Yes;

@@ -1,14 +1,17 @@
 //! Telling how a job has ended, wherever it is to be told, and heeding `--halt`.
 
 use std::io;
+use std::path::Path;
 use std::time::Instant;
 
 use super::{GRACE, Phase, Runner, Stop, stop};
 use crate::run::halt::{Halt, Why};
 use crate::run::job::{Ended, Job};
+use crate::run::joblog::JobLog;
 use crate::run::outcome::Outcome;
-use crate::run::output::{Captured, failure};
+use crate::run::output::Captured;
 use crate::run::plan::{JsonTarget, Plan};
+use crate::run::record;
 use crate::run::report::Report;
 use crate::run::say;
 
@@ -25,21 +28,30 @@ impl Runner {
         let tag = self.plan.output.tagged.then(|| tag(job));
         self.printer.print(job.sequence, tag.as_deref(), captured)?;
         let is_cancelled = ended.outcome == Outcome::Cancelled;
-        if self.log.is_some() || self.records.is_some() {
+        if self.log.is_some() || self.plan.json.is_some() {
             let line = job.line(template);
             if let Some(log) = self.log.as_mut().filter(|_| !is_cancelled) {
-                log.add(job, &line, ended).map_err(stop("job log"))?;
+                log.add(job, &line, ended).map_err(|error| log_failure(&self.plan, error))?;
             }
-            if let Some(records) = &mut self.records {
-                let limit = self.plan.limits.memory;
-                let result = records.add(job, &line, ended, limit);
-                result.map_err(|error| records_failure(&self.plan, error))?;
+            if self.plan.json.is_some() {
+                let line = record::line(job, &line, ended, self.plan.limits.memory);
+                let line = line.map_err(stop("records"))?;
+                match &mut self.records {
+                    Some(records) => {
+                        records.add(&line).map_err(|error| records_failure(&self.plan, error))?
+                    }
+                    None => self.printer.print_line(&line)?,
+                }
             }
         }
         self.report.add(job, ended, || job.line(template));
         self.progress.update(self.skipped + self.report.ended(), self.report.failed);
         self.heed_halt();
-        Ok(())
+        // The output of a job is written before its line in the log.
+        match self.log.as_ref().is_some_and(JobLog::is_full) {
+            true => self.write_out(),
+            false => Ok(()),
+        }
     }
 
     fn heed_halt(&mut self) {
@@ -55,7 +67,7 @@ impl Runner {
         let text = format!("halted after {succeeded} succeeded and {failed} failed; {what}");
         self.progress.aside(|| say(&text));
         if now {
-            self.jobs.terminate_all();
+            self.desk.terminate_all();
             self.kill_at = Some(Instant::now() + GRACE);
         }
     }
@@ -65,7 +77,7 @@ impl Runner {
         self.unwritten = None;
         self.printer.flush()?;
         if let Some(log) = &mut self.log {
-            log.flush().map_err(stop("job log"))?;
+            log.flush().map_err(|error| log_failure(&self.plan, error))?;
         }
         if let Some(records) = &mut self.records {
             records.flush().map_err(|error| records_failure(&self.plan, error))?;
@@ -99,9 +111,15 @@ fn tag(job: &Job) -> Vec<u8> {
     tag
 }
 
+fn log_failure(plan: &Plan, error: io::Error) -> Stop {
+    let path = plan.joblog.as_deref().unwrap_or(Path::new(""));
+    stop(&format!("job log {}", path.display()))(error)
+}
+
 fn records_failure(plan: &Plan, error: io::Error) -> Stop {
-    match &plan.json {
-        Some(JsonTarget::File(path)) => stop(&format!("records {}", path.display()))(error),
-        _ => failure(error, "standard output").into(),
-    }
+    let path = match &plan.json {
+        Some(JsonTarget::File(path)) => path,
+        _ => Path::new(""),
+    };
+    stop(&format!("records {}", path.display()))(error)
 }
