@@ -455,6 +455,11 @@ impl Jobs {
         let Some(job) = self.running.get(&key) else {
             return Ok(());
         };
+        if job.cause.is_some() && sys::peek(&job.pidfd)?.is_some() {
+            // What it has started ends with it, though it may have ignored the request. Not waited for yet, its number
+            // still means its group.
+            job.signal(libc::SIGKILL);
+        }
         let Some(reaped) = sys::reap(&job.pidfd)? else {
             return Ok(());
         };
