@@ -224,7 +224,7 @@ impl Drop for Presence {
 ///
 /// Threads and tasks may start others meanwhile. So it looks until nothing has begun between two looks at everything: then
 /// all were idle at the moment between the two.
-pub fn wait_for_foreground() {
+pub(crate) fn wait_for_foreground() {
     let mut seen = None;
     loop {
         let now = (wait_for_threads(), pool::wait_until_idle());
