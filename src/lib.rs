@@ -13,7 +13,7 @@ pub mod vocab;
 
 pub use error::{Error, ErrorKind, Outcome, Result, Scale};
 pub use fourfold_macros::{main, task};
-pub use vocab::{Handle, as_completed};
+pub use vocab::{Handle, TaskState, as_completed};
 
 /// Makes this process serve, and never returns, if it was started to run a task; otherwise does nothing.
 ///

@@ -8,7 +8,7 @@ use super::child::{self, Child, Work};
 use super::launch::Settings;
 pub use super::launch::{StartMethod, Stdio};
 use super::serve::Role;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::task::envelope::Envelope;
 use crate::task::{Call, Payload, image, name_of};
 
@@ -202,13 +202,16 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// If the process cannot be started, or the arguments cannot be serialised.
+    /// If the process cannot be started, the arguments cannot be serialised, or the name has a zero byte in it.
     pub fn spawn<F, A, M>(mut self, _function: F, args: A) -> Result<Child<F::Output>>
     where
         F: Call<A, M> + Copy + Send + Sync + 'static,
         A: Payload,
         F::Output: Payload,
     {
+        if self.settings.name.contains('\0') {
+            return Err(Error::invalid("the name of a process has a zero byte in it"));
+        }
         let task = name_of::<F>();
         if !self.named {
             self.settings.name.clone_from(&task);

@@ -188,6 +188,16 @@ mod tests {
     }
 
     #[test]
+    fn a_panic_that_was_caught_before_is_not_told_in_place_of_one_without_a_note() {
+        let panic = catch(|| {
+            shield(|| panic!("inner"));
+            panic::resume_unwind(Box::new("outer"))
+        });
+        let panic = panic.map(|(): ()| ()).unwrap_err();
+        assert_eq!((panic.message(), panic.location()), ("outer", None));
+    }
+
+    #[test]
     fn a_payload_that_panics_when_dropped_is_harmless() {
         struct Bomb(u32);
 

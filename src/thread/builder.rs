@@ -3,7 +3,7 @@
 use super::child::{self, Child};
 use super::registry::{Kind, Plan};
 use crate::error::Result;
-use crate::task::Call;
+use crate::task::{Call, name_of};
 
 /// Starts a thread that calls `f` with `args`. It is a foreground thread: the end of `main` waits for it.
 ///
@@ -56,7 +56,7 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// A foreground thread, with the name `thread-` and its id, and the stack size that std gives.
+    /// A foreground thread, with the name of its function and the stack size that std gives.
     pub fn new() -> Builder {
         Builder::default()
     }
@@ -93,7 +93,9 @@ impl Builder {
         A: Send + 'static,
     {
         let kind = if self.daemon { Kind::Daemon } else { Kind::Foreground };
-        let plan = Plan { name: self.name.clone(), stack_size: self.stack_size, kind };
-        child::start(plan, move || f.call(args))
+        let task = name_of::<F>();
+        let name = self.name.clone().unwrap_or_else(|| task.clone());
+        let plan = Plan { name, stack_size: self.stack_size, kind };
+        child::start(plan, task, move || f.call(args))
     }
 }

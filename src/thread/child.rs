@@ -12,9 +12,9 @@ use super::registry::{self, Kind, Plan, Record};
 use crate::error::{Error, ErrorKind, Outcome, Result, Scale};
 use crate::task::catch::catch;
 use crate::task::next_id;
-use crate::vocab::Handle;
 use crate::vocab::outcome::Cell;
 use crate::vocab::wait::Backend;
+use crate::vocab::{Handle, TaskState};
 
 /// A thread that was started with [`spawn`](super::spawn) or a [`Builder`](super::Builder).
 ///
@@ -39,15 +39,15 @@ pub struct Child<T> {
 /// Starts a thread that calls `f`.
 pub(super) fn start<T: Send + 'static>(
     plan: Plan,
+    task: String,
     f: impl FnOnce() -> T + Send + 'static,
 ) -> Result<Child<T>> {
     static BACKEND: LazyLock<Arc<Alone>> = LazyLock::new(|| Arc::new(Alone));
     let cell = Cell::new(next_id(), BACKEND.clone());
     let handle = Handle::new(cell.clone());
     let (record, thread) = registry::start(plan, move |record| {
-        let outcome = catch(f).map_err(|panic| {
-            Error::panicked(panic).with_task(record.name()).with_scale(Scale::Thread)
-        });
+        let outcome = catch(f)
+            .map_err(|panic| Error::panicked(panic).with_task(task).with_scale(Scale::Thread));
         // Before the outcome is known: who has joined the thread finds it ended.
         record.transition_to_ended();
         cell.complete(outcome);
@@ -74,7 +74,7 @@ impl<T: Send + 'static> Child<T> {
         self.record.id
     }
 
-    /// The name it has now; `thread-` and its id if it was given none.
+    /// The name it has now: given by the [`Builder`](super::Builder) or since, or that of its function.
     pub fn name(&self) -> String {
         self.record.name()
     }
@@ -148,6 +148,26 @@ impl<T: Send + 'static> Child<T> {
     /// As [`join`](Child::join).
     pub fn try_join(&mut self) -> Option<Outcome<T>> {
         self.handle.try_join()
+    }
+
+    /// Whether there is an outcome.
+    pub fn is_finished(&self) -> bool {
+        self.handle.is_finished()
+    }
+
+    /// How far it has come.
+    pub fn state(&self) -> TaskState {
+        self.handle.state()
+    }
+
+    /// Does nothing, and returns `false`: a thread cannot be killed. See [`Handle::cancel`].
+    pub fn cancel(&self) -> bool {
+        self.handle.cancel()
+    }
+
+    /// The outcome alone.
+    pub fn into_handle(self) -> Handle<T> {
+        self.handle
     }
 
     /// Has `callback` called with the outcome, once, whatever it is: by the thread itself, at its end; by the caller, at

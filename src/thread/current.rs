@@ -38,8 +38,8 @@ pub fn current() -> Thread {
 /// ```
 /// use fourfold::thread;
 ///
-/// let child = thread::Builder::new().name("worker").spawn(std::thread::park, ())?;
-/// assert!(thread::enumerate().iter().any(|thread| thread.name() == "worker"));
+/// let child = thread::Builder::new().name("parked").daemon(true).spawn(std::thread::park, ())?;
+/// assert!(thread::enumerate().iter().any(|thread| thread.name() == "parked"));
 /// # drop(child);
 /// # Ok::<(), fourfold::Error>(())
 /// ```
@@ -60,7 +60,7 @@ impl Thread {
         self.record.id
     }
 
-    /// The name it has now; `thread-` and its id if it was given none. The main thread's is `main`.
+    /// The name it has now: given to it, or that of its function. The main thread's is `main`.
     pub fn name(&self) -> String {
         self.record.name()
     }

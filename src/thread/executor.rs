@@ -58,6 +58,15 @@ impl Drop for Shared {
 }
 
 impl Executor {
+    /// An executor with the defaults of [`ExecutorBuilder`].
+    ///
+    /// # Errors
+    ///
+    /// None at this scale, so far.
+    pub fn new() -> Result<Executor> {
+        Executor::builder().build()
+    }
+
     /// How it is to be: see [`ExecutorBuilder`].
     pub fn builder() -> ExecutorBuilder {
         ExecutorBuilder { workers: None, name: "worker".into(), stack_size: None, on_start: None }

@@ -29,5 +29,4 @@ pub use self::builder::{Builder, spawn};
 pub use self::child::Child;
 pub use self::current::{Thread, active_count, current, enumerate};
 pub use self::executor::{Executor, ExecutorBuilder};
-#[doc(hidden)]
-pub use self::registry::wait_for_foreground;
+pub(crate) use self::registry::wait_for_foreground;

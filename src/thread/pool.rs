@@ -256,7 +256,7 @@ impl Pool {
     fn start_worker(&self, number: u64) {
         let pool = self.me.upgrade().expect("who calls holds the pool");
         let plan = Plan {
-            name: Some(format!("{}-{number}", self.settings.name)),
+            name: format!("{}-{number}", self.settings.name),
             stack_size: self.settings.stack_size,
             kind: Kind::Worker,
         };

@@ -156,8 +156,7 @@ pub(super) fn alive() -> Vec<Arc<Record>> {
 
 /// What a new thread is to be.
 pub(super) struct Plan {
-    /// `thread-` and its id, if none is given.
-    pub(super) name: Option<String>,
+    pub(super) name: String,
     pub(super) stack_size: Option<usize>,
     pub(super) kind: Kind,
 }
@@ -168,13 +167,12 @@ pub(super) fn start(
     body: impl FnOnce(&Arc<Record>) + Send + 'static,
 ) -> Result<(Arc<Record>, JoinHandle<()>)> {
     let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-    let name = plan.name.unwrap_or_else(|| format!("thread-{id}"));
-    check_name(&name)?;
-    let mut builder = std::thread::Builder::new().name(name.clone());
+    check_name(&plan.name)?;
+    let mut builder = std::thread::Builder::new().name(plan.name.clone());
     if let Some(bytes) = plan.stack_size {
         builder = builder.stack_size(bytes);
     }
-    let record = Record::new(id, Some(current().id), plan.kind, name);
+    let record = Record::new(id, Some(current().id), plan.kind, plan.name);
     let presence = Presence::new(record.clone());
     let thread = builder.spawn(move || {
         presence.begin();
@@ -226,7 +224,7 @@ impl Drop for Presence {
 ///
 /// Threads and tasks may start others meanwhile. So it looks until nothing has begun between two looks at everything: then
 /// all were idle at the moment between the two.
-pub fn wait_for_foreground() {
+pub(crate) fn wait_for_foreground() {
     let mut seen = None;
     loop {
         let now = (wait_for_threads(), pool::wait_until_idle());

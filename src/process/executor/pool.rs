@@ -721,7 +721,7 @@ impl Pool {
         state.closing = true;
         state.queue.clear();
         for (_, task) in state.tasks.drain() {
-            let error = Error::new(ErrorKind::ShutDown).with_task((task.name)());
+            let error = Error::new(ErrorKind::Cancelled).with_task((task.name)());
             after.done.push(Done::Failed(task.sink, error.with_scale(Scale::Process)));
         }
         for worker in state.workers.values() {
@@ -846,7 +846,9 @@ impl Backend for Pool {
             Some(Place::Sent(worker)) => {
                 state.workers.get(&worker).is_some_and(|worker| worker.has_taken(id))
             }
-            _ => false,
+            Some(_) => false,
+            // It has ended, and its outcome is on its way to who asks.
+            None => true,
         }
     }
 
