@@ -9,6 +9,7 @@ mod panic;
 
 use std::fmt;
 
+pub(crate) use self::kind::signal_name;
 pub use self::kind::{ErrorKind, Scale};
 pub use self::panic::Panic;
 
@@ -28,10 +29,11 @@ pub type Outcome<T> = std::result::Result<T, Error>;
 /// ```
 /// use fourfold::ErrorKind;
 ///
-/// let outcome = fourfold::thread::spawn(|n: u32| 10 / n, 0).join();
+/// let outcome = fourfold::thread::spawn(|n: u32| 10 / n, 0)?.join();
 /// let error = outcome.unwrap_err();
 /// assert_eq!(error.kind(), ErrorKind::Panicked);
 /// assert_eq!(error.panic().unwrap().message(), "attempt to divide by zero");
+/// # Ok::<(), fourfold::Error>(())
 /// ```
 pub struct Error {
     inner: Box<Inner>,

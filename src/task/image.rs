@@ -50,20 +50,23 @@ where
 }
 
 fn offset(entry: usize) -> Result<u64> {
-    let image = image();
-    if image.code.iter().any(|code| code.contains(&entry)) {
-        Ok((entry - image.base) as u64)
+    if holds(entry) {
+        Ok((entry - image().base) as u64)
     } else {
         Err(Error::new(ErrorKind::Unsupported)
             .with_message("the function lies in a shared library, not in the executable itself"))
     }
 }
 
+/// Whether an address lies in the code of the main image.
+pub(crate) fn holds(address: usize) -> bool {
+    image().code.iter().any(|code| code.contains(&address))
+}
+
 /// The entry that a parent running the same image meant.
 pub(crate) fn resolve(offset: u64) -> Option<Entry> {
-    let image = image();
-    let address = image.base.checked_add(usize::try_from(offset).ok()?)?;
-    if !image.code.iter().any(|code| code.contains(&address)) {
+    let address = image().base.checked_add(usize::try_from(offset).ok()?)?;
+    if !holds(address) {
         return None;
     }
     // SAFETY: the number came from `entry_of` in a process that runs the same image (the handshake has compared

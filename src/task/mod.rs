@@ -7,6 +7,7 @@
 //! | [`Payload`] | a value that can cross to another process: any serde type |
 
 mod call;
+pub(crate) mod catch;
 pub(crate) mod codec;
 pub(crate) mod envelope;
 pub(crate) mod fd;

@@ -58,6 +58,12 @@ struct Queue {
     waker: Option<Waker>,
 }
 
+/// That a handle finishes, `first` or another.
+struct Next<'a> {
+    finished: &'a Finished,
+    first: u64,
+}
+
 struct Arrival {
     index: usize,
     finished: Arc<Finished>,
@@ -133,7 +139,7 @@ impl<T: Send + 'static> AsCompleted<T> {
             }
             let handle = self.handles[self.first].as_ref().expect("found just now");
             let backend = handle.cell().backend.clone();
-            backend.wait(&*self.finished, deadline);
+            backend.wait(&Next { finished: &self.finished, first: handle.id() }, deadline);
         }
     }
 }
@@ -144,13 +150,22 @@ impl Finished {
     }
 }
 
-impl Pending for Finished {
+impl Pending for Next<'_> {
     fn is_done(&self) -> bool {
-        !self.lock().indices.is_empty()
+        !self.finished.lock().indices.is_empty()
+    }
+
+    fn forget(&self, _waker: &Waker) {
+        // There is one, of the one thread that waits.
+        self.finished.lock().waker = None;
+    }
+
+    fn task(&self) -> Option<u64> {
+        Some(self.first)
     }
 
     fn register(&self, waker: &Waker) {
-        let mut queue = self.lock();
+        let mut queue = self.finished.lock();
         if queue.indices.is_empty() {
             queue.waker = Some(waker.clone());
         } else {

@@ -92,12 +92,16 @@ impl<T: Send + 'static> Handle<T> {
 
     /// How far the task has come.
     pub fn state(&self) -> TaskState {
-        if self.cell.is_finished() {
-            if self.cell.is_cancelled() { TaskState::Cancelled } else { TaskState::Finished }
-        } else if self.cell.backend.is_running(self.cell.id) {
+        // Looked at again at the end, since the task may have finished after the first look: it must not seem to wait
+        // for a worker once more.
+        if !self.cell.is_finished() && self.cell.backend.is_running(self.cell.id) {
             TaskState::Running
-        } else {
+        } else if !self.cell.is_finished() {
             TaskState::Pending
+        } else if self.cell.is_cancelled() {
+            TaskState::Cancelled
+        } else {
+            TaskState::Finished
         }
     }
 
@@ -118,7 +122,8 @@ impl<T: Send + 'static> Handle<T> {
         if self.cell.is_finished() {
             return self.cell.is_cancelled();
         }
-        self.cell.backend.cancel(self.cell.id, even_running)
+        // Looked at again at the end, since another thread may be cancelling it too.
+        self.cell.backend.cancel(self.cell.id, even_running) || self.cell.is_cancelled()
     }
 
     /// Has `callback` called with the outcome, once, whatever it is; at once if the task has finished.

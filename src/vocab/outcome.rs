@@ -190,25 +190,44 @@ impl<T: Send + 'static> Cell<T> {
 
 /// A callback's panic is its own: the panic hook has told of it, the other callbacks and the outcome are unharmed.
 fn call<T>(callback: Callback<T>, outcome: &Outcome<T>) {
-    let _ = catch_unwind(AssertUnwindSafe(|| callback(outcome)));
+    let Err(payload) = catch_unwind(AssertUnwindSafe(|| callback(outcome))) else { return };
+    // What a panic carries may panic when it is dropped. What that panic carries is leaked.
+    if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(second);
+    }
 }
 
 impl<T: Send + 'static> Pending for Cell<T> {
     fn is_done(&self) -> bool {
-        match self.lock().phase {
-            Phase::Waiting => false,
-            Phase::Calling(thread) => thread == Some(thread::current().id()),
-            Phase::Ready(_) | Phase::Taken => true,
-        }
+        self.lock().is_done()
     }
 
     fn register(&self, waker: &Waker) {
         let mut state = self.lock();
-        if matches!(state.phase, Phase::Ready(_) | Phase::Taken) {
+        if state.is_done() {
             drop(state);
             waker.wake_by_ref();
         } else if !state.wakers.iter().any(|known| known.will_wake(waker)) {
             state.wakers.push(waker.clone());
+        }
+    }
+
+    fn forget(&self, waker: &Waker) {
+        self.lock().wakers.retain(|known| !known.will_wake(waker));
+    }
+
+    fn task(&self) -> Option<u64> {
+        Some(self.id)
+    }
+}
+
+impl<T> State<T> {
+    /// Whether `take` has an answer for this thread: for a callback, that it cannot wait for itself.
+    fn is_done(&self) -> bool {
+        match self.phase {
+            Phase::Waiting => false,
+            Phase::Calling(thread) => thread == Some(thread::current().id()),
+            Phase::Ready(_) | Phase::Taken => true,
         }
     }
 }

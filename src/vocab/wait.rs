@@ -14,6 +14,14 @@ pub(crate) trait Pending {
 
     /// Leaves a waker, which is woken when it comes to pass: at once, if it has.
     fn register(&self, waker: &Waker);
+
+    /// Takes a waker back, whose owner waits no longer.
+    fn forget(&self, waker: &Waker);
+
+    /// A task that must finish before it comes to pass, where there is one: a hint as to what to run first.
+    fn task(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// What stands behind a handle: the executor, or whatever else runs its task.
@@ -44,7 +52,7 @@ pub(crate) fn park(pending: &dyn Pending, deadline: Option<Instant>) {
     pending.register(&parker.waker);
     while !pending.is_done() {
         if !parker.park(deadline) {
-            return;
+            return pending.forget(&parker.waker);
         }
     }
 }

@@ -1,0 +1,50 @@
+//! The arguments as typed: the commands that `fourfold` has.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::exit;
+use crate::run::args::RunArgs;
+
+/// Run work in parallel, and always be told how it ended.
+#[derive(Debug, Parser)]
+#[command(
+    name = "fourfold",
+    version,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What `fourfold` is asked to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Run(Box<RunArgs>),
+}
+
+/// Reads the command line. What is shown instead, help or a usage error, gives the exit status.
+pub(crate) fn parse() -> Result<Command, ExitCode> {
+    match Cli::try_parse() {
+        Ok(cli) => Ok(cli.command),
+        Err(error) => {
+            // A closed standard output is no reason to complain about help that nobody reads.
+            let _ = error.print();
+            Err(if error.use_stderr() { ExitCode::from(exit::ERROR) } else { ExitCode::SUCCESS })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,378 @@
+//! Frames with descriptors over a stream socket between a parent and its child.
+//!
+//! A frame is a header of [`HEADER`] bytes and a body of at most [`INLINE`]; a longer body goes in a memfd, as the
+//! first descriptor of the frame, so frames are small, and what is sent never waits long for the other side. Descriptors are
+//! attached to the first bytes of their frame, at most [`FDS_PER_MESSAGE`] to a message. A read ends behind the bytes
+//! that descriptors came with, so they arrive no later than their frame and in its order.
+//!
+//! Neither side trusts the other's numbers: lengths and counts are checked before they are used.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::MemfdFlags;
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+};
+
+/// Bytes of a header.
+pub(crate) const HEADER: usize = 32;
+/// Bytes of a body beyond which it goes in a memfd.
+pub(crate) const INLINE: usize = 32 << 10;
+/// Descriptors that the kernel takes with one message (`SCM_MAX_FD`).
+pub(crate) const FDS_PER_MESSAGE: usize = 253;
+/// Descriptors that one frame can carry: one message for each byte of the header.
+pub(crate) const MAX_FDS: usize = FDS_PER_MESSAGE * HEADER - 1;
+
+/// What a frame says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Kind {
+    /// To the child: who you are to be. The first frame.
+    Hello = 1,
+    /// To the child: call the entry `word` with the body.
+    Task = 2,
+    /// From the child: ready for tasks; `word` is the identity of its image.
+    Ready = 3,
+    /// From the child: the value of task `id`; `word` is how long it took, in ns.
+    Value = 4,
+    /// From the child: task `id` panicked.
+    Panicked = 5,
+    /// From the child: a value or an argument of task `id` cannot be serialised.
+    NotSerializable = 6,
+    /// From the child: it cannot start; the body says why.
+    Failed = 7,
+    /// From the child: a task submits another one to its own pool.
+    Submit = 8,
+    /// From the child: the task that runs waits for others of its own pool; `word` is 1 at the start, 0 at the end.
+    Waiting = 9,
+    /// To the child: the outcome of task `id` that a task of its own submitted; a `Value`, in `word` another kind.
+    Outcome = 10,
+    /// From the child: cancel task `id` that a task of its own submitted.
+    Cancel = 11,
+}
+
+impl Kind {
+    fn from_byte(byte: u8) -> Option<Kind> {
+        use Kind::*;
+        [
+            Hello,
+            Task,
+            Ready,
+            Value,
+            Panicked,
+            NotSerializable,
+            Failed,
+            Submit,
+            Waiting,
+            Outcome,
+            Cancel,
+        ]
+        .into_iter()
+        .find(|kind| *kind as u8 == byte)
+    }
+}
+
+/// What one side tells the other.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    pub(crate) kind: Kind,
+    pub(crate) id: u64,
+    pub(crate) word: u64,
+    pub(crate) epoch: u32,
+    pub(crate) parcel: Parcel,
+}
+
+/// A body and its descriptors.
+#[derive(Debug, Default)]
+pub(crate) struct Parcel {
+    pub(crate) body: Body,
+    pub(crate) fds: Vec<OwnedFd>,
+}
+
+/// The bytes of a value: here, or in a memfd that has nothing else in it.
+#[derive(Debug)]
+pub(crate) enum Body {
+    Inline(Vec<u8>),
+    Memfd(OwnedFd),
+    /// Its descriptors did not arrive: this process had no room for them.
+    Lost,
+}
+
+impl Default for Body {
+    fn default() -> Body {
+        Body::Inline(Vec::new())
+    }
+}
+
+impl Parcel {
+    /// Puts a long body into a memfd.
+    pub(crate) fn new(body: Vec<u8>, fds: Vec<OwnedFd>) -> io::Result<Parcel> {
+        if fds.len() > MAX_FDS {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("{} descriptors in one value; at most {MAX_FDS} can be sent", fds.len()),
+            ));
+        }
+        if body.len() <= INLINE {
+            return Ok(Parcel { body: Body::Inline(body), fds });
+        }
+        let memfd = rustix::fs::memfd_create("fourfold-body", MemfdFlags::CLOEXEC)?;
+        let mut file = File::from(memfd);
+        file.write_all(&body)?;
+        Ok(Parcel { body: Body::Memfd(file.into()), fds })
+    }
+
+    fn lost() -> Parcel {
+        Parcel { body: Body::Lost, fds: Vec::new() }
+    }
+
+    /// The bytes and the descriptors.
+    pub(crate) fn open(self) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
+        let bytes = match self.body {
+            Body::Inline(bytes) => bytes,
+            Body::Memfd(fd) => {
+                // Read by position: the sender may keep the same open file to send it once more.
+                let len = rustix::fs::fstat(&fd)?.st_size as usize;
+                let mut bytes = Vec::new();
+                bytes
+                    .try_reserve_exact(len)
+                    .map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+                let file = File::from(fd);
+                let mut reader = PositionedReader { file: &file, offset: 0 };
+                reader.read_to_end(&mut bytes)?;
+                bytes
+            }
+            Body::Lost => return Err(rustix::io::Errno::MFILE.into()),
+        };
+        Ok((bytes, self.fds))
+    }
+
+    fn fd_count(&self) -> usize {
+        self.fds.len() + usize::from(matches!(self.body, Body::Memfd(_)))
+    }
+}
+
+struct PositionedReader<'a> {
+    file: &'a File,
+    offset: u64,
+}
+
+impl Read for PositionedReader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = std::os::unix::fs::FileExt::read_at(self.file, buffer, self.offset)?;
+        self.offset += count as u64;
+        Ok(count)
+    }
+}
+
+/// Writes the header and an inline body of a frame.
+pub(crate) fn write_frame(
+    out: &mut Vec<u8>,
+    kind: Kind,
+    id: u64,
+    word: u64,
+    epoch: u32,
+    parcel: &Parcel,
+) {
+    let body: &[u8] = match &parcel.body {
+        Body::Inline(bytes) => bytes,
+        Body::Memfd(_) | Body::Lost => &[],
+    };
+    out.reserve(HEADER + body.len());
+    out.extend_from_slice(&(body.len() as u32).to_le_bytes());
+    out.push(kind as u8);
+    out.push(u8::from(matches!(parcel.body, Body::Memfd(_))));
+    out.extend_from_slice(&(parcel.fd_count() as u16).to_le_bytes());
+    out.extend_from_slice(&id.to_le_bytes());
+    out.extend_from_slice(&word.to_le_bytes());
+    out.extend_from_slice(&epoch.to_le_bytes());
+    out.extend_from_slice(&[0; 4]);
+    out.extend_from_slice(body);
+}
+
+/// Sends a frame whole, on a blocking socket.
+pub(crate) fn send_frame(
+    socket: impl AsFd,
+    kind: Kind,
+    id: u64,
+    word: u64,
+    epoch: u32,
+    parcel: &Parcel,
+) -> io::Result<()> {
+    let mut bytes = Vec::new();
+    write_frame(&mut bytes, kind, id, word, epoch, parcel);
+    let mut sent = send_fds(&socket, &bytes, parcel, false)?;
+    while sent < bytes.len() {
+        sent += send_some(&socket, &bytes[sent..], false)?;
+    }
+    Ok(())
+}
+
+/// Sends the first bytes of `bytes`, the frame of `parcel`, with the parcel's descriptors, and gives their number. A socket
+/// that does not block has room for them if it has sent all that came before.
+pub(crate) fn send_fds(
+    socket: impl AsFd,
+    bytes: &[u8],
+    parcel: &Parcel,
+    nonblocking: bool,
+) -> io::Result<usize> {
+    let memfd = match &parcel.body {
+        Body::Memfd(fd) => Some(fd.as_fd()),
+        Body::Inline(_) | Body::Lost => None,
+    };
+    let fds: Vec<_> = memfd.into_iter().chain(parcel.fds.iter().map(AsFd::as_fd)).collect();
+    let chunks = fds.chunks(FDS_PER_MESSAGE).collect::<Vec<_>>();
+    let mut sent = 0;
+    for (index, chunk) in chunks.iter().enumerate() {
+        let last = index + 1 == chunks.len();
+        let part = if last { &bytes[sent..] } else { &bytes[sent..sent + 1] };
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_PER_MESSAGE))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        control.push(SendAncillaryMessage::ScmRights(chunk));
+        let flags = flags(nonblocking);
+        sent += loop {
+            match sendmsg(&socket, &[IoSlice::new(part)], &mut control, flags) {
+                Err(rustix::io::Errno::INTR) => {}
+                // Too many descriptors are on their way: the other side takes them off.
+                Err(rustix::io::Errno::TOOMANYREFS) if !nonblocking => {
+                    std::thread::sleep(std::time::Duration::from_millis(1));
+                }
+                other => break other?,
+            }
+        };
+    }
+    Ok(sent)
+}
+
+/// Sends what the socket takes.
+pub(crate) fn send_some(socket: impl AsFd, bytes: &[u8], nonblocking: bool) -> io::Result<usize> {
+    loop {
+        match rustix::net::send(&socket, bytes, flags(nonblocking)) {
+            Err(rustix::io::Errno::INTR) => {}
+            other => return Ok(other?),
+        }
+    }
+}
+
+fn flags(nonblocking: bool) -> SendFlags {
+    let flags = SendFlags::NOSIGNAL;
+    if nonblocking { flags | SendFlags::DONTWAIT } else { flags }
+}
+
+/// The receiving end: bytes and descriptors as they come, frames as they are whole.
+pub(crate) struct Inbox {
+    buffer: Vec<u8>,
+    start: usize,
+    fds: VecDeque<OwnedFd>,
+    /// Descriptors of the last frame in the buffer did not arrive: this process could not hold them.
+    truncated: bool,
+}
+
+/// What came of a read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Received {
+    Some,
+    WouldBlock,
+    End,
+}
+
+impl Inbox {
+    pub(crate) fn new() -> Inbox {
+        Inbox { buffer: Vec::new(), start: 0, fds: VecDeque::new(), truncated: false }
+    }
+
+    /// Reads once.
+    pub(crate) fn receive(&mut self, socket: impl AsFd, nonblocking: bool) -> io::Result<Received> {
+        self.make_room();
+        let filled = self.buffer.len();
+        self.buffer.resize(filled + INLINE + HEADER, 0);
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_PER_MESSAGE))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let mut flags = RecvFlags::CMSG_CLOEXEC;
+        if nonblocking {
+            flags |= RecvFlags::DONTWAIT;
+        }
+        let received = loop {
+            let mut target = [IoSliceMut::new(&mut self.buffer[filled..])];
+            match recvmsg(&socket, &mut target, &mut control, flags) {
+                Err(rustix::io::Errno::INTR) => {}
+                other => break other,
+            }
+        };
+        let count = received.as_ref().map_or(0, |message| message.bytes);
+        self.buffer.truncate(filled + count);
+        match received {
+            Ok(message) => {
+                for part in control.drain() {
+                    if let RecvAncillaryMessage::ScmRights(fds) = part {
+                        self.fds.extend(fds);
+                    }
+                }
+                self.truncated |= message.flags.contains(ReturnFlags::CTRUNC);
+                Ok(if count == 0 { Received::End } else { Received::Some })
+            }
+            Err(rustix::io::Errno::AGAIN) => Ok(Received::WouldBlock),
+            // The other side died with something of ours unread.
+            Err(rustix::io::Errno::CONNRESET) => Ok(Received::End),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The next frame, if all of it is there.
+    pub(crate) fn next(&mut self) -> io::Result<Option<Frame>> {
+        let bytes = &self.buffer[self.start..];
+        let Some(header) = bytes.first_chunk::<HEADER>() else {
+            return Ok(None);
+        };
+        let word = |at: usize| u64::from_le_bytes(header[at..at + 8].try_into().expect("8 bytes"));
+        let len = u32::from_le_bytes(header[..4].try_into().expect("4 bytes")) as usize;
+        let count = u16::from_le_bytes([header[6], header[7]]) as usize;
+        let in_memfd = header[5] != 0;
+        let Some(kind) = Kind::from_byte(header[4]) else {
+            return Err(malformed("an unknown kind of frame"));
+        };
+        if len > INLINE || count > MAX_FDS + 1 || (in_memfd && (count == 0 || len != 0)) {
+            return Err(malformed("a frame with impossible sizes"));
+        }
+        let Some(body) = bytes.get(HEADER..HEADER + len) else {
+            return Ok(None);
+        };
+        let (id, word) = (word(8), word(16));
+        let epoch = u32::from_le_bytes(header[24..28].try_into().expect("4 bytes"));
+        let body = body.to_vec();
+        self.start += HEADER + len;
+        if self.fds.len() < count {
+            self.fds.clear();
+            return match std::mem::take(&mut self.truncated) {
+                true => Ok(Some(Frame { kind, id, word, epoch, parcel: Parcel::lost() })),
+                false => Err(malformed("fewer descriptors than announced")),
+            };
+        }
+        let mut fds = self.fds.drain(..count);
+        let body = match in_memfd {
+            true => Body::Memfd(fds.next().expect("counted above")),
+            false => Body::Inline(body),
+        };
+        let fds = fds.collect();
+        Ok(Some(Frame { kind, id, word, epoch, parcel: Parcel { body, fds } }))
+    }
+
+    /// Moves what is left to the front once it is little, so that the buffer does not grow.
+    fn make_room(&mut self) {
+        if self.start == self.buffer.len() {
+            self.buffer.clear();
+        } else if self.start > 0 {
+            self.buffer.drain(..self.start);
+        }
+        self.start = 0;
+    }
+}
+
+fn malformed(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what.to_owned())
+}

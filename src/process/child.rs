@@ -1,0 +1,302 @@
+//! A function that runs in a process of its own: what it gave, and how the process ended.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use super::channel::{Frame, Inbox, Kind, Received};
+use super::channel::{Parcel, send_fds, send_some, write_frame};
+use super::launch::{Proc, Settings, launch};
+use super::registry::{self, Entry};
+use super::serve::unpack_panic;
+use super::status::{Cause, ExitStatus};
+use super::supervisor::supervisor;
+use crate::error::{Error, ErrorKind, Outcome, Result, Scale};
+use crate::task::envelope::Envelope;
+use crate::task::{Payload, next_id};
+use crate::vocab::outcome::Cell;
+use crate::vocab::wait::Backend;
+use crate::vocab::{Handle, TaskState};
+
+/// A process that this one has started to run one function, and the outcome that it will have.
+///
+/// It is waited for as soon as it ends, whether or not anybody joins it, so it never stays a zombie. Dropping the `Child`
+/// lets it go on. It is a [`Future`] too.
+///
+/// # Examples
+///
+/// ```
+/// use fourfold::process;
+///
+/// let child = process::spawn(|a: u32, b: u32| a + b, (1, 2))?;
+/// assert_ne!(child.pid(), std::process::id());
+/// assert_eq!(child.join()?, 3);
+/// # Ok::<(), fourfold::Error>(())
+/// ```
+#[must_use = "the outcome of the child is only told to who asks; `drop` it to let the child go on unobserved"]
+pub struct Child<T> {
+    handle: Handle<T>,
+    body: Arc<Body>,
+}
+
+/// What is known of a child, whoever asks.
+pub(crate) struct Body {
+    pub(crate) id: u64,
+    pub(crate) proc: Arc<Proc>,
+    pub(crate) name: String,
+    pub(crate) daemon: bool,
+    pub(crate) parent: u32,
+}
+
+/// The work of a child, ready to be sent.
+pub(crate) struct Work {
+    pub(crate) entry: u64,
+    pub(crate) args: Envelope,
+    pub(crate) task: String,
+}
+
+/// Starts a child and gives it its work.
+pub(crate) fn start<T: Payload>(
+    settings: Settings,
+    work: Work,
+    timeout: Option<Duration>,
+    memory: Option<u64>,
+) -> Result<Child<T>> {
+    let (name, daemon) = (settings.name.clone(), settings.daemon);
+    let parcel = Parcel::new(work.args.body, work.args.fds)?;
+    // Before the child exists, so that a supervisor that cannot be started leaves none behind.
+    let supervisor = supervisor()?;
+    let proc = Arc::new(launch(settings)?);
+    // The child may be gone already, which its end tells.
+    let _ = send_work(&proc, work.entry, &parcel);
+    drop(parcel);
+    let body = Arc::new(Body {
+        id: next_id(),
+        proc: proc.clone(),
+        name,
+        daemon,
+        parent: std::process::id(),
+    });
+    let cell = Cell::new(body.id, body.clone());
+    registry::insert(Entry { body: body.clone() });
+    let handle = Handle::new(cell.clone());
+    let id = body.id;
+    let limit = timeout.and_then(|limit| Some((Instant::now().checked_add(limit)?, limit)));
+    let timer = limit.map(|(moment, limit)| {
+        let proc = Arc::downgrade(&proc);
+        supervisor.at(moment, move || {
+            if let Some(proc) = proc.upgrade() {
+                proc.kill(Some(Cause::TimedOut(limit)));
+            }
+        })
+    });
+    let meter = memory.map(|limit| {
+        let proc = Arc::downgrade(&proc);
+        super::memory::watch(body.proc.pid, limit, move |seen| {
+            if let Some(proc) = proc.upgrade() {
+                proc.kill(Some(Cause::OutOfMemory { limit, seen }));
+            }
+        })
+    });
+    proc.watch(move |proc| {
+        if let (Some(timer), Ok(supervisor)) = (timer, super::supervisor::supervisor()) {
+            supervisor.forget(timer);
+        }
+        drop(meter);
+        registry::remove(id);
+        let task = work.task;
+        match last_answer(&proc) {
+            Some(answer) => {
+                let pid = proc.pid;
+                cell.complete_later(Box::new(move || value_of(answer, pid, || task)));
+            }
+            None => {
+                let error = proc.explain().unwrap_or_else(|| Error::new(ErrorKind::NotStarted));
+                cell.complete(Err(error.with_task(task)));
+            }
+        }
+    })?;
+    Ok(Child { handle, body })
+}
+
+/// Sends the one task. The socket of a child that has just been started is empty, and takes it without waiting.
+fn send_work(proc: &Proc, entry: u64, parcel: &Parcel) -> std::io::Result<()> {
+    let mut bytes = Vec::new();
+    write_frame(&mut bytes, Kind::Task, 0, entry, 0, parcel);
+    let mut sent = send_fds(&proc.socket, &bytes, parcel, false)?;
+    while sent < bytes.len() {
+        sent += send_some(&proc.socket, &bytes[sent..], false)?;
+    }
+    Ok(())
+}
+
+/// The answer that a child which has ended left in its socket.
+fn last_answer(proc: &Proc) -> Option<Frame> {
+    let mut inbox = Inbox::new();
+    loop {
+        if let Some(frame) = inbox.next().ok()? {
+            return Some(frame);
+        }
+        match inbox.receive(&proc.socket, true) {
+            Ok(Received::Some) => {}
+            Ok(Received::End | Received::WouldBlock) | Err(_) => return None,
+        }
+    }
+}
+
+/// The outcome that an answer holds.
+pub(crate) fn value_of<T: Payload>(
+    answer: Frame,
+    pid: u32,
+    task: impl FnOnce() -> String,
+) -> Outcome<T> {
+    let read = || -> Outcome<T> {
+        let (body, fds) = answer.parcel.open()?;
+        match answer.kind {
+            Kind::Value => Envelope { body, fds }.unpack("value"),
+            Kind::Panicked => Err(Error::panicked(unpack_panic(&body))),
+            _ => {
+                let text = String::from_utf8_lossy(&body).into_owned();
+                Err(Error::new(ErrorKind::NotSerializable).with_message(text))
+            }
+        }
+    };
+    // A user's `Deserialize` may panic; it does so on behalf of this task.
+    let outcome =
+        crate::task::catch::catch(read).unwrap_or_else(|panic| Err(Error::panicked(panic)));
+    outcome.map_err(|error| error.with_task(task()).with_scale(Scale::Process).with_pid(pid))
+}
+
+impl Backend for Body {
+    fn cancel(&self, _task: u64, even_running: bool) -> bool {
+        even_running && self.proc.kill(Some(Cause::Cancelled))
+    }
+
+    fn is_running(&self, _task: u64) -> bool {
+        self.proc.ended().is_none()
+    }
+
+    fn call(&self, callbacks: Box<dyn FnOnce() + Send>) {
+        super::callbacks::run(callbacks);
+    }
+}
+
+impl<T: Payload> Child<T> {
+    /// The process's id.
+    pub fn pid(&self) -> u32 {
+        self.body.proc.pid
+    }
+
+    /// The id of the process that started it.
+    pub fn parent_pid(&self) -> u32 {
+        self.body.parent
+    }
+
+    /// Its name: that given to the [`Builder`](super::Builder), or that of its function.
+    pub fn name(&self) -> &str {
+        &self.body.name
+    }
+
+    /// Whether it is a daemon: ended, not waited for, when `main` ends. Decided when it is started.
+    pub fn is_daemon(&self) -> bool {
+        self.body.daemon
+    }
+
+    /// Whether the process has not ended yet.
+    pub fn is_alive(&self) -> bool {
+        self.body.proc.ended().is_none()
+    }
+
+    /// How the process ended; `None` while it has not.
+    pub fn exit_status(&self) -> Option<ExitStatus> {
+        self.body.proc.ended().map(|ended| ended.status)
+    }
+
+    /// Asks the process to end, with SIGTERM. Whether it was still there.
+    pub fn terminate(&self) -> bool {
+        self.body.proc.signal(libc::SIGTERM)
+    }
+
+    /// Ends the process and all that it has started, with SIGKILL. Whether it was still there.
+    pub fn kill(&self) -> bool {
+        self.body.proc.kill(None)
+    }
+
+    /// Sends the process a signal. Whether it was still there.
+    pub fn signal(&self, signal: i32) -> bool {
+        self.body.proc.signal(signal)
+    }
+
+    /// Waits until the process has ended, and takes the outcome. See [`Handle::join`].
+    ///
+    /// # Errors
+    ///
+    /// What kept it from giving a value, exactly: see [`ErrorKind`].
+    pub fn join(self) -> Outcome<T> {
+        self.handle.join()
+    }
+
+    /// Waits at most this long. `None` if the process has not ended by then. See [`Handle::join_timeout`].
+    ///
+    /// # Errors
+    ///
+    /// As [`join`](Child::join).
+    pub fn join_timeout(&mut self, timeout: Duration) -> Option<Outcome<T>> {
+        self.handle.join_timeout(timeout)
+    }
+
+    /// Takes the outcome if the process has ended. See [`Handle::try_join`].
+    ///
+    /// # Errors
+    ///
+    /// As [`join`](Child::join).
+    pub fn try_join(&mut self) -> Option<Outcome<T>> {
+        self.handle.try_join()
+    }
+
+    /// Whether there is an outcome.
+    pub fn is_finished(&self) -> bool {
+        self.handle.is_finished()
+    }
+
+    /// How far it has come.
+    pub fn state(&self) -> TaskState {
+        self.handle.state()
+    }
+
+    /// Ends the process; the outcome is then `Cancelled`. Whether it was still there. See [`Handle::cancel`].
+    pub fn cancel(&self) -> bool {
+        self.handle.cancel()
+    }
+
+    /// Has `callback` called in this process with the outcome, once. See [`Handle::on_done`].
+    pub fn on_done(&self, callback: impl FnOnce(&Outcome<T>) + Send + 'static) {
+        self.handle.on_done(callback);
+    }
+
+    /// The outcome alone.
+    pub fn into_handle(self) -> Handle<T> {
+        self.handle
+    }
+}
+
+impl<T: Payload> Future for Child<T> {
+    type Output = Outcome<T>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome<T>> {
+        Pin::new(&mut self.handle).poll(context)
+    }
+}
+
+impl<T> fmt::Debug for Child<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Child")
+            .field("pid", &self.body.proc.pid)
+            .field("name", &self.body.name)
+            .field("ended", &self.body.proc.ended().map(|ended| ended.status))
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,161 @@
+//! What a child writes into its page when it panics or is hit by a fatal signal, so that the parent is told also if the
+//! child never gets to answer.
+#![allow(unsafe_code)]
+
+use std::ffi::{c_int, c_void};
+use std::mem::MaybeUninit;
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::{Once, OnceLock};
+
+use super::page::{CrashKind, Page};
+use crate::error::Panic;
+
+/// The page of this child. Set once, before the handlers are installed, and never freed.
+static PAGE: AtomicPtr<Page> = AtomicPtr::new(ptr::null_mut());
+
+const SIGNALS: [c_int; 6] =
+    [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGTRAP, libc::SIGSYS];
+
+/// What was installed for [`SIGNALS`] before.
+static PREVIOUS: OnceLock<[libc::sigaction; SIGNALS.len()]> = OnceLock::new();
+
+/// How far above or below the stack pointer an address may lie to be called a stack overflow: a frame may jump the guard
+/// page by its own size, which stack probes keep to a page at a time.
+const NEAR: usize = 256 << 10;
+
+/// Writes panics and fatal signals of this process into `page` from now on.
+pub(crate) fn install(page: &'static Page) {
+    // Release: a handler, in whatever thread, that sees the pointer sees the page.
+    PAGE.store(ptr::from_ref(page).cast_mut(), Ordering::Release);
+    // Once: a fork of a zygote has both from it, and changes the page alone.
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let hook = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            let panic = crate::task::catch::describe(info);
+            if let Some(page) = page_of_this_child() {
+                record_panic(page, &panic);
+            }
+            hook(info);
+        }));
+        install_signals();
+    });
+}
+
+fn page_of_this_child() -> Option<&'static Page> {
+    // Acquire pairs with the Release of `install`.
+    let page = PAGE.load(Ordering::Acquire);
+    // SAFETY: null, or a page that `install` was given for ever.
+    unsafe { page.as_ref() }
+}
+
+fn record_panic(page: &Page, panic: &Panic) {
+    let text: [&[u8]; 5] = [
+        panic.message.as_bytes(),
+        b"\0",
+        panic.location.as_deref().unwrap_or("").as_bytes(),
+        b"\0",
+        panic.backtrace.as_deref().unwrap_or("").as_bytes(),
+    ];
+    page.record_crash(CrashKind::Panic, 0, 0, &text);
+}
+
+/// The panic that a record tells of.
+pub(crate) fn parse_panic(text: &str) -> Panic {
+    let mut parts = text.splitn(3, '\0');
+    let mut part = || parts.next().unwrap_or("").to_owned();
+    let (message, location, backtrace) = (part(), part(), part());
+    Panic {
+        message,
+        location: Some(location).filter(|text| !text.is_empty()),
+        backtrace: Some(backtrace).filter(|text| !text.is_empty()),
+    }
+}
+
+fn install_signals() {
+    give_alternate_stack();
+    let mut previous = [MaybeUninit::<libc::sigaction>::zeroed(); SIGNALS.len()];
+    // SAFETY: a `sigaction` of zeroes is valid: no handler, no flags, an empty mask.
+    let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
+    action.sa_sigaction = on_signal as *const () as usize;
+    action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
+    // All that the handler needs is in place before the first one is installed.
+    for (signal, slot) in SIGNALS.iter().zip(&mut previous) {
+        // SAFETY: reads the present action into a place of its type.
+        unsafe { libc::sigaction(*signal, ptr::null(), slot.as_mut_ptr()) };
+    }
+    // SAFETY: each was filled by `sigaction` above, or is still of zeroes, which is valid too.
+    let previous = previous.map(|action| unsafe { action.assume_init() });
+    if PREVIOUS.set(previous).is_err() {
+        return;
+    }
+    for signal in SIGNALS {
+        // SAFETY: `on_signal` is async-signal-safe: it touches atomics and the page, and calls `sigaction` only.
+        unsafe { libc::sigaction(signal, &action, ptr::null_mut()) };
+    }
+}
+
+/// A stack for the handler, since an overflow leaves none. This thread alone gets one, which is the thread that runs tasks;
+/// threads of std have one from std where its runtime has been started.
+fn give_alternate_stack() {
+    const SIZE: usize = 64 << 10;
+    // SAFETY: asks for the present state, then hands over a fresh mapping that is never unmapped.
+    unsafe {
+        let mut present = MaybeUninit::<libc::stack_t>::zeroed().assume_init();
+        if libc::sigaltstack(ptr::null(), &mut present) == 0
+            && present.ss_flags & libc::SS_DISABLE == 0
+        {
+            return;
+        }
+        let stack = libc::mmap(
+            ptr::null_mut(),
+            SIZE,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+            -1,
+            0,
+        );
+        if stack != libc::MAP_FAILED {
+            let stack = libc::stack_t { ss_sp: stack, ss_flags: 0, ss_size: SIZE };
+            libc::sigaltstack(&stack, ptr::null_mut());
+        }
+    }
+}
+
+/// Records the signal, and gives it back to whom it would have gone to: the instruction that raised it is executed again.
+extern "C" fn on_signal(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
+    // SAFETY: the kernel gives a valid `info` to a handler with SA_SIGINFO.
+    let (code, address) = unsafe { ((*info).si_code, (*info).si_addr() as usize) };
+    let sent = code <= 0;
+    if let Some(page) = page_of_this_child() {
+        let faulted = signal == libc::SIGSEGV || signal == libc::SIGBUS;
+        // SAFETY: the kernel gives a valid `context` to a handler with SA_SIGINFO.
+        let stack = unsafe { stack_pointer(context) };
+        let overflow = faulted && !sent && stack != 0 && stack.abs_diff(address) < NEAR;
+        let kind = if overflow { CrashKind::StackOverflow } else { CrashKind::Signal };
+        page.record_crash(kind, signal, address as u64, &[]);
+    }
+    let index = SIGNALS.iter().position(|known| *known == signal);
+    if let (Some(previous), Some(index)) = (PREVIOUS.get(), index) {
+        // SAFETY: the action was in place before ours.
+        unsafe { libc::sigaction(signal, &previous[index], ptr::null_mut()) };
+    }
+    if sent {
+        // Nothing is executed again for a signal that was sent. It is blocked until the handler returns.
+        // SAFETY: `raise` is async-signal-safe.
+        unsafe { libc::raise(signal) };
+    }
+}
+
+/// The stack pointer of the interrupted code; 0 where it is not known how to find it.
+unsafe fn stack_pointer(context: *mut c_void) -> usize {
+    // SAFETY: the caller gives the context that the kernel gave to a handler.
+    let context = unsafe { &*context.cast::<libc::ucontext_t>() };
+    #[cfg(target_arch = "x86_64")]
+    return context.uc_mcontext.gregs[libc::REG_RSP as usize] as usize;
+    #[cfg(target_arch = "aarch64")]
+    return context.uc_mcontext.sp as usize;
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    return 0;
+}

@@ -1,0 +1,204 @@
+//! Who reads the workers' answers: the supervisor, or the thread that waits for them. See `README.md`.
+
+use std::cell::Cell;
+use std::sync::{Arc, MutexGuard, Weak};
+use std::task::{Wake, Waker};
+use std::time::{Duration, Instant};
+
+use rustix::event::epoll;
+
+use super::pool::{BELL, Pool};
+use crate::error::Result;
+use crate::process::supervisor::{Ready, Token, supervisor, timespec};
+use crate::vocab::wait::{Pending, park};
+
+/// Short waits in a row after which the reading is lent.
+const STREAK: u32 = 4;
+/// A wait that is short: the answer came while a wake-up was still worth saving.
+const SHORT: Duration = Duration::from_micros(500);
+/// How often the supervisor looks whether a pool that is lent is being driven.
+const TICK: Duration = Duration::from_millis(1);
+/// Ticks without any driver after which the lending ends.
+const QUIET_TICKS: u32 = 20;
+
+/// Who reads.
+#[derive(Default)]
+pub(super) struct Lending {
+    /// The supervisor looks away; joiners read.
+    lent: bool,
+    /// A joiner reads now.
+    driving: bool,
+    /// A joiner has read since the last tick.
+    drove: bool,
+    /// Joiners that sleep.
+    sleepers: usize,
+    streak: u32,
+    quiet: u32,
+    token: Option<Token>,
+}
+
+thread_local! {
+    /// The pool that this thread drives: its own wakers need not ring the bell.
+    static DRIVES: Cell<*const Pool> = const { Cell::new(std::ptr::null()) };
+}
+
+impl Pool {
+    pub(super) fn begin_supervision(self: &Arc<Self>) -> Result<()> {
+        // The supervisor must not keep the pool: its handles and executors do.
+        let watcher = Arc::new(Watcher(self.me.clone()));
+        let mut lending = self.lending();
+        lending.token = Some(supervisor()?.watch(&self.epoll, watcher)?);
+        Ok(())
+    }
+
+    pub(super) fn end_supervision(&self) {
+        let token = self.lending().token.take();
+        if let (Some(token), Ok(supervisor)) = (token, supervisor()) {
+            supervisor.unwatch(&self.epoll, token);
+        }
+    }
+
+    /// Blocks until `pending` has come to pass, reading answers meanwhile if that is this thread's to do.
+    pub(super) fn wait_or_drive(&self, pending: &dyn Pending, deadline: Option<Instant>) {
+        if pending.is_done() {
+            return;
+        }
+        let mut lending = self.lending();
+        if lending.lent && !lending.driving {
+            lending.driving = true;
+            drop(lending);
+            self.drive(pending, deadline);
+            let mut lending = self.lending();
+            lending.driving = false;
+            lending.drove = true;
+            if lending.sleepers > 0 {
+                self.take_reading_back(&mut lending);
+            }
+            return;
+        }
+        // Two joiners: one of them would sleep while nobody read for it, once the other has what it wants.
+        self.take_reading_back(&mut lending);
+        lending.sleepers += 1;
+        drop(lending);
+        let began = Instant::now();
+        park(pending, deadline);
+        let short = began.elapsed() < SHORT && pending.is_done();
+        let mut lending = self.lending();
+        lending.sleepers -= 1;
+        lending.streak = if short && lending.sleepers == 0 { lending.streak + 1 } else { 0 };
+        if lending.streak >= STREAK {
+            self.lend(&mut lending);
+        }
+    }
+
+    fn drive(&self, pending: &dyn Pending, deadline: Option<Instant>) {
+        let waker = Waker::from(Arc::new(Bell(self.me.clone())));
+        pending.register(&waker);
+        DRIVES.set(self);
+        let mut events = Vec::with_capacity(32);
+        while !pending.is_done() {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|left| left.is_zero()) {
+                pending.forget(&waker);
+                break;
+            }
+            self.read_ready(&mut events, left);
+        }
+        DRIVES.set(std::ptr::null());
+    }
+
+    fn read_ready(&self, events: &mut Vec<epoll::Event>, timeout: Option<Duration>) {
+        events.clear();
+        let timeout = timeout.map(timespec);
+        let space = rustix::buffer::spare_capacity(events);
+        if epoll::wait(&self.epoll, space, timeout.as_ref()).is_err() {
+            return;
+        }
+        let rung = events.iter().any(|event| event.data.u64() == BELL);
+        if rung {
+            let _ = rustix::io::read(&self.bell, &mut [0; 8]);
+        }
+        self.on_events(events.iter().map(|event| event.data.u64()));
+    }
+
+    fn lend(&self, lending: &mut Lending) {
+        let (Some(token), Ok(supervisor), false) = (lending.token, supervisor(), lending.lent)
+        else {
+            return;
+        };
+        if supervisor.pause(&self.epoll, token, true).is_ok() {
+            lending.lent = true;
+            lending.quiet = 0;
+            lending.drove = true;
+            self.tick_later();
+        }
+    }
+
+    fn take_reading_back(&self, lending: &mut Lending) {
+        lending.streak = 0;
+        if !lending.lent {
+            return;
+        }
+        if let (Some(token), Ok(supervisor)) = (lending.token, supervisor()) {
+            let _ = supervisor.pause(&self.epoll, token, false);
+        }
+        lending.lent = false;
+    }
+
+    fn tick_later(&self) {
+        let pool = self.me.clone();
+        if let Ok(supervisor) = supervisor() {
+            supervisor.at(Instant::now() + TICK, move || {
+                if let Some(pool) = pool.upgrade() {
+                    pool.tick();
+                }
+            });
+        }
+    }
+
+    fn tick(&self) {
+        let mut lending = self.lending();
+        if !lending.lent {
+            return;
+        }
+        if lending.driving || std::mem::take(&mut lending.drove) {
+            lending.quiet = 0;
+        } else {
+            lending.quiet += 1;
+            if lending.quiet >= QUIET_TICKS || self.has_tasks() {
+                return self.take_reading_back(&mut lending);
+            }
+        }
+        drop(lending);
+        self.tick_later();
+    }
+
+    fn lending(&self) -> MutexGuard<'_, Lending> {
+        self.lending.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+struct Watcher(Weak<Pool>);
+
+impl Ready for Watcher {
+    fn ready(self: Arc<Self>) {
+        if let Some(pool) = self.0.upgrade() {
+            pool.read_ready(&mut Vec::with_capacity(32), Some(Duration::ZERO));
+        }
+    }
+}
+
+/// Wakes the thread that drives a pool from its sleep.
+struct Bell(Weak<Pool>);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        if DRIVES.try_with(Cell::get) == Ok(self.0.as_ptr()) {
+            return;
+        }
+        if let Some(pool) = self.0.upgrade() {
+            // The counter cannot be full: each driver reads it.
+            let _ = rustix::io::write(&pool.bell, &1u64.to_ne_bytes());
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! One worker, as the pool sees it: what it was sent, what it has answered, what is still to be written to it.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::pool::Task;
+use crate::process::channel::{Inbox, Kind, send_fds, send_some, write_frame};
+use crate::process::launch::Proc;
+use crate::process::memory::Meter;
+
+/// How far a worker has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// It has not said that it is ready.
+    Starting,
+    /// It takes tasks.
+    Ready,
+    /// It is sent nothing any more, and ends when it has answered.
+    Retiring,
+}
+
+pub(super) struct Worker {
+    pub(super) proc: Arc<Proc>,
+    pub(super) phase: Phase,
+    pub(super) inbox: Inbox,
+    /// The tasks it was sent and has not answered, in order.
+    pub(super) sent: VecDeque<u64>,
+    pub(super) epoch: u32,
+    /// Answers read, modulo 2³², as the page counts tasks taken up.
+    pub(super) answered: u32,
+    /// Tasks it was sent since it started.
+    pub(super) total: u64,
+    /// Bytes that the socket had no room for.
+    pub(super) out: Vec<u8>,
+    /// A moving average of how long a task takes, in ns.
+    average: u64,
+    /// Whether a timer is set for the task that runs.
+    pub(super) timer: bool,
+    /// Whether the epoll set tells when the socket has room.
+    pub(super) wants_writable: bool,
+    /// Why it cannot start, in its own words.
+    pub(super) failure: Option<String>,
+    /// Watches its memory while it is there.
+    pub(super) meter: Option<Meter>,
+}
+
+/// How much work to send ahead of an answer. A wake-up takes some tens of µs.
+const AHEAD: Duration = Duration::from_micros(400);
+/// Tasks sent ahead at the most.
+const MAX_DEPTH: usize = 64;
+/// Bytes that may wait to be written before nothing more is sent.
+const MAX_OUT: usize = 64 << 10;
+
+impl Worker {
+    pub(super) fn new(proc: Arc<Proc>) -> Worker {
+        Worker {
+            proc,
+            phase: Phase::Starting,
+            inbox: Inbox::new(),
+            sent: VecDeque::new(),
+            epoch: 0,
+            answered: 0,
+            total: 0,
+            out: Vec::new(),
+            average: u64::MAX,
+            timer: false,
+            wants_writable: false,
+            failure: None,
+            meter: None,
+        }
+    }
+
+    /// How many tasks it may have at a time.
+    pub(super) fn depth(&self) -> usize {
+        if self.average == u64::MAX {
+            return 1;
+        }
+        (AHEAD.as_nanos() as u64 / self.average.max(1)).clamp(1, MAX_DEPTH as u64) as usize
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.phase == Phase::Ready && self.sent.len() < self.depth() && self.out.len() < MAX_OUT
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.phase == Phase::Ready && self.sent.is_empty()
+    }
+
+    /// Notes how long a task took.
+    pub(super) fn learn(&mut self, ns: u64) {
+        self.average = match self.average {
+            u64::MAX => ns,
+            // One long task ends the sending ahead at once; short ones bring it back little by little.
+            average if ns > average => ns.min(average.saturating_mul(16).max(ns / 2)),
+            average => average - (average - ns) / 4,
+        };
+    }
+
+    /// Queues a task for writing. One with descriptors is written at once, and only to a worker with nothing else to do.
+    pub(super) fn send(&mut self, id: u64, task: &Task) -> io::Result<()> {
+        self.sent.push_back(id);
+        self.total += 1;
+        let start = self.out.len();
+        write_frame(&mut self.out, Kind::Task, id, task.entry, self.epoch, &task.parcel);
+        if task.has_fds() {
+            debug_assert_eq!(start, 0, "sent to an idle worker only");
+            let count = send_fds(&self.proc.socket, &self.out, &task.parcel, false)?;
+            self.out.drain(..count);
+        }
+        Ok(())
+    }
+
+    /// Writes what the socket takes. Whether all was written.
+    pub(super) fn flush(&mut self) -> io::Result<bool> {
+        let mut written = 0;
+        let result = loop {
+            if written == self.out.len() {
+                break Ok(true);
+            }
+            match send_some(&self.proc.socket, &self.out[written..], true) {
+                Ok(count) => written += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break Ok(false),
+                Err(error) => break Err(error),
+            }
+        };
+        self.out.drain(..written);
+        result
+    }
+
+    /// Sends it nothing more, and hangs up: it ends when it has answered.
+    pub(super) fn retire(&mut self) {
+        if self.phase != Phase::Retiring {
+            self.phase = Phase::Retiring;
+            let _ = rustix::net::shutdown(&self.proc.socket, rustix::net::Shutdown::Write);
+        }
+    }
+
+    /// Why a worker that has ended was never ready.
+    pub(super) fn why_not_started(&mut self) -> String {
+        let told = self.failure.take();
+        told.or_else(|| self.proc.explain().map(|error| error.to_string())).unwrap_or_default()
+    }
+
+    /// Whether this task runs, or is about to: it has been taken up.
+    pub(super) fn has_taken(&self, id: u64) -> bool {
+        let taken = self.proc.page.taken().0.wrapping_sub(self.answered) as usize;
+        self.sent.iter().take(taken).any(|sent| *sent == id)
+    }
+
+    /// Takes back what has not been taken up, the first sent first.
+    pub(super) fn take_back(&mut self) -> Vec<u64> {
+        let taken = self.proc.page.take_back(self.epoch);
+        self.epoch = self.epoch.wrapping_add(1);
+        let kept = (taken.wrapping_sub(self.answered) as usize).min(self.sent.len());
+        self.sent.split_off(kept).into()
+    }
+
+    /// The task that the worker had taken up and not answered when it died.
+    pub(super) fn victim(&self) -> Option<u64> {
+        let taken = self.proc.page.taken().0.wrapping_sub(self.answered);
+        if taken == 0 { None } else { self.sent.front().copied() }
+    }
+}

@@ -1,0 +1,370 @@
+//! Starting a child that runs this executable, and holding what ties us to it until it has ended.
+
+use std::ffi::{CString, OsStr, OsString};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+
+use super::channel::{Kind, Parcel, send_frame};
+use super::page::Page;
+use super::serve::{Hello, Role};
+use super::status::{Cause, ExitStatus};
+use super::supervisor::{Ready, Token, supervisor};
+use super::sys::{self, Lifeline, Plan, Spawned, Usage};
+use super::{entry, zygote};
+use crate::error::{Error, ErrorKind, Result, Scale};
+use crate::task::{codec, image};
+
+/// Where a child's standard input, output or error goes.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub enum Stdio {
+    /// Where this process's goes.
+    #[default]
+    Inherit,
+    /// Nowhere: reads end at once, writes vanish.
+    Null,
+    /// To this file, pipe or socket.
+    Fd(Arc<OwnedFd>),
+    /// Kept, to be read when a [`Command`](super::Command) has ended. Nowhere, for the child of a
+    /// [`Builder`](super::Builder), which has a value to give.
+    Capture,
+}
+
+impl<T: Into<OwnedFd>> From<T> for Stdio {
+    fn from(fd: T) -> Stdio {
+        Stdio::Fd(Arc::new(fd.into()))
+    }
+}
+
+/// How a process is made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StartMethod {
+    /// The executable is run afresh for each child. The default.
+    #[default]
+    Spawn,
+    /// One small process is run afresh, once, and forked for each child: a start does not depend on how big the
+    /// executable or this process is.
+    Forkserver,
+}
+
+/// How a child is to be.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) name: String,
+    pub(crate) role: Role,
+    pub(crate) daemon: bool,
+    pub(crate) method: StartMethod,
+    pub(crate) env: Environment,
+    pub(crate) cwd: Option<PathBuf>,
+    pub(crate) stdio: [Stdio; 3],
+    pub(crate) limits: Vec<(u32, libc::rlimit)>,
+}
+
+impl Settings {
+    pub(crate) fn new(name: String, role: Role) -> Settings {
+        Settings {
+            name,
+            role,
+            daemon: false,
+            method: StartMethod::Spawn,
+            env: Environment::default(),
+            cwd: None,
+            stdio: [Stdio::Null, Stdio::Inherit, Stdio::Inherit],
+            limits: Vec::new(),
+        }
+    }
+}
+
+/// Changes to the environment that a child inherits.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Environment {
+    pub(crate) clear: bool,
+    pub(crate) changes: Vec<(OsString, Option<OsString>)>,
+}
+
+impl Environment {
+    pub(crate) fn is_inherited(&self) -> bool {
+        !self.clear && self.changes.is_empty()
+    }
+
+    /// The variables of the child as `NAME=value`.
+    pub(crate) fn strings(&self) -> Result<Vec<CString>> {
+        let mut variables: Vec<(OsString, OsString)> = match self.clear {
+            true => Vec::new(),
+            false => std::env::vars_os().collect(),
+        };
+        for (name, value) in &self.changes {
+            variables.retain(|(known, _)| known != name);
+            variables.extend(value.clone().map(|value| (name.clone(), value)));
+        }
+        variables
+            .into_iter()
+            .map(|(mut name, value)| {
+                name.push("=");
+                name.push(value);
+                c_string(&name)
+            })
+            .collect()
+    }
+}
+
+/// A text for the kernel, which takes no NUL inside.
+pub(crate) fn c_string(text: &OsStr) -> Result<CString> {
+    CString::new(text.as_bytes())
+        .map_err(|_| Error::invalid(format!("a NUL byte in {:?}", text.to_string_lossy())))
+}
+
+/// A child, from its start until it has been waited for.
+pub(crate) struct Proc {
+    pub(crate) pid: u32,
+    pub(crate) socket: OwnedFd,
+    pub(crate) page: Page,
+    pidfd: OwnedFd,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// Held until the end of the child: dropping it lets the child outlive us.
+    lifeline: Option<Lifeline>,
+    ended: Option<Ended>,
+    cause: Option<Cause>,
+}
+
+/// How a child ended, and what it used.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    pub(crate) usage: Usage,
+}
+
+/// Where a child finds the channel to its parent.
+const SOCKET: RawFd = 3;
+/// Where a child finds its page.
+const PAGE: RawFd = 4;
+
+/// Starts a child and greets it.
+pub(crate) fn launch(settings: Settings) -> Result<Proc> {
+    entry::check_may_spawn()?;
+    if super::current().is_daemon() {
+        return Err(Error::new(ErrorKind::NotStarted)
+            .with_message("a daemon may not have children of its own"));
+    }
+    let name = settings.name.clone();
+    start(settings).map_err(|error| match error.kind() {
+        ErrorKind::Io => Error::new(ErrorKind::NotStarted)
+            .with_task(name)
+            .with_scale(Scale::Process)
+            .with_source(error),
+        _ => error,
+    })
+}
+
+fn start(settings: Settings) -> Result<Proc> {
+    let (ours, theirs) =
+        socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+            .map_err(std::io::Error::from)?;
+    let (page, page_fd) = Page::create()?;
+    let lifeline = Lifeline::new()?;
+    let nonce = nonce();
+    let hello = Hello {
+        nonce,
+        identity: image::identity(),
+        parent: std::process::id(),
+        role: settings.role,
+        name: settings.name.clone(),
+        daemon: settings.daemon,
+    };
+    let body = codec::encode(&hello, "greeting")?;
+    // Sent before there is a child: the socket keeps it.
+    send_frame(&ours, Kind::Hello, 0, 0, 0, &Parcel::new(body, Vec::new())?)?;
+    let spawned = match settings.method {
+        StartMethod::Spawn => execute(&settings, nonce, &theirs, &page_fd, &lifeline)?,
+        StartMethod::Forkserver => zygote::start(&settings, nonce, &theirs, &page_fd, &lifeline)?,
+    };
+    let state = State { lifeline: Some(lifeline), ended: None, cause: None };
+    Ok(Proc {
+        pid: spawned.pid,
+        socket: ours,
+        page,
+        pidfd: spawned.pidfd,
+        state: Mutex::new(state),
+    })
+}
+
+/// Runs this executable.
+pub(crate) fn execute(
+    settings: &Settings,
+    nonce: u64,
+    socket: &OwnedFd,
+    page: &OwnedFd,
+    lifeline: &Lifeline,
+) -> Result<Spawned> {
+    // The link means the file that is being run, also after that has been replaced or deleted.
+    let programs = [c"/proc/self/exe".to_owned()];
+    let first = std::env::args_os().next().unwrap_or_else(|| OsString::from("fourfold"));
+    let argv = [c_string(&first)?];
+    let mut envp = settings.env.strings()?;
+    let mut token = OsString::from_vec(entry::TOKEN.to_bytes().to_vec());
+    token.push("=");
+    token.push(entry::token(nonce, entry::depth() + 1, SOCKET, PAGE));
+    envp.push(c_string(&token)?);
+    let cwd = settings.cwd.as_ref().map(|path| c_string(path.as_os_str())).transpose()?;
+    let null = null_device()?;
+    let mut fds = Vec::with_capacity(5);
+    for (target, stdio) in (0..).zip(&settings.stdio) {
+        match stdio {
+            Stdio::Inherit => {}
+            Stdio::Null | Stdio::Capture => fds.push((null.as_raw_fd(), target)),
+            Stdio::Fd(fd) => fds.push((fd.as_raw_fd(), target)),
+        }
+    }
+    fds.push((socket.as_raw_fd(), SOCKET));
+    fds.push((page.as_raw_fd(), PAGE));
+    Ok(sys::spawn(&Plan {
+        programs: &programs,
+        argv: &argv,
+        envp: Some(&envp),
+        cwd: cwd.as_deref(),
+        fds: &fds,
+        close_from: 5,
+        lifeline: Some(lifeline),
+        limits: &settings.limits,
+    })?)
+}
+
+/// `/dev/null`, opened once.
+pub(crate) fn null_device() -> Result<&'static OwnedFd> {
+    static NULL: std::sync::OnceLock<OwnedFd> = std::sync::OnceLock::new();
+    if let Some(null) = NULL.get() {
+        return Ok(null);
+    }
+    let file = std::fs::File::options().read(true).write(true).open("/dev/null")?;
+    Ok(NULL.get_or_init(|| file.into()))
+}
+
+/// A number that a stale environment cannot have by chance.
+fn nonce() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    let mut hasher = std::collections::hash_map::RandomState::new().build_hasher();
+    hasher.write_u64(crate::task::next_id());
+    hasher.finish()
+}
+
+impl Proc {
+    /// Kills the child and its group, for this cause, if it has not ended. The first cause stands.
+    pub(crate) fn kill(&self, cause: Option<Cause>) -> bool {
+        let mut state = self.lock();
+        if state.ended.is_some() {
+            return false;
+        }
+        if state.cause.is_none() {
+            state.cause = cause;
+        }
+        // The lock is held and the child has not been waited for, so the number means its group.
+        sys::kill_group(self.pid, libc::SIGKILL);
+        true
+    }
+
+    /// Sends a signal to the child alone, if it has not ended.
+    pub(crate) fn signal(&self, signal: i32) -> bool {
+        let state = self.lock();
+        if state.ended.is_none() {
+            sys::signal(&self.pidfd, signal);
+        }
+        state.ended.is_none()
+    }
+
+    /// How it ended, once it has been waited for.
+    pub(crate) fn ended(&self) -> Option<Ended> {
+        self.lock().ended
+    }
+
+    /// Why it gave no value.
+    pub(crate) fn explain(&self) -> Option<Error> {
+        let (ended, cause) = {
+            let state = self.lock();
+            (state.ended?, state.cause.clone())
+        };
+        let error = super::status::explain(&self.page, ended.status, cause.as_ref());
+        Some(error.with_scale(Scale::Process).with_pid(self.pid))
+    }
+
+    /// Has `then` called, by the supervisor, once the child has ended and been waited for.
+    pub(crate) fn watch(
+        self: &Arc<Self>,
+        then: impl FnOnce(Arc<Proc>) + Send + 'static,
+    ) -> Result<()> {
+        let watch =
+            Arc::new(Watch { proc: self.clone(), inner: Mutex::new((None, Some(Box::new(then)))) });
+        // Held while the descriptor is added, so that an end at once finds its token.
+        let mut inner = watch.lock();
+        inner.0 = Some(supervisor()?.watch(&self.pidfd, watch.clone())?);
+        Ok(())
+    }
+
+    /// Waits for the child if it has ended. The group that it leaves behind goes with it if it was killed.
+    fn reap(&self) -> bool {
+        let mut state = self.lock();
+        if state.ended.is_some() {
+            return true;
+        }
+        match sys::peek(&self.pidfd) {
+            Ok(None) => return false,
+            Ok(Some(sys::Status::Exited(0))) => {}
+            // What an abnormal end leaves behind of its group goes too, while the zombie keeps its number.
+            Ok(Some(_)) => sys::kill_group(self.pid, libc::SIGKILL),
+            Err(_) => {}
+        }
+        let reaped = match sys::reap(&self.pidfd) {
+            Ok(Some(reaped)) => reaped,
+            // Somebody else has waited for it: its status is lost, its end is not.
+            Ok(None) | Err(_) => {
+                sys::Reaped { status: sys::Status::Exited(255), usage: Usage::default() }
+            }
+        };
+        let status = ExitStatus::from(reaped.status);
+        state.lifeline = None;
+        state.ended = Some(Ended { status, usage: reaped.usage });
+        true
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+type Then = Box<dyn FnOnce(Arc<Proc>) + Send>;
+
+struct Watch {
+    proc: Arc<Proc>,
+    inner: Mutex<(Option<Token>, Option<Then>)>,
+}
+
+impl Watch {
+    fn lock(&self) -> MutexGuard<'_, (Option<Token>, Option<Then>)> {
+        self.inner.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Ready for Watch {
+    fn ready(self: Arc<Self>) {
+        if !self.proc.reap() {
+            return;
+        }
+        let (token, then) = {
+            let mut inner = self.lock();
+            (inner.0.take(), inner.1.take())
+        };
+        if let (Some(token), Ok(supervisor)) = (token, supervisor()) {
+            supervisor.unwatch(self.proc.pidfd.as_fd(), token);
+        }
+        if let Some(then) = then {
+            then(self.proc.clone());
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! The process scale: functions that run in other processes, and exactly how each one ended.
+//!
+//! | item | what it is |
+//! | --- | --- |
+//! | [`spawn`], [`Builder`], [`Child`] | one function in one process of its own |
+//! | [`Executor`] | a pool of processes that take task after task |
+//! | [`Command`], [`Jobs`] | programs to run, one or many at once |
+//! | [`Fd`] | a socket, a file, a pipe as an argument or a value |
+//! | [`current`], [`active_children`] | who this process is, and whom it has started |
+//!
+//! A child is this executable, run again: see [`init`](crate::init) for where it begins. Sockets, files and locks are not
+//! inherited; what a function needs is passed to it.
+
+mod builder;
+mod callbacks;
+mod capture;
+mod channel;
+mod child;
+mod command;
+mod crash;
+mod current;
+pub(crate) mod entry;
+mod executor;
+mod jobs;
+mod launch;
+mod memory;
+mod page;
+mod registry;
+
+mod serve;
+mod status;
+mod supervisor;
+mod sys;
+mod zygote;
+
+pub use self::builder::{Builder, Resource, StartMethod, Stdio, spawn};
+pub use self::capture::{Capture, CaptureReader};
+pub use self::child::Child;
+pub use self::command::Command;
+pub use self::current::{Current, current};
+pub use self::executor::{Executor, ExecutorBuilder};
+pub use self::jobs::{End, Finished, Jobs, JobsWaker};
+pub use self::registry::{ActiveChild, active_children};
+pub use self::status::ExitStatus;
+pub use crate::task::fd::Fd;
+
+pub(crate) use self::registry::end_of_main;

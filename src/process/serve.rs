@@ -1,0 +1,212 @@
+//! The child's side: read a task, take it up, run it, answer, until the parent hangs up.
+//!
+//! Everything runs on the thread that the child began with, one task at a time. An answer is sent before the next task is
+//! taken up, so a child that dies takes only the task with it that it had taken up last.
+#![allow(unsafe_code)]
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use serde::{Deserialize, Serialize};
+
+use super::channel::{Frame, Inbox, Kind, Parcel, Received, send_frame};
+use super::page::{Page, Stage};
+use super::{crash, current, entry};
+use crate::error::{Error, Panic, Result};
+use crate::task::envelope::Envelope;
+use crate::task::{catch, codec, image};
+
+/// What a child is told first.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Hello {
+    pub(crate) nonce: u64,
+    /// The parent's [`image::identity`].
+    pub(crate) identity: u64,
+    pub(crate) parent: u32,
+    pub(crate) role: Role,
+    pub(crate) name: String,
+    pub(crate) daemon: bool,
+}
+
+/// What a child is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Role {
+    /// One task, and the process ends with it.
+    Once,
+    /// Tasks until the parent hangs up. If `starts`, the first frame is a task to run before it is ready.
+    Worker { starts: bool },
+    /// No task: it forks further children at the parent's word.
+    Zygote,
+}
+
+/// The exit code of a child whose task panicked, as that of a program whose main thread did.
+pub(crate) const PANICKED: i32 = 101;
+
+/// Serves the parent behind `socket`, and ends the process.
+pub(crate) fn serve(socket: OwnedFd, page: OwnedFd, nonce: u64) -> ! {
+    // SAFETY: sets a disposition, as std does at the start of a program: writing to a closed pipe is an error.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+    let page = match Page::map(page.as_fd()) {
+        Ok(page) => Box::leak(Box::new(page)),
+        Err(error) => entry::cannot_serve(&format!("the page of its parent is not there: {error}")),
+    };
+    page.set_stage(Stage::Entered);
+    crash::install(page);
+    let mut server = Server { socket, page, inbox: Inbox::new() };
+    let role = server.begin(nonce);
+    server.run(role)
+}
+
+/// A child in the middle of its work.
+pub(crate) struct Server {
+    pub(crate) socket: OwnedFd,
+    pub(crate) page: &'static Page,
+    pub(crate) inbox: Inbox,
+}
+
+impl Server {
+    /// Learns who this is.
+    fn begin(&mut self, nonce: u64) -> Role {
+        let Some(frame) = self.next_frame() else {
+            // The parent is gone already.
+            std::process::exit(0)
+        };
+        let hello: Hello = match open::<Hello>(frame) {
+            Ok(hello) => hello,
+            Err(error) => {
+                entry::cannot_serve(&format!("its parent's greeting is not one: {error}"))
+            }
+        };
+        if hello.nonce != nonce {
+            entry::cannot_serve("its parent meant another process");
+        }
+        if hello.identity != image::identity() {
+            entry::cannot_serve("its parent runs another executable");
+        }
+        current::set(hello.name, hello.parent, hello.daemon);
+        hello.role
+    }
+
+    /// Does what the role asks, and ends the process.
+    pub(crate) fn run(mut self, role: Role) -> ! {
+        match role {
+            Role::Once => {
+                self.page.set_stage(Stage::Ready);
+                let code = match self.next_frame() {
+                    Some(frame) => self.run_task(frame),
+                    None => 0,
+                };
+                super::registry::end_of_main();
+                std::process::exit(code)
+            }
+            Role::Worker { starts } => {
+                if starts {
+                    self.run_start();
+                }
+                self.page.set_stage(Stage::Ready);
+                self.answer(Kind::Ready, 0, image::identity(), Parcel::default());
+                while let Some(frame) = self.next_frame() {
+                    if frame.kind == Kind::Task {
+                        self.run_task(frame);
+                    }
+                }
+                std::process::exit(0)
+            }
+            Role::Zygote => super::zygote::run(self),
+        }
+    }
+
+    /// The next frame of the parent; `None` when it has hung up.
+    pub(crate) fn next_frame(&mut self) -> Option<Frame> {
+        loop {
+            match self.inbox.next() {
+                Ok(Some(frame)) => return Some(frame),
+                Ok(None) => {}
+                Err(error) => entry::cannot_serve(&format!("its parent sent nonsense: {error}")),
+            }
+            match self.inbox.receive(&self.socket, false) {
+                Ok(Received::Some) => {}
+                Ok(Received::End | Received::WouldBlock) => return None,
+                Err(error) => entry::cannot_serve(&format!("it cannot read its channel: {error}")),
+            }
+        }
+    }
+
+    /// Runs what the user wants run at each worker's start.
+    fn run_start(&mut self) {
+        let Some(frame) = self.next_frame() else { std::process::exit(0) };
+        let (id, word) = (frame.id, frame.word);
+        let failure = match catch::catch(|| call(word, frame.parcel)) {
+            Ok(Ok(_)) => return self.page.clear_crash(),
+            Ok(Err(error)) => error.to_string(),
+            Err(panic) => panic.to_string(),
+        };
+        self.answer(Kind::Failed, id, 0, text(&failure));
+        std::process::exit(PANICKED)
+    }
+
+    /// Takes a task up, runs it and answers. Gives the exit code of a process that ends with it.
+    fn run_task(&mut self, frame: Frame) -> i32 {
+        let began = monotonic();
+        if !self.page.take(frame.epoch, began) {
+            return 0;
+        }
+        let (id, word) = (frame.id, frame.word);
+        let result = catch::catch(|| call(word, frame.parcel));
+        let (kind, parcel, code) = match result {
+            Ok(Ok(value)) => match Parcel::new(value.body, value.fds) {
+                Ok(parcel) => (Kind::Value, parcel, 0),
+                Err(error) => (Kind::NotSerializable, text(&error.to_string()), 0),
+            },
+            Ok(Err(error)) => (Kind::NotSerializable, text(&error.to_string()), 0),
+            Err(panic) => (Kind::Panicked, pack_panic(&panic), PANICKED),
+        };
+        self.page.clear_crash();
+        self.answer(kind, id, monotonic().saturating_sub(began), parcel);
+        code
+    }
+
+    fn answer(&mut self, kind: Kind, id: u64, word: u64, parcel: Parcel) {
+        if send_frame(&self.socket, kind, id, word, 0, &parcel).is_err() {
+            // The parent is gone, and nobody else wants the answer.
+            std::process::exit(0)
+        }
+    }
+}
+
+/// Calls the entry that the parent named.
+fn call(word: u64, parcel: Parcel) -> Result<Envelope> {
+    let Some(entry) = image::resolve(word) else {
+        return Err(Error::invalid("the parent named a function that is not in this executable"));
+    };
+    let (body, fds) = parcel.open()?;
+    entry(Envelope { body, fds })
+}
+
+fn open<T: serde::de::DeserializeOwned>(frame: Frame) -> Result<T> {
+    let (body, _) = frame.parcel.open()?;
+    codec::decode(&body, "greeting")
+}
+
+fn text(text: &str) -> Parcel {
+    // A text that is too long for a frame goes in a memfd; without memory for one it is cut.
+    Parcel::new(text.as_bytes().to_vec(), Vec::new()).unwrap_or_default()
+}
+
+fn pack_panic(panic: &Panic) -> Parcel {
+    let parts = (&panic.message, &panic.location, &panic.backtrace);
+    let body = codec::encode(&parts, "panic").unwrap_or_default();
+    Parcel::new(body, Vec::new()).unwrap_or_default()
+}
+
+/// The panic in the body of a [`Kind::Panicked`].
+pub(crate) fn unpack_panic(body: &[u8]) -> Panic {
+    let (message, location, backtrace) =
+        codec::decode(body, "panic").unwrap_or_else(|_| ("?".to_owned(), None, None));
+    Panic { message, location, backtrace }
+}
+
+/// The monotonic clock, in ns. The same for all processes of a machine.
+pub(crate) fn monotonic() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}

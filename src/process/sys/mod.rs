@@ -1,0 +1,13 @@
+//! What the kernel is asked for: starting a child, tying its life to ours, and learning how it ended.
+//!
+//! The protocol of the lifeline, and what a death at each step leaves behind, is in `README.md` beside this file.
+
+mod lifeline;
+mod pidfd;
+mod spawn;
+
+pub(crate) use self::lifeline::Lifeline;
+pub(crate) use self::pidfd::{
+    Reaped, Status, Usage, group_exists, kill_group, peek, reap, reap_blocking, signal,
+};
+pub(crate) use self::spawn::{Plan, Spawned, spawn};

@@ -1,0 +1,126 @@
+//! How values are written as bytes and read back: serde's own model, one tag a value, nothing left out.
+//!
+//! What is read is what was written, for every type whose `Serialize` and `Deserialize` agree in a format that describes
+//! itself: `Some(None)` is not `None`, `Some(())` is not `()`, a float is not an integer, and fields and variants go by
+//! name, so that untagged, internally tagged and flattened types and skipped fields come back as they were.
+//!
+//! A value is a tag, and what the tag asks for; numbers are little-endian.
+//!
+//! | tag | what follows |
+//! | --- | --- |
+//! | [`SMALL`]` + n` | nothing: the integer `n`, 0 to 127 |
+//! | [`TEXT`]` + n`, [`LONG_TEXT`] | `n` bytes of UTF-8; the length as 8 bytes, then the text |
+//! | [`SEQ`]` + n`, [`LONG_SEQ`] | `n` values; their number as 8 bytes, then the values |
+//! | [`MAP`]` + n`, [`LONG_MAP`] | `n` pairs of key and value; their number as 8 bytes, then the pairs |
+//! | [`U8`] … [`U128`], [`I8`] … [`I128`], [`F32`], [`F64`], [`CHAR`] | the number; an integer takes the narrowest that holds it |
+//! | [`BYTES`] | the length as 8 bytes, then the bytes |
+//! | [`UNIT`], [`NONE`], [`FALSE`], [`TRUE`] | nothing |
+//! | [`SOME`] | the value |
+//! | [`NAME`] | a text: the variant of an enum that holds nothing |
+//! | [`VARIANT`] | a text, the variant's name, and a value, what it holds: any value, a sequence, or a map |
+//!
+//! Both ends say that the format is one for people to read: serde's buffers, which untagged and flattened types are read
+//! through, say so in any case, and types with two forms (addresses, times) must be written in the one that is read.
+
+mod de;
+mod ser;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// How deep values may be in each other: each is a few frames on the stack of who writes or reads it.
+pub(crate) const MAX_DEPTH: usize = 256;
+
+const UNIT: u8 = 0x00;
+const NONE: u8 = 0x01;
+const SOME: u8 = 0x02;
+const FALSE: u8 = 0x03;
+const TRUE: u8 = 0x04;
+const U8: u8 = 0x05;
+const U16: u8 = 0x06;
+const U32: u8 = 0x07;
+const U64: u8 = 0x08;
+const U128: u8 = 0x09;
+const I8: u8 = 0x0a;
+const I16: u8 = 0x0b;
+const I32: u8 = 0x0c;
+const I64: u8 = 0x0d;
+const I128: u8 = 0x0e;
+const F32: u8 = 0x0f;
+const F64: u8 = 0x10;
+const CHAR: u8 = 0x11;
+const BYTES: u8 = 0x12;
+const LONG_TEXT: u8 = 0x13;
+const LONG_SEQ: u8 = 0x14;
+const LONG_MAP: u8 = 0x15;
+const NAME: u8 = 0x16;
+const VARIANT: u8 = 0x17;
+const SEQ: u8 = 0x20;
+const MAP: u8 = 0x30;
+const TEXT: u8 = 0x40;
+const SMALL: u8 = 0x80;
+
+/// The longest sequence or map whose number is in its tag.
+const SHORT: usize = 15;
+/// The longest text whose length is in its tag.
+const SHORT_TEXT: usize = 63;
+
+/// Why a value cannot be written or read.
+#[derive(Debug)]
+struct Fault(Box<str>);
+
+impl Fault {
+    fn too_deep() -> Fault {
+        Fault(format!("values are more than {MAX_DEPTH} deep in each other").into())
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Fault {}
+
+impl serde::ser::Error for Fault {
+    fn custom<T: fmt::Display>(message: T) -> Fault {
+        Fault(message.to_string().into())
+    }
+}
+
+impl serde::de::Error for Fault {
+    fn custom<T: fmt::Display>(message: T) -> Fault {
+        Fault(message.to_string().into())
+    }
+}
+
+/// Writes a value. `what` names it in the error: "argument", "value".
+pub(crate) fn encode<T: Serialize>(value: &T, what: &str) -> Result<Vec<u8>> {
+    let mut writer = ser::Writer::new();
+    value.serialize(&mut writer).map_err(|fault| {
+        Error::new(ErrorKind::NotSerializable)
+            .with_message(format!("{what} of type {}", std::any::type_name::<T>()))
+            .with_source(fault)
+    })?;
+    Ok(writer.into_bytes())
+}
+
+/// Reads a value back.
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T> {
+    let mut reader = de::Reader::new(bytes);
+    T::deserialize(&mut reader).and_then(|value| reader.end().map(|()| value)).map_err(|fault| {
+        Error::new(ErrorKind::NotSerializable)
+            .with_message(format!(
+                "{what} of type {} cannot be read back",
+                std::any::type_name::<T>()
+            ))
+            .with_source(fault)
+    })
+}

@@ -1,0 +1,10 @@
+//! The suite, against whichever scale includes it.
+
+use super::{SHARES_MEMORY, scale};
+
+mod as_completed;
+mod executor;
+mod handle;
+mod map;
+mod spawn;
+mod styles;

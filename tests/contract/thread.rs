@@ -1,0 +1,18 @@
+//! The suite at the thread scale, and what only this scale can do.
+
+use fourfold::thread as scale;
+
+/// Whether a task sees the globals of who submitted it.
+const SHARES_MEMORY: bool = true;
+
+#[path = "suite/mod.rs"]
+mod suite;
+
+#[path = "thread/captures.rs"]
+mod captures;
+#[path = "thread/identity.rs"]
+mod identity;
+#[path = "thread/nested.rs"]
+mod nested;
+#[path = "thread/stress.rs"]
+mod stress;
