@@ -121,10 +121,7 @@ fn frames_that_make_no_sense() {
     assert_eq!(fails(&[unknown]), Some(AuthError::UnknownDigest));
     assert_eq!(fails(&[nameless]), Some(AuthError::UnknownDigest));
     assert_eq!(fails(&[named, b"#FAILURE#"]), Some(AuthError::Rejected));
-    assert_eq!(
-        fails(&[named, b"#WELCOME"]),
-        Some(AuthError::Unexpected { expected: "a verdict" })
-    );
+    assert_eq!(fails(&[named, b"#WELCOME"]), Some(AuthError::Unexpected { expected: "a verdict" }));
     assert_eq!(fails(&[named, b"#WELCOME#", b"0123456789abcdef"]), Some(AuthError::WrongKey));
     assert_eq!(fails(&[b"hello", named]), Some(AuthError::Over));
 }

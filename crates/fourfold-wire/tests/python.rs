@@ -56,6 +56,7 @@ fn differences(python: &Python, verb: &str, lines: &[String]) -> Vec<String> {
 }
 
 fn assert_none(differences: &[String]) {
+    // The first of thousands say enough.
     let shown = differences[..differences.len().min(40)].join("\n");
     assert!(differences.is_empty(), "{} differ\n{shown}", differences.len());
 }
@@ -100,22 +101,32 @@ fn hard_objects_load_as_the_same() {
                 }
             }
         }
+        let lines: Vec<String> =
+            lines.into_iter().filter(|line| !is_os_error_to_all(line)).collect();
         wrong.extend(differences(python, "compare", &lines));
     }
     assert_none(&wrong);
+}
+
+/// What every Python reads has one name only for the exceptions that are all `OSError` to Python 2.
+fn is_os_error_to_all(line: &str) -> bool {
+    line.starts_with("os_errors/") && line.contains("/Common ")
 }
 
 /// Values go through a queue from any Python to any other.
 #[test]
 fn hard_objects_cross_between_versions() {
     let mut wrong = Vec::new();
-    let dumps: Vec<(&Python, Vec<Dumped>)> =
-        pythons().iter().map(|python| (python, dump(python))).collect();
+    // Neighbours among the versions of Python 3 write the same: 2.7 and the ends matter.
+    let python3 = || pythons().iter().filter(|python| !python.is_python2());
+    let writers = pythons().iter().filter(|python| {
+        python.is_python2() || [python3().next(), python3().next_back()].contains(&Some(*python))
+    });
+    let dumps: Vec<(&Python, Vec<Dumped>)> = writers.map(|python| (python, dump(python))).collect();
     for reader in pythons() {
         let native = if reader.is_python2() { Dialect::Python2 } else { Dialect::Python3 };
         let mut lines = Vec::new();
         for (writer, dumped) in &dumps {
-            // Neighbours among the versions of Python 3 say the same; the ends and 2.7 matter.
             for case in dumped.iter().filter(|case| case.cross) {
                 let value = read(writer, &case.label, &case.bytes);
                 for dialect in [native, Dialect::Common] {

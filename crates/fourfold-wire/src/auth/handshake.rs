@@ -159,9 +159,7 @@ impl Handshake {
 
     fn new(key: Key, policy: Policy, nonce: [u8; NONCE], is_server: bool) -> Handshake {
         let challenge = match policy.challenge {
-            Challenge::Named(digest) => {
-                [b"{", digest.name().as_bytes(), b"}", &nonce[..]].concat()
-            }
+            Challenge::Named(digest) => [b"{", digest.name().as_bytes(), b"}", &nonce[..]].concat(),
             Challenge::Legacy => nonce[..LEGACY_CHALLENGE].to_vec(),
         };
         let state = if is_server { State::AwaitAnswer } else { State::AwaitChallenge };

@@ -143,12 +143,7 @@ impl Builder {
     /// # Errors
     ///
     /// The container is something else.
-    pub fn set_item(
-        &mut self,
-        container: NodeId,
-        key: NodeId,
-        value: NodeId,
-    ) -> Result<(), Error> {
+    pub fn set_item(&mut self, container: NodeId, key: NodeId, value: NodeId) -> Result<(), Error> {
         self.check(key);
         self.check(value);
         match self.mutable(container) {

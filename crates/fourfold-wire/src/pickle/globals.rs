@@ -36,10 +36,6 @@ impl Global {
             Language::Python3 => names::to_python2(&self.module, &self.name),
         }
     }
-
-    pub(crate) fn is(&self, module: &str, name: &str) -> bool {
-        self.python3() == (module, name)
-    }
 }
 
 /// Which globals a pickle may name, for the sake of the interpreters that the values go on to.
@@ -74,9 +70,7 @@ impl Globals {
     pub fn only<M: Into<String>, N: Into<String>>(
         list: impl IntoIterator<Item = (M, N)>,
     ) -> Globals {
-        Globals(Some(
-            list.into_iter().map(|(module, name)| (module.into(), name.into())).collect(),
-        ))
+        Globals(Some(list.into_iter().map(|(module, name)| (module.into(), name.into())).collect()))
     }
 
     /// Only what the conversation between managers and proxies itself names, and the data types of

@@ -135,7 +135,10 @@ mod tests {
     fn string_literals() {
         let read = |line: &[u8]| string(line);
         assert_eq!(read(br#"'a\'b"c\\'"#), Some(b"a'b\"c\\".to_vec()));
-        assert_eq!(read(br#""\x00\xff\n\t\r\7\101\400\q""#), Some(b"\0\xff\n\t\r\x07A\0\\q".to_vec()));
+        assert_eq!(
+            read(br#""\x00\xff\n\t\r\7\101\400\q""#),
+            Some(b"\0\xff\n\t\r\x07A\0\\q".to_vec())
+        );
         assert_eq!(read(b"''"), Some(Vec::new()));
         for bad in [&b""[..], b"'", b"a", b"'a", b"'a\"", b"'\\x1'", b"'\\'"] {
             assert_eq!(read(bad), None, "{}", bad.escape_ascii());

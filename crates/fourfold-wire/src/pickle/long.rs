@@ -119,6 +119,12 @@ fn negate(bytes: &mut [u8]) {
     }
 }
 
+impl From<i32> for Long {
+    fn from(number: i32) -> Self {
+        Long::from_le_bytes(&number.to_le_bytes())
+    }
+}
+
 impl From<i64> for Long {
     fn from(number: i64) -> Self {
         Long::from_le_bytes(&number.to_le_bytes())

@@ -57,7 +57,10 @@ mod tests {
         memo.put(1, NodeId(2));
         assert_eq!((memo.len(), memo.row.len()), (3, 0));
         assert_eq!(memo.get(u64::from(u32::MAX)), Some(NodeId(7)));
-        assert_eq!([memo.get(0), memo.get(1), memo.get(2)], [Some(NodeId(0)), Some(NodeId(2)), None]);
+        assert_eq!(
+            [memo.get(0), memo.get(1), memo.get(2)],
+            [Some(NodeId(0)), Some(NodeId(2)), None]
+        );
     }
 
     #[test]

@@ -175,7 +175,10 @@ const NAMES: &[(Name, Name)] = &[
     (("itertools", "imap"), ("builtins", "map")),
     (("itertools", "izip"), ("builtins", "zip")),
     (("itertools", "izip_longest"), ("itertools", "zip_longest")),
-    (("multiprocessing", "AuthenticationError"), ("multiprocessing.context", "AuthenticationError")),
+    (
+        ("multiprocessing", "AuthenticationError"),
+        ("multiprocessing.context", "AuthenticationError"),
+    ),
     (("multiprocessing", "BufferTooShort"), ("multiprocessing.context", "BufferTooShort")),
     (("multiprocessing", "ProcessError"), ("multiprocessing.context", "ProcessError")),
     (("multiprocessing", "TimeoutError"), ("multiprocessing.context", "TimeoutError")),
@@ -209,7 +212,10 @@ const NAMES_TO_3: &[(Name, Name)] = &[
 /// Names of Python 2 and the ones of Python 3 that are written as these, but not read from them.
 const NAMES_TO_2: &[(Name, Name)] = &[
     (("CGIHTTPServer", "CGIHTTPRequestHandler"), ("http.server", "CGIHTTPRequestHandler")),
-    (("DocXMLRPCServer", "DocCGIXMLRPCRequestHandler"), ("xmlrpc.server", "DocCGIXMLRPCRequestHandler")),
+    (
+        ("DocXMLRPCServer", "DocCGIXMLRPCRequestHandler"),
+        ("xmlrpc.server", "DocCGIXMLRPCRequestHandler"),
+    ),
     (("DocXMLRPCServer", "DocXMLRPCRequestHandler"), ("xmlrpc.server", "DocXMLRPCRequestHandler")),
     (("DocXMLRPCServer", "DocXMLRPCServer"), ("xmlrpc.server", "DocXMLRPCServer")),
     (("DocXMLRPCServer", "ServerHTMLDoc"), ("xmlrpc.server", "ServerHTMLDoc")),

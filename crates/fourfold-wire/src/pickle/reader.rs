@@ -1,7 +1,7 @@
 //! Pickles into graphs: the options, and the loop over opcodes.
 
-use super::node::{Made, Node, NodeId};
 use super::cursor::Cursor;
+use super::node::{Made, Node, NodeId};
 use super::stack::Machine;
 use super::{Error, Globals, Limited, Value, graph, literal, opcode as op};
 use crate::Language;
@@ -165,7 +165,8 @@ fn opcode(c: &mut Cursor<'_>, m: &mut Machine) -> Result<Option<NodeId>, Error> 
         }
         op::LONG => {
             let line = m.number(c.line()?)?;
-            m.literal(literal::long(line).map(Node::Long), "a number that is none")?;
+            let long = literal::long(line);
+            m.long_literal(long)?;
         }
         op::FLOAT => {
             let line = m.number(c.line()?)?;

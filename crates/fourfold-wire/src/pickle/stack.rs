@@ -18,6 +18,8 @@ pub(super) struct Machine {
     memo: Memo,
     language: Language,
     language_is_given: bool,
+    /// Whose names the globals are: Python 3 writes those of Python 2 too, below protocol 3.
+    names_of: Language,
     limits: Limits,
     /// How many bytes and items may still be copied from one node to another. Every pickle that
     /// a stock pickler wrote copies each of its bytes once at most.
@@ -41,6 +43,7 @@ impl Machine {
             memo: Memo::default(),
             language: language.unwrap_or(Language::Python2),
             language_is_given: language.is_some(),
+            names_of: Language::Python2,
             limits,
             copies: input,
             names: 16 * input + (64 << 10),
@@ -50,8 +53,9 @@ impl Machine {
     }
 
     pub(super) fn protocol(&mut self, version: u8) {
+        self.names_of = if version < 3 { Language::Python2 } else { Language::Python3 };
         if !self.language_is_given {
-            self.language = if version < 3 { Language::Python2 } else { Language::Python3 };
+            self.language = self.names_of;
         }
     }
 
@@ -193,8 +197,21 @@ impl Machine {
         self.push(node)
     }
 
+    pub(super) fn long_literal(&mut self, long: Option<Long>) -> Result<(), Error> {
+        let long = long.ok_or_else(|| self.malformed("a number that is none"))?;
+        self.whole(long)
+    }
+
     pub(super) fn long(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.push(Node::Long(Long::from_le_bytes(bytes)))
+        self.whole(Long::from_le_bytes(bytes))
+    }
+
+    /// A number written as long, which is a kind of its own to Python 2 only.
+    fn whole(&mut self, long: Long) -> Result<(), Error> {
+        self.push(match (self.language, long.to_i64()) {
+            (Language::Python3, Some(small)) => Node::Int(small),
+            _ => Node::Long(long),
+        })
     }
 
     pub(super) fn utf8(&mut self, bytes: &[u8]) -> Result<(), Error> {
@@ -286,7 +303,7 @@ impl Machine {
     fn push_global(&mut self, module: String, name: String) -> Result<(), Error> {
         let left = self.names.checked_sub(module.len() + name.len());
         self.names = left.ok_or_else(|| self.malformed("too many long names of globals"))?;
-        let language = self.language;
+        let language = self.names_of;
         self.push(Node::Global(Box::new(Global { module, name, language })))
     }
 

@@ -48,9 +48,7 @@ impl Text {
     /// # Errors
     ///
     /// A number that is no code point.
-    pub fn from_code_points(
-        points: impl IntoIterator<Item = u32>,
-    ) -> Result<Text, super::Error> {
+    pub fn from_code_points(points: impl IntoIterator<Item = u32>) -> Result<Text, super::Error> {
         let mut bytes = Vec::new();
         for point in points {
             push_code_point(&mut bytes, point)

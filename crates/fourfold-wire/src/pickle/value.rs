@@ -94,7 +94,8 @@ impl Value {
 
     pub(crate) fn copy_of_part(&self, id: NodeId) -> Value {
         let (keep, numbers) = graph::part(&self.nodes, id);
-        let kept = self.nodes.iter().zip(keep).filter_map(|(node, keep)| keep.then(|| node.clone()));
+        let kept =
+            self.nodes.iter().zip(keep).filter(|(_, keep)| *keep).map(|(node, _)| node.clone());
         Value::renumbered(kept, id, &numbers)
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Global, Made, Node, NodeId, Object, Step, Value};
+use super::{Global, Node, NodeId, Object, Step, Value};
 
 /// A node seen within its value, with its parts at hand.
 ///
@@ -195,16 +195,6 @@ impl<'a> NodeRef<'a> {
     #[must_use]
     pub fn made_with(self) -> Option<impl ExactSizeIterator<Item = NodeRef<'a>> + Clone> {
         self.at(self.as_object()?.made.args()).items()
-    }
-
-    /// Whether the object is made by a call of what is named so in Python 3.
-    pub(crate) fn is_reduce_of(self, module: &str, name: &str) -> bool {
-        match self.as_object().map(|object| &object.made) {
-            Some(Made::Reduce { callable, .. }) => {
-                self.at(*callable).as_global().is_some_and(|global| global.is(module, name))
-            }
-            _ => false,
-        }
     }
 }
 

@@ -332,7 +332,9 @@ impl<'a> Walk<'a, '_> {
         match step {
             Step::State(state) => self.jobs.extend([Job::Op(op::BUILD), Job::Visit(*state)]),
             Step::Call(call) => self.jobs.extend([Job::Op(op::POP), Job::Visit(*call)]),
-            Step::Append(_) | Step::SetItems(_) => self.jobs.push(Job::Items(Items::Step(id, at), 0)),
+            Step::Append(_) | Step::SetItems(_) => {
+                self.jobs.push(Job::Items(Items::Step(id, at), 0))
+            }
             Step::Add(_) => {
                 if !self.emit.dialect.is_python3() {
                     let dialect = self.emit.dialect;

@@ -11,7 +11,7 @@ pub use pythons::{Python, pythons};
 
 /// Bytes from hexadecimal digits.
 pub fn unhex(text: &str) -> Vec<u8> {
-    assert!(text.len() % 2 == 0, "an odd number of digits");
+    assert!(text.len().is_multiple_of(2), "an odd number of digits");
     let digits = |at: usize| u8::from_str_radix(&text[at..at + 2], 16).expect("hex digits");
     (0..text.len()).step_by(2).map(digits).collect()
 }
