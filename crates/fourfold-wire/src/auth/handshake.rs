@@ -276,7 +276,7 @@ impl Handshake {
 }
 
 #[cfg(feature = "random")]
-fn random_nonce() -> Result<[u8; NONCE], AuthError> {
+pub(crate) fn random_nonce() -> Result<[u8; NONCE], AuthError> {
     let mut nonce = [0; NONCE];
     getrandom::fill(&mut nonce).map_err(|_| AuthError::NoRandom)?;
     Ok(nonce)

@@ -23,5 +23,7 @@ mod key;
 
 pub use digest::Digest;
 pub use error::AuthError;
+#[cfg(feature = "random")]
+pub(crate) use handshake::random_nonce;
 pub use handshake::{Challenge, Established, Handshake, NONCE, Policy, Step};
 pub use key::Key;

@@ -89,7 +89,7 @@ pub(super) fn string(line: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// Text in Latin-1 with `\uXXXX` and `\UXXXXXXXX`, and no other escape.
+/// Text in Latin-1 with `\u0000` and `\U00000000`, and no other escape.
 pub(super) fn unicode(line: &[u8]) -> Option<Text> {
     let mut out = Vec::with_capacity(line.len());
     let mut rest = line;

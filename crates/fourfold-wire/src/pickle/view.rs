@@ -53,6 +53,13 @@ impl<'a> NodeRef<'a> {
         &self.value.nodes
     }
 
+    /// This node and all that it is made of, each once.
+    pub(crate) fn all_parts(self) -> impl Iterator<Item = NodeRef<'a>> {
+        let (keep, _) = super::graph::part(self.nodes(), self.id);
+        let kept = keep.into_iter().enumerate().filter(|&(_, keep)| keep);
+        kept.map(move |(index, _)| self.at(NodeId(index as u32)))
+    }
+
     /// A value of its own that starts here, copied.
     #[must_use]
     pub fn to_value(self) -> Value {
