@@ -11,6 +11,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("task", &["error"]),
     ("thread", &["error", "task", "vocab"]),
     ("process", &["error", "task", "vocab"]),
+    ("words", &["error"]),
+    ("cluster", &["error", "process", "task", "vocab", "words"]),
 ];
 
 /// The files that may hold unsafe code.

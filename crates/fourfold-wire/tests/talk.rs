@@ -123,7 +123,7 @@ fn replay_to_client(conversation: &[Frame]) -> usize {
         } else if at < 6 {
             let said = frames(client.output());
             client.sent(client.output().len());
-            assert_eq!(said, [frame.bytes.clone()], "the handshake is to the byte");
+            assert_eq!(said, std::slice::from_ref(&frame.bytes), "the handshake is to the byte");
         } else {
             let read = |bytes| Request::read(&Reader::new(), bytes).expect("a request");
             let theirs = read(&frame.bytes);

@@ -6,7 +6,7 @@ use crate::Framing;
 /// The least room that [`Decoder::space`] gives, in bytes.
 const LEAST_SPACE: usize = 8 << 10;
 /// A buffer that grew beyond this for one long frame is given back afterwards, in bytes.
-const KEEP: usize = 256 << 10;
+const KEEP: usize = 16 << 10;
 
 /// Cuts a stream of bytes into frames.
 ///

@@ -290,7 +290,7 @@ pub(super) struct Output {
 }
 
 /// A buffer that grew beyond this for a long message is given back, in bytes.
-const KEEP: usize = 64 << 10;
+const KEEP: usize = 4 << 10;
 
 impl Output {
     pub(super) fn bytes(&self) -> &[u8] {
