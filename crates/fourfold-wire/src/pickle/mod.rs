@@ -23,6 +23,8 @@
 
 mod builder;
 mod cursor;
+#[cfg(feature = "serde")]
+mod de;
 mod emit;
 mod error;
 mod globals;
@@ -36,6 +38,8 @@ mod opcode;
 mod plain;
 mod reader;
 mod same;
+#[cfg(feature = "serde")]
+mod ser;
 mod stack;
 mod text;
 mod value;
@@ -43,11 +47,15 @@ mod view;
 mod writer;
 
 pub use builder::Builder;
+#[cfg(feature = "serde")]
+pub use de::from_value;
 pub use error::{Error, Limited};
 pub use globals::Globals;
 pub use long::Long;
 pub use node::{Global, Made, Node, NodeId, Object, Step};
 pub use reader::{Limits, Reader};
+#[cfg(feature = "serde")]
+pub use ser::to_value;
 pub use text::Text;
 pub use value::Value;
 pub use view::NodeRef;

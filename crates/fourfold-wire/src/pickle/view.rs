@@ -169,7 +169,9 @@ impl<'a> NodeRef<'a> {
     #[must_use]
     pub fn entries(
         self,
-    ) -> Option<impl ExactSizeIterator<Item = (NodeRef<'a>, NodeRef<'a>)> + Clone> {
+    ) -> Option<
+        impl DoubleEndedIterator<Item = (NodeRef<'a>, NodeRef<'a>)> + ExactSizeIterator + Clone,
+    > {
         match self.node() {
             Node::Dict(entries) => {
                 Some(entries.iter().map(move |&(key, value)| (self.at(key), self.at(value))))
