@@ -58,6 +58,11 @@ impl<K: Hash + Eq + Clone, N, V> Dict<K, N, V> {
         self.entries = BTreeMap::new();
     }
 
+    /// The entries by what makes their keys equal.
+    pub(crate) fn names(&self) -> impl DoubleEndedIterator<Item = (&K, &V)> {
+        self.entries.values().map(|(key, _, value)| (key, value))
+    }
+
     pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = (&N, &V)> {
         self.entries.values().map(|(_, name, value)| (name, value))
     }

@@ -89,7 +89,7 @@ impl Text {
     }
 
     /// The code points, surrogates included.
-    pub fn code_points(&self) -> impl Iterator<Item = u32> + '_ {
+    pub fn code_points(&self) -> impl Iterator<Item = u32> + Clone + '_ {
         let mut rest = self.as_bytes();
         std::iter::from_fn(move || {
             let (point, len) = decode(rest)?;

@@ -69,6 +69,14 @@ impl Value {
         self.nodes.len()
     }
 
+    /// Whether there is a class or function of that module in it, by its name in Python 3.
+    pub(crate) fn names_module(&self, module: &str) -> bool {
+        self.nodes.iter().any(|node| match node {
+            Node::Global(global) => global.python3().0 == module,
+            _ => false,
+        })
+    }
+
     /// The value that starts at node `id`, taken out without copying its contents.
     ///
     /// # Panics

@@ -1,6 +1,6 @@
 //! The arguments of a call, and how they are bound to parameters.
 
-use super::Exception;
+use super::{Exception, Token};
 use crate::pickle::{NodeId, NodeRef, Value};
 
 /// The arguments of a call: some by position, some by name.
@@ -43,6 +43,16 @@ impl Arguments {
     /// All that the arguments are made of, for looking through it.
     pub fn roots(&self) -> impl Iterator<Item = NodeRef<'_>> {
         self.iter().chain(self.named().map(|(_, node)| node))
+    }
+
+    /// The identities of all objects of managers that the arguments name, as the proxies among them do.
+    #[must_use]
+    pub fn identities(&self) -> Vec<String> {
+        // Mostly there are none, and that is cheap to find out.
+        if !self.value.names_module(super::token::MODULE) {
+            return Vec::new();
+        }
+        Token::identities(self.value.root())
     }
 
     /// Binds the arguments to parameters by their names, in the order of their positions; the first `required` of

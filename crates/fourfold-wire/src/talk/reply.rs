@@ -68,6 +68,19 @@ impl Reply {
         Ok(writer.finish())
     }
 
+    /// Appends the pickle of a `#RETURN` to `out`, as [`write`](Reply::write) does.
+    pub(super) fn write_return(
+        value: NodeRef<'_>,
+        dialect: Dialect,
+        out: Vec<u8>,
+    ) -> Result<Vec<u8>, Error> {
+        let mut writer = Writer::with_buffer(dialect, out);
+        writer.native_str("#RETURN")?;
+        writer.value(value)?;
+        writer.tuple2();
+        Ok(writer.finish())
+    }
+
     /// Reads a reply from its pickle.
     ///
     /// # Errors

@@ -3,8 +3,8 @@
 use super::{Reply, Request, TalkError};
 use crate::auth::{Handshake, Key, Policy};
 use crate::frame::{self, AUTH_LIMIT, DEFAULT_LIMIT, Decoder};
-use crate::pickle::Reader;
-use crate::{Framing, Peer};
+use crate::pickle::{self, NodeRef, Reader};
+use crate::{Dialect, Framing, Peer};
 
 /// What all connections of a manager have in common.
 #[derive(Clone, Debug)]
@@ -179,6 +179,12 @@ impl Server {
         self.peer
     }
 
+    /// Whether bytes have come that are not part of a request yet, or of one that waits for the last reply.
+    #[must_use]
+    pub fn has_pending(&self) -> bool {
+        self.decoder.pending() > 0
+    }
+
     /// How many bytes of memory the buffers take.
     #[must_use]
     pub fn capacity(&self) -> usize {
@@ -253,10 +259,30 @@ impl Server {
     /// When no request waits for its answer.
     pub fn reply(&mut self, reply: &Reply) {
         self.send(reply);
+        self.answered();
+    }
+
+    fn answered(&mut self) {
         self.state = match self.state {
             State::Called => State::Calls,
             _ => State::Over,
         };
+    }
+
+    /// Answers the request that came last with `#RETURN` of a value that is lent.
+    ///
+    /// # Panics
+    ///
+    /// As [`reply`](Server::reply).
+    pub fn reply_value(&mut self, value: NodeRef<'_>) {
+        self.send_with(|dialect, out| Reply::write_return(value, dialect, out));
+        self.answered();
+    }
+
+    /// Whether the request being carried out is one to the manager itself.
+    #[must_use]
+    pub fn is_command(&self) -> bool {
+        matches!(self.state, State::Commanded)
     }
 
     /// Answers [`Command::Accept`](super::Command::Accept): calls may come from now on.
@@ -270,9 +296,16 @@ impl Server {
     }
 
     fn send(&mut self, reply: &Reply) {
+        self.send_with(|dialect, out| reply.write(dialect, out));
+    }
+
+    fn send_with(
+        &mut self,
+        write: impl FnOnce(Dialect, Vec<u8>) -> Result<Vec<u8>, pickle::Error>,
+    ) {
         assert!(self.is_busy(), "a reply to a request that waits for one");
         let (framing, dialect) = (self.peer.framing(), self.peer.dialect());
-        let sent = self.out.message(framing, |out| reply.write(dialect, out));
+        let sent = self.out.message(framing, |out| write(dialect, out));
         if let Err(error) = sent {
             let instead = Reply::Unserializable(format!("{error}\n"));
             let sent = self.out.message(framing, |out| instead.write(dialect, out));

@@ -25,7 +25,7 @@ pub struct Token {
     pub id: String,
 }
 
-const MODULE: &str = "multiprocessing.managers";
+pub(super) const MODULE: &str = "multiprocessing.managers";
 
 impl Token {
     /// The token as a value.
@@ -68,7 +68,7 @@ impl Token {
     /// The identities of all objects that tokens within a value name.
     ///
     /// Proxies that are put into a queue or a dict keep what they stand for alive; this says what that is.
-    pub fn identities(value: NodeRef<'_>) -> Vec<String> {
+    pub(super) fn identities(value: NodeRef<'_>) -> Vec<String> {
         value.all_parts().filter_map(|node| Token::read(node).ok()).map(|token| token.id).collect()
     }
 }
