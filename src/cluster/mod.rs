@@ -4,3 +4,8 @@
 //! any machine in the protocol of Python's `multiprocessing.managers`, so that stock Python programs take part.
 
 pub mod manager;
+
+pub use manager::{
+    Barrier, Client, Condition, Dict, Event, GetError, List, Lock, PutError, Queue, RLock,
+    Semaphore, Server, SharedValue,
+};

@@ -360,6 +360,35 @@ def produce(where, key, count):
     print('ok')
 
 
+def hold(where, key):
+    """Takes a lock, and keeps it."""
+    lock = connect(where, key).get_small()
+    assert lock.acquire()
+    print('held')
+    sys.stdout.flush()
+    time.sleep(100)
+
+
+def wait(where, key):
+    """Waits for an item that does not come."""
+    results = connect(where, key).get_result_queue()
+    same(results.qsize(), 0)
+    print('waiting')
+    sys.stdout.flush()
+    results.get()
+
+
+def meet(where, key):
+    """Waits at a barrier."""
+    from multiprocessing.managers import BarrierProxy
+    Manager.register('get_barrier', proxytype=BarrierProxy)
+    barrier = connect(where, key).get_barrier()
+    same(barrier.parties, 3)
+    print('waiting')
+    sys.stdout.flush()
+    barrier.wait()
+
+
 TASKS, RESULTS, SMALL, LOCK = queue.Queue(), queue.Queue(), queue.Queue(2), threading.Lock()
 VALUES, NAMES = [], {}
 

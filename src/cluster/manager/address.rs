@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -52,19 +52,6 @@ impl Address {
             Address::Unix(path) => talk::Address::Unix(path.as_os_str().as_bytes().to_vec()),
             Address::Abstract(name) => talk::Address::Abstract([b"\0", &name[..]].concat()),
         }
-    }
-
-    /// What a token says.
-    pub(super) fn from_wire(address: &talk::Address) -> Result<Address> {
-        Ok(match address {
-            talk::Address::Tcp(host, port) => format!("{host}:{port}").parse()?,
-            talk::Address::Unix(path) => {
-                Address::Unix(std::ffi::OsString::from_vec(path.clone()).into())
-            }
-            talk::Address::Abstract(name) => {
-                Address::Abstract(name.strip_prefix(b"\0").unwrap_or(name).to_vec())
-            }
-        })
     }
 }
 

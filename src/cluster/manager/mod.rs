@@ -12,7 +12,7 @@
 //!
 //! let client = Client::connect(server.address(), key)?;
 //! let queue = client.queue::<(u32, String)>("get_task_queue")?;
-//! queue.put(&(1, "one".to_owned()))?;
+//! queue.put((1, "one".to_owned()))?;
 //! assert_eq!(queue.get()?, (1, "one".to_owned()));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -35,7 +35,11 @@ mod key;
 mod repr;
 mod server;
 
-pub use self::address::Address;
+pub use self::address::{Address, ToAddress};
+pub use self::client::{
+    Barrier, CallError, Client, ClientBuilder, Condition, ConditionGuard, Dict, Event, GetError,
+    List, Lock, LockGuard, Proxy, PutError, Queue, RLock, RLockGuard, Semaphore, SharedValue,
+};
 pub use self::key::{Key, read_key, write_new_key};
 pub use self::server::{HandBack, QueueOptions, Server, ServerBuilder};
 pub use fourfold_wire::pickle::{Globals, Value};

@@ -153,7 +153,8 @@ fn range(node: NodeRef<'_>) -> Result<Option<Vec<Item>>, Exception> {
     if node.class().is_none_or(|class| class.python3() != ("builtins", "range")) {
         return Ok(None);
     }
-    let bounds: Vec<i64> = node.made_with().into_iter().flatten().map(int).collect::<Result<_, _>>()?;
+    let bounds: Vec<i64> =
+        node.made_with().into_iter().flatten().map(int).collect::<Result<_, _>>()?;
     let [start, stop, step] = bounds[..] else { return Ok(None) };
     let room = if step > 0 { stop.checked_sub(start) } else { start.checked_sub(stop) };
     let (Some(room), Some(width)) = (room, step.checked_abs().filter(|&width| width > 0)) else {

@@ -326,6 +326,7 @@ fn semaphore(
             }
             (SemaphoreRequest::Release(n), Wait::No)
         }
+        "get_value" => args.bind(method, [], 0).map(|[]| (SemaphoreRequest::Value, Wait::No))?,
         _ => return Ok(Called::Unknown),
     };
     told.all(ask(word, who, request), semaphore_reply);

@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use rustix::event::{Timespec, epoll::EventFlags};
 
 use super::connection::{Connection, Read};
 use super::listener::Listener;
-use super::objects::{self, ObjectId, Objects};
+use super::objects::{self, Objects};
 use super::thing::{ACQUIRE_TOLD, Called, Due, Out};
 use crate::words::Participant;
 
@@ -37,7 +37,8 @@ pub(super) struct Bell {
 pub(super) struct Reactor {
     epoll: OwnedFd,
     listener: Listener,
-    bell: Arc<Bell>,
+    /// Held so that what the poller looks at stays open.
+    _bell: Arc<Bell>,
     options: talk::ServerOptions,
     /// Within which a peer has to have proved that it knows the key.
     handshake: Duration,
@@ -68,7 +69,7 @@ impl Reactor {
         Ok(Reactor {
             epoll,
             listener,
-            bell,
+            _bell: bell,
             options,
             handshake,
             address,

@@ -94,7 +94,7 @@ const PRIORITY_QUEUE: &[&str] = &[
     "task_done",
 ];
 const LOCK: &[&str] = &["acquire", "release", ACQUIRE_TOLD, "locked"];
-const SEMAPHORE: &[&str] = &["acquire", "release"];
+const SEMAPHORE: &[&str] = &["acquire", "release", "get_value"];
 const CONDITION: &[&str] = &["acquire", "release", "wait", "notify", "notify_all"];
 const EVENT: &[&str] = &["is_set", "set", "clear", "wait"];
 const BARRIER: &[&str] = &["__getattribute__", "wait", "abort", "reset"];

@@ -1,0 +1,181 @@
+//! One blocking connection to a server.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::TcpStream;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixStream};
+use std::time::Duration;
+
+use fourfold_wire::Peer;
+use fourfold_wire::pickle::Value;
+use fourfold_wire::talk::{Client as Talk, ClientOptions, Reply, TalkError};
+
+use super::CallError;
+use crate::cluster::manager::Address;
+
+enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Stream {
+    fn connect(address: &Address, limit: Duration) -> io::Result<Stream> {
+        match address {
+            Address::Tcp(address) => {
+                let stream = TcpStream::connect_timeout(address, limit)?;
+                stream.set_nodelay(true)?;
+                // A machine that vanishes is noticed while a call waits for it.
+                rustix::net::sockopt::set_socket_keepalive(&stream, true)?;
+                rustix::net::sockopt::set_tcp_keepidle(&stream, Duration::from_secs(60))?;
+                Ok(Stream::Tcp(stream))
+            }
+            Address::Unix(path) => UnixStream::connect(path).map(Stream::Unix),
+            Address::Abstract(name) => {
+                let address = SocketAddr::from_abstract_name(name)?;
+                UnixStream::connect_addr(&address).map(Stream::Unix)
+            }
+        }
+    }
+
+    fn set_timeout(&self, limit: Option<Duration>) -> io::Result<()> {
+        match self {
+            Stream::Tcp(stream) => {
+                stream.set_read_timeout(limit)?;
+                stream.set_write_timeout(limit)
+            }
+            Stream::Unix(stream) => {
+                stream.set_read_timeout(limit)?;
+                stream.set_write_timeout(limit)
+            }
+        }
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(stream) => stream.read(buffer),
+            Stream::Unix(stream) => stream.read(buffer),
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(stream) => stream.write(bytes),
+            Stream::Unix(stream) => stream.write(bytes),
+        }
+    }
+}
+
+/// An authenticated connection.
+pub(super) struct Link {
+    stream: Stream,
+    talk: Talk,
+    /// What was said and what was not is not known any more.
+    broken: bool,
+}
+
+impl Link {
+    /// Connects, and proves that both ends know the key, within a time.
+    pub(super) fn connect(
+        address: &Address,
+        options: &ClientOptions,
+        limit: Duration,
+    ) -> Result<Link, CallError> {
+        let stream = Stream::connect(address, limit)?;
+        stream.set_timeout(Some(limit))?;
+        let talk = Talk::random(options)?;
+        let mut link = Link { stream, talk, broken: false };
+        loop {
+            let handshake = link.talk.shake_hands();
+            // What says that its key is wrong goes out all the same.
+            let sent = link.send();
+            handshake?;
+            sent?;
+            if link.talk.is_authenticated() {
+                break;
+            }
+            link.receive()?;
+        }
+        link.stream.set_timeout(None)?;
+        Ok(link)
+    }
+
+    /// How long each of the calls that follow may take at most.
+    pub(super) fn set_timeout(&self, limit: Option<Duration>) -> io::Result<()> {
+        self.stream.set_timeout(limit)
+    }
+
+    pub(super) fn peer(&self) -> Peer {
+        self.talk.peer()
+    }
+
+    /// Asks, and waits for the reply.
+    pub(super) fn ask(
+        &mut self,
+        target: Option<&str>,
+        function: &str,
+        args: &[Value],
+        named: &[(&str, Value)],
+    ) -> Result<Reply, CallError> {
+        self.talk.request(target, function, args, named)?;
+        self.broken = true;
+        self.send()?;
+        loop {
+            match self.talk.next_reply() {
+                Ok(None) => self.receive()?,
+                Ok(Some(reply)) => {
+                    self.broken = false;
+                    return Ok(reply);
+                }
+                Err(error) => {
+                    // A reply that cannot be read has come all the same.
+                    self.broken = !matches!(error, TalkError::Pickle(_));
+                    return Err(error.into());
+                }
+            }
+        }
+    }
+
+    /// Whether it can be asked again.
+    pub(super) fn is_usable(&self) -> bool {
+        !self.broken
+    }
+
+    fn send(&mut self) -> io::Result<()> {
+        while !self.talk.output().is_empty() {
+            match self.stream.write(self.talk.output()) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => self.talk.sent(n),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(timed_out(error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self) -> io::Result<()> {
+        loop {
+            match self.stream.read(self.talk.space()) {
+                Ok(0) => {
+                    let what = "the server closed the connection";
+                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, what));
+                }
+                Ok(n) => {
+                    self.talk.filled(n);
+                    return Ok(());
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(timed_out(error)),
+            }
+        }
+    }
+}
+
+/// A timeout of a socket is told as one.
+fn timed_out(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => {
+            io::Error::new(io::ErrorKind::TimedOut, "the server did not answer in time")
+        }
+        _ => error,
+    }
+}
