@@ -4,8 +4,8 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::time::Duration;
 
+use super::front::{Executor, Owner, Side};
 use super::pool::Pool;
-use super::{Executor, Owner, Side};
 use crate::error::{Error, Result};
 use crate::process::channel::Parcel;
 use crate::process::launch::{Environment, StartMethod};
@@ -78,7 +78,7 @@ impl ExecutorBuilder {
         self
     }
 
-    /// The name of the workers, for [`current`](crate::process::current), errors and `ps`.
+    /// The name of the workers, for [`current`](crate::process::current()), errors and `ps`.
     pub fn name(mut self, name: impl Into<String>) -> ExecutorBuilder {
         self.settings.name = name.into();
         self
