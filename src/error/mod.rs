@@ -6,6 +6,7 @@
 mod build;
 mod kind;
 mod panic;
+mod travel;
 
 use std::fmt;
 

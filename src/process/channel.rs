@@ -48,32 +48,21 @@ pub(crate) enum Kind {
     Failed = 7,
     /// From the child: a task submits another one to its own pool.
     Submit = 8,
-    /// From the child: the task that runs waits for others of its own pool; `word` is 1 at the start, 0 at the end.
-    Waiting = 9,
-    /// To the child: the outcome of task `id` that a task of its own submitted; a `Value`, in `word` another kind.
+    /// From the child: a question about task `id` that a task of its own submitted.
+    Ask = 9,
+    /// To the child: the outcome of task `id` that a task of its own submitted; in `word` the kind that its worker answered
+    /// with, or 0 for an error of the pool's, and the worker's process id, 8 bits up.
     Outcome = 10,
-    /// From the child: cancel task `id` that a task of its own submitted.
-    Cancel = 11,
+    /// To the child: the answer to an `Ask` about `id`.
+    Told = 11,
 }
 
 impl Kind {
-    fn from_byte(byte: u8) -> Option<Kind> {
+    pub(crate) fn from_byte(byte: u8) -> Option<Kind> {
         use Kind::*;
-        [
-            Hello,
-            Task,
-            Ready,
-            Value,
-            Panicked,
-            NotSerializable,
-            Failed,
-            Submit,
-            Waiting,
-            Outcome,
-            Cancel,
-        ]
-        .into_iter()
-        .find(|kind| *kind as u8 == byte)
+        [Hello, Task, Ready, Value, Panicked, NotSerializable, Failed, Submit, Ask, Outcome, Told]
+            .into_iter()
+            .find(|kind| *kind as u8 == byte)
     }
 }
 
@@ -152,7 +141,8 @@ impl Parcel {
         Ok((bytes, self.fds))
     }
 
-    fn fd_count(&self) -> usize {
+    /// How many descriptors go along.
+    pub(crate) fn fd_count(&self) -> usize {
         self.fds.len() + usize::from(matches!(self.body, Body::Memfd(_)))
     }
 }

@@ -7,3 +7,6 @@ const SHARES_MEMORY: bool = false;
 
 #[path = "suite/mod.rs"]
 mod suite;
+
+#[path = "process/nested.rs"]
+mod nested;

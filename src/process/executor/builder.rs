@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::pool::Pool;
-use super::{Executor, Owner};
+use super::{Executor, Owner, Side};
 use crate::error::{Error, Result};
 use crate::process::channel::Parcel;
 use crate::process::launch::{Environment, StartMethod};
@@ -170,6 +170,6 @@ impl ExecutorBuilder {
             self.settings.start = Some((entry, Parcel::new(args.body, args.fds)?));
         }
         let pool = Pool::start(self.settings)?;
-        Ok(Executor { owner: std::sync::Arc::new(Owner { pool }) })
+        Ok(Executor { side: Side::Owner(std::sync::Arc::new(Owner { pool })) })
     }
 }

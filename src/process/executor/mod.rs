@@ -1,14 +1,24 @@
 //! A pool of worker processes. The protocol is in `README.md` beside this file.
 
+mod answers;
 mod builder;
 mod drive;
+mod end;
+mod inside;
+mod limits;
+mod lives;
+mod nested;
 mod pool;
+mod queue;
+mod task;
 mod worker;
 
 use std::fmt;
 use std::sync::Arc;
 
 pub use self::builder::ExecutorBuilder;
+use self::inside::Client;
+pub(crate) use self::inside::Tasks;
 use self::pool::Pool;
 use crate::error::Result;
 use crate::task::{Call, Payload};
@@ -39,7 +49,14 @@ use crate::vocab::{self, Handle, Map, Unordered};
 /// ```
 #[derive(Clone)]
 pub struct Executor {
-    owner: Arc<Owner>,
+    side: Side,
+}
+
+/// Where the executor is: in the process that made the pool, or in a worker of it.
+#[derive(Clone)]
+enum Side {
+    Owner(Arc<Owner>),
+    Worker(Arc<Client>),
 }
 
 /// Shuts the pool down when the last clone of the executor is dropped. Handles keep the pool alone.
@@ -68,6 +85,35 @@ impl Executor {
         ExecutorBuilder::new()
     }
 
+    /// In a task of a pool: that pool. `None` anywhere else, and in what a pool's workers run at their start.
+    ///
+    /// A task may submit to its own pool and wait. Its worker is not counted as one of the pool's workers while tasks that it
+    /// has submitted are under way: another takes its place, up to 64 at a time. Where more would be needed, and every
+    /// task waits for others, what was submitted last and has not begun ends with
+    /// [`Deadlock`](crate::ErrorKind::Deadlock). A task's time goes on while it waits.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fourfold::process;
+    ///
+    /// fn fibonacci(n: u64) -> fourfold::Result<u64> {
+    ///     if n < 2 {
+    ///         return Ok(n);
+    ///     }
+    ///     let pool = process::Executor::current().expect("called in a worker only");
+    ///     let (one, two) = (pool.submit(fibonacci, n - 1), pool.submit(fibonacci, n - 2));
+    ///     Ok(one.join()?? + two.join()??)
+    /// }
+    ///
+    /// let pool = process::Executor::builder().workers(1).build()?;
+    /// assert_eq!(pool.submit(fibonacci, 6).join()??, 8);
+    /// # Ok::<(), fourfold::Error>(())
+    /// ```
+    pub fn current() -> Option<Executor> {
+        Client::current().map(|client| Executor { side: Side::Worker(client) })
+    }
+
     /// Has a worker call `function` with `args`, and gives a handle at once.
     ///
     /// A function of several parameters takes them as one tuple; of one parameter, the value itself; of none, `()`. It
@@ -81,7 +127,10 @@ impl Executor {
         A: Payload,
         F::Output: Payload,
     {
-        self.owner.pool.submit(function, args)
+        match &self.side {
+            Side::Owner(owner) => owner.pool.submit(function, args),
+            Side::Worker(client) => client.submit(function, args),
+        }
     }
 
     /// The outcomes of `function` for each of `args`, in their order, as they come: lazy on both sides, in bounded
@@ -110,23 +159,39 @@ impl Executor {
     }
 
     /// Takes nothing new from here on, waits until all that was submitted has finished, and ends the workers.
+    ///
+    /// In a worker it waits for what this process has submitted; the pool itself is for its owner to shut down.
     pub fn shutdown(&self) {
-        self.owner.pool.shutdown();
+        match &self.side {
+            Side::Owner(owner) => owner.pool.shutdown(),
+            Side::Worker(client) => client.shutdown(),
+        }
     }
 
     /// Takes nothing new from here on, cancels what waits, kills what runs, and ends the workers.
+    ///
+    /// In a worker it cancels what this process has submitted.
     pub fn shutdown_now(&self) {
-        self.owner.pool.shutdown_now();
+        match &self.side {
+            Side::Owner(owner) => owner.pool.shutdown_now(),
+            Side::Worker(client) => client.shutdown_now(),
+        }
     }
 
     /// How many tasks may run at once.
     pub fn workers(&self) -> usize {
-        self.owner.pool.settings.workers
+        match &self.side {
+            Side::Owner(owner) => owner.pool.settings.workers,
+            Side::Worker(client) => client.workers(),
+        }
     }
 
-    /// The process ids of the workers that are there now.
+    /// The process ids of the workers that are there now. None in a worker, which does not know the others.
     pub fn worker_pids(&self) -> Vec<u32> {
-        self.owner.pool.worker_pids()
+        match &self.side {
+            Side::Owner(owner) => owner.pool.worker_pids(),
+            Side::Worker(_) => Vec::new(),
+        }
     }
 
     /// So many tasks of a `map` under way keep the workers busy while the memory stays bounded.
@@ -144,11 +209,11 @@ where
     type Output = F::Output;
 
     fn submit(&self, function: F, args: A) -> Handle<F::Output> {
-        self.owner.pool.submit(function, args)
+        Executor::submit(self, function, args)
     }
 
     fn shutdown(&self) {
-        self.owner.pool.shutdown();
+        Executor::shutdown(self);
     }
 }
 
