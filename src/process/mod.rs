@@ -6,7 +6,7 @@
 //! | [`Executor`] | a pool of processes that take task after task |
 //! | [`Command`], [`Jobs`] | programs to run, one or many at once |
 //! | [`Fd`] | a socket, a file, a pipe as an argument or a value |
-//! | [`current`], [`active_children`] | who this process is, and whom it has started |
+//! | [`current()`], [`active_children`] | who this process is, and whom it has started |
 //!
 //! A child is this executable, run again: see [`init`](crate::init) for where it begins. Sockets, files and locks are not
 //! inherited; what a function needs is passed to it.
@@ -26,7 +26,6 @@ mod launch;
 mod memory;
 mod page;
 mod registry;
-
 mod serve;
 mod status;
 mod supervisor;

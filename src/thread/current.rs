@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::registry::{self, Kind, Record};
 use crate::error::Result;
 
-/// A thread of this process. Made by [`current`] and [`enumerate`].
+/// A thread of this process. Made by [`current()`] and [`enumerate`].
 #[derive(Clone)]
 pub struct Thread {
     record: Arc<Record>,
@@ -65,7 +65,7 @@ impl Thread {
         self.record.name()
     }
 
-    /// Gives it another name, which [`current`], [`enumerate`] and, cut at 15 bytes, the system's tools show from now on.
+    /// Gives it another name, which [`current()`], [`enumerate`] and, cut at 15 bytes, the system's tools show from now on.
     ///
     /// # Errors
     ///

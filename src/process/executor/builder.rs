@@ -78,7 +78,7 @@ impl ExecutorBuilder {
         self
     }
 
-    /// The name of the workers, for [`current`](crate::process::current), errors and `ps`.
+    /// The name of the workers, for [`current`](crate::process::current()), errors and `ps`.
     pub fn name(mut self, name: impl Into<String>) -> ExecutorBuilder {
         self.settings.name = name.into();
         self
