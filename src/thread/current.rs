@@ -50,6 +50,17 @@ pub fn enumerate() -> Vec<Thread> {
 }
 
 /// How many threads [`enumerate`] lists.
+///
+/// # Examples
+///
+/// ```
+/// use fourfold::thread;
+///
+/// let child = thread::spawn(std::thread::park, ())?;
+/// assert!(thread::active_count() >= 2);
+/// # drop(child);
+/// # Ok::<(), fourfold::Error>(())
+/// ```
 pub fn active_count() -> usize {
     registry::alive().len() + 1
 }
