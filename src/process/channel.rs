@@ -256,8 +256,10 @@ fn flags(nonblocking: bool) -> SendFlags {
 
 /// The receiving end: bytes and descriptors as they come, frames as they are whole.
 pub(crate) struct Inbox {
-    buffer: Vec<u8>,
+    /// Room for two frames, so that there is always room for one: `start..end` has been read and is not yet taken.
+    buffer: Box<[u8]>,
     start: usize,
+    end: usize,
     fds: VecDeque<OwnedFd>,
     /// Descriptors of the last frame in the buffer did not arrive: this process could not hold them.
     truncated: bool,
@@ -273,14 +275,13 @@ pub(crate) enum Received {
 
 impl Inbox {
     pub(crate) fn new() -> Inbox {
-        Inbox { buffer: Vec::new(), start: 0, fds: VecDeque::new(), truncated: false }
+        let buffer = vec![0; 2 * (HEADER + INLINE)].into_boxed_slice();
+        Inbox { buffer, start: 0, end: 0, fds: VecDeque::new(), truncated: false }
     }
 
-    /// Reads once.
+    /// Reads once. Whole frames are to be taken out first: what is left then leaves room for one.
     pub(crate) fn receive(&mut self, socket: impl AsFd, nonblocking: bool) -> io::Result<Received> {
         self.make_room();
-        let filled = self.buffer.len();
-        self.buffer.resize(filled + INLINE + HEADER, 0);
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_PER_MESSAGE))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let mut flags = RecvFlags::CMSG_CLOEXEC;
@@ -288,14 +289,14 @@ impl Inbox {
             flags |= RecvFlags::DONTWAIT;
         }
         let received = loop {
-            let mut target = [IoSliceMut::new(&mut self.buffer[filled..])];
+            let mut target = [IoSliceMut::new(&mut self.buffer[self.end..])];
             match recvmsg(&socket, &mut target, &mut control, flags) {
                 Err(rustix::io::Errno::INTR) => {}
                 other => break other,
             }
         };
         let count = received.as_ref().map_or(0, |message| message.bytes);
-        self.buffer.truncate(filled + count);
+        self.end += count;
         match received {
             Ok(message) => {
                 for part in control.drain() {
@@ -315,7 +316,7 @@ impl Inbox {
 
     /// The next frame, if all of it is there.
     pub(crate) fn next(&mut self) -> io::Result<Option<Frame>> {
-        let bytes = &self.buffer[self.start..];
+        let bytes = &self.buffer[self.start..self.end];
         let Some(header) = bytes.first_chunk::<HEADER>() else {
             return Ok(None);
         };
@@ -352,14 +353,14 @@ impl Inbox {
         Ok(Some(Frame { kind, id, word, epoch, parcel: Parcel { body, fds } }))
     }
 
-    /// Moves what is left to the front once it is little, so that the buffer does not grow.
+    /// Moves what is left, which is less than a frame, to the front once it is in the way.
     fn make_room(&mut self) {
-        if self.start == self.buffer.len() {
-            self.buffer.clear();
-        } else if self.start > 0 {
-            self.buffer.drain(..self.start);
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        } else if self.buffer.len() - self.end < HEADER + INLINE {
+            self.buffer.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
         }
-        self.start = 0;
     }
 }
 

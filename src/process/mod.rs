@@ -25,6 +25,7 @@ mod jobs;
 mod launch;
 mod memory;
 mod page;
+mod patience;
 mod registry;
 mod serve;
 mod status;

@@ -10,3 +10,5 @@ mod suite;
 
 #[path = "process/nested.rs"]
 mod nested;
+#[path = "process/stress.rs"]
+mod stress;

@@ -28,6 +28,28 @@ impl Pool {
         self.finish(after);
     }
 
+    /// Reads once from the worker that has this task, without waiting. False if the task is with no worker.
+    pub(super) fn look_for(&self, task: u64) -> bool {
+        let mut state = self.lock();
+        let Some(Place::Sent(id)) = state.tasks.get(&task).map(|task| task.place) else {
+            return false;
+        };
+        let Some(worker) = state.workers.get_mut(&id) else {
+            return false;
+        };
+        if !matches!(worker.inbox.receive(&worker.proc.socket, true), Ok(Received::Some)) {
+            // An end is found by whoever reads next, too.
+            return true;
+        }
+        let mut after = After::default();
+        self.on_frames(&mut state, id, &mut after);
+        self.after_reading(&mut state, id, &mut after);
+        self.dispatch(&mut state, &mut after);
+        drop(state);
+        self.finish(after);
+        true
+    }
+
     /// Reads once from a worker, and writes what waits for room.
     pub(super) fn read(&self, state: &mut State, id: u64, after: &mut After) {
         let Some(worker) = state.workers.get_mut(&id) else {
@@ -43,6 +65,11 @@ impl Pool {
                 return;
             }
         }
+        self.after_reading(state, id, after);
+    }
+
+    /// Sends a worker more, or lets it go, as its answers allow.
+    fn after_reading(&self, state: &mut State, id: u64, after: &mut After) {
         let Some(worker) = state.workers.get_mut(&id) else {
             return;
         };

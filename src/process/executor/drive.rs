@@ -9,6 +9,7 @@ use rustix::event::epoll;
 
 use super::pool::{BELL, Pool};
 use crate::error::Result;
+use crate::process::patience::Patience;
 use crate::process::supervisor::{Ready, Token, supervisor, timespec};
 use crate::vocab::wait::{Pending, park};
 
@@ -34,6 +35,7 @@ pub(super) struct Lending {
     sleepers: usize,
     streak: u32,
     quiet: u32,
+    patience: Patience,
     /// A tick is on its way.
     ticking: bool,
     token: Option<Token>,
@@ -68,9 +70,15 @@ impl Pool {
         let mut lending = self.lending();
         if lending.lent && !lending.driving {
             lending.driving = true;
+            let patience = lending.patience;
             drop(lending);
+            let began = Instant::now();
+            patience.look(|| {
+                pending.task().is_none_or(|task| !self.look_for(task)) || pending.is_done()
+            });
             self.drive(pending, deadline);
             let mut lending = self.lending();
+            lending.patience.learn(began.elapsed());
             lending.driving = false;
             lending.drove = true;
             if lending.sleepers > 0 {
@@ -94,12 +102,16 @@ impl Pool {
     }
 
     fn drive(&self, pending: &dyn Pending, deadline: Option<Instant>) {
+        if pending.is_done() {
+            return;
+        }
+        DRIVES.set(self);
         let waker = Waker::from(Arc::new(Bell(self.me.clone())));
         pending.register(&waker);
-        DRIVES.set(self);
         let mut events = Vec::with_capacity(32);
         while !pending.is_done() {
-            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            let now = Instant::now();
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(now));
             if left.is_some_and(|left| left.is_zero()) {
                 pending.forget(&waker);
                 break;
@@ -113,7 +125,7 @@ impl Pool {
         events.clear();
         let timeout = timeout.map(timespec);
         let space = rustix::buffer::spare_capacity(events);
-        if epoll::wait(&self.epoll, space, timeout.as_ref()).is_err() {
+        if epoll::wait(&self.epoll, space, timeout.as_ref()).is_err() || events.is_empty() {
             return;
         }
         if events.iter().any(|event| event.data.u64() == BELL) {

@@ -19,12 +19,15 @@ use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
+use std::thread;
+use std::time::Instant;
 
 use super::nested::{CANCEL, CANCEL_WAITING, FAILED, IS_RUNNING};
 use super::task::Sink;
 use crate::error::{Error, ErrorKind, Result, Scale};
 use crate::process::callbacks;
 use crate::process::channel::{Frame, Inbox, Kind, Parcel, Received, send_frame};
+use crate::process::patience::Patience;
 use crate::task::envelope::Envelope;
 use crate::task::{Call, Payload, catch, codec, image, name_of, next_id};
 use crate::vocab::Handle;
@@ -73,6 +76,7 @@ struct HungUp;
 /// Where the main thread of a worker gets its tasks from.
 pub(crate) struct Tasks {
     inside: &'static Inside,
+    patience: Patience,
     forwarded: Receiver<Frame>,
 }
 
@@ -93,7 +97,7 @@ impl Tasks {
             }),
             changed: Condvar::new(),
         });
-        Tasks { inside, forwarded }
+        Tasks { inside, patience: Patience::default(), forwarded }
     }
 
     /// The next task; `None` when the pool has hung up.
@@ -109,7 +113,7 @@ impl Tasks {
         };
         drop(state);
         loop {
-            let frame = self.inside.read(&mut inbox).ok()?;
+            let frame = self.read(&mut inbox).ok()?;
             if frame.kind == Kind::Task {
                 let mut state = self.inside.lock();
                 state.reading = Reading::Idle(inbox);
@@ -121,6 +125,19 @@ impl Tasks {
             }
             self.inside.deliver(frame);
         }
+    }
+
+    /// As `Inside::read`, but looks for a moment before it sleeps, if the last task was soon there too.
+    fn read(&mut self, inbox: &mut Inbox) -> Result<Frame, HungUp> {
+        if let Ok(Some(frame)) = inbox.next() {
+            return Ok(frame);
+        }
+        let began = Instant::now();
+        let socket = self.inside.socket;
+        self.patience.look(|| !matches!(inbox.receive(socket, true), Ok(Received::WouldBlock)));
+        let frame = self.inside.read(inbox);
+        self.patience.learn(began.elapsed());
+        frame
     }
 
     /// Sends a frame to the pool.
@@ -169,13 +186,12 @@ impl Inside {
         let slot =
             Arc::new(Mutex::new(Some((std::mem::replace(&mut inbox, Inbox::new()), forward))));
         let theirs = slot.clone();
-        let started =
-            std::thread::Builder::new().name("fourfold-outcomes".into()).spawn(move || {
-                let taken = theirs.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
-                if let Some((inbox, forward)) = taken {
-                    self.read_on(inbox, &forward);
-                }
-            });
+        let started = thread::Builder::new().name("fourfold-outcomes".into()).spawn(move || {
+            let taken = theirs.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+            if let Some((inbox, forward)) = taken {
+                self.read_on(inbox, &forward);
+            }
+        });
         if let Err(error) = started {
             let taken = slot.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
             if let Some((inbox, forward)) = taken {
