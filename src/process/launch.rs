@@ -20,6 +20,20 @@ use crate::error::{Error, ErrorKind, Result, Scale};
 use crate::task::{codec, image};
 
 /// Where a child's standard input, output or error goes.
+///
+/// # Examples
+///
+/// ```
+/// use fourfold::process;
+/// use std::io::Read;
+///
+/// let (mut reader, writer) = std::io::pipe()?;
+/// process::Builder::new().stdout(writer).spawn(|| println!("from the child"), ())?.join()?;
+/// let mut text = String::new();
+/// reader.read_to_string(&mut text)?;
+/// assert_eq!(text, "from the child\n");
+/// # Ok::<(), fourfold::Error>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub enum Stdio {
@@ -42,6 +56,16 @@ impl<T: Into<OwnedFd>> From<T> for Stdio {
 }
 
 /// How a process is made.
+///
+/// # Examples
+///
+/// ```
+/// use fourfold::process::{Executor, StartMethod};
+///
+/// let pool = Executor::builder().workers(2).start_method(StartMethod::Forkserver).build()?;
+/// assert_eq!(pool.submit(u32::pow, (2, 5)).join()?, 32);
+/// # Ok::<(), fourfold::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StartMethod {
