@@ -95,7 +95,7 @@ impl Resource {
 /// ```
 #[derive(Debug)]
 pub struct Builder {
-    settings: Settings,
+    pub(super) settings: Settings,
     named: bool,
     timeout: Option<Duration>,
     memory: Option<u64>,
@@ -115,7 +115,7 @@ impl Builder {
         Builder { settings, named: false, timeout: None, memory: None }
     }
 
-    /// The child's name, for errors, [`current`](super::current) and `ps` (which shows 15 bytes of it).
+    /// The child's name, for errors, [`current`](super::current()) and `ps` (which shows 15 bytes of it).
     pub fn name(mut self, name: impl Into<String>) -> Builder {
         self.settings.name = name.into();
         self.named = true;

@@ -122,6 +122,26 @@ pub(crate) fn start<T: Payload>(
     Ok(Child { handle, body })
 }
 
+/// Looks after a child that does no work of ours: its outcome is that it exits with 0.
+pub(crate) fn adopt(proc: Arc<Proc>, name: String) -> Result<Child<()>> {
+    let (id, parent) = (next_id(), std::process::id());
+    let task = name.clone();
+    let body = Arc::new(Body { id, proc: proc.clone(), name, daemon: false, parent });
+    let cell = Cell::new(id, body.clone());
+    registry::insert(Entry { body: body.clone() });
+    let handle = Handle::new(cell.clone());
+    proc.watch(move |proc| {
+        registry::remove(id);
+        let well = proc.ended().is_some_and(|ended| ended.status.success());
+        let outcome = match proc.explain_program() {
+            Some(error) if !well => Err(error.with_task(task)),
+            _ => Ok(()),
+        };
+        cell.complete(outcome);
+    })?;
+    Ok(Child { handle, body })
+}
+
 /// Sends the one task. The socket of a child that has just been started is empty, and takes it without waiting.
 fn send_work(proc: &Proc, entry: u64, parcel: &Parcel) -> std::io::Result<()> {
     let mut bytes = Vec::new();

@@ -6,7 +6,7 @@
 //! | [`Handle`] | one task that was submitted: wait for it, cancel it, be called when it is done |
 //! | [`TaskState`] | pending, running, finished, cancelled |
 //! | [`Map`], [`Unordered`] | the outcomes of one function over many arguments, as an iterator |
-//! | [`as_completed`] | handles, as they finish |
+//! | [`as_completed()`] | handles, as they finish |
 
 mod as_completed;
 mod executor;

@@ -18,5 +18,9 @@ mod ends;
 mod identity;
 #[path = "process/losses.rs"]
 mod losses;
+#[path = "process/nested.rs"]
+mod nested;
 #[path = "process/payloads.rs"]
 mod payloads;
+#[path = "process/stress.rs"]
+mod stress;
