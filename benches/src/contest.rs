@@ -53,17 +53,20 @@ impl<'a> Contest<'a> {
             }
         }
         let names = self.entries.into_iter().map(|(name, _)| name);
-        let entries = names.zip(samples).map(|(name, mut samples)| {
-            samples.sort_by(f64::total_cmp);
-            (name, samples)
-        });
-        let results = Results { title: self.title, entries: entries.collect() };
+        let results = Results::new(self.title, names.zip(samples).collect());
         println!("{}", results.table());
         Ok(results)
     }
 }
 
 impl Results {
+    pub(crate) fn new(title: impl Into<String>, mut entries: Vec<(String, Vec<f64>)>) -> Results {
+        for (_, samples) in &mut entries {
+            samples.sort_by(f64::total_cmp);
+        }
+        Results { title: title.into(), entries }
+    }
+
     pub(crate) fn median(&self, name: &str) -> f64 {
         let found = self.entries.iter().find(|(known, _)| known == name);
         let (_, samples) = found.unwrap_or_else(|| panic!("nothing was measured as {name}"));
@@ -99,7 +102,7 @@ impl Results {
         Verdict::new(&self.title, text, reached)
     }
 
-    fn table(&self) -> String {
+    pub(crate) fn table(&self) -> String {
         let ours = self.entries.first().map_or(f64::NAN, |(_, samples)| median(samples));
         let width = self.entries.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
         let mut table = format!("{}\n", self.title);
