@@ -10,7 +10,7 @@ use crate::{observe, tools};
 const JOBS: u32 = 20_000;
 /// Enough for a tool that takes milliseconds for each; its start, 0.1 s, is counted in.
 const FEWER_JOBS: u32 = 1_000;
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 9;
 
 const OURS: &str = "fourfold run";
 const LOOP: &str = "posix_spawn loop";
