@@ -184,7 +184,9 @@ fn start(settings: Settings) -> Result<Proc> {
     send_frame(&ours, Kind::Hello, 0, 0, 0, &Parcel::new(body, Vec::new())?)?;
     let spawned = match settings.method {
         StartMethod::Spawn => execute(&settings, nonce, &theirs, &page_fd, &lifeline)?,
-        StartMethod::Forkserver => zygote::start(&settings, nonce, &theirs, &page_fd, &lifeline)?,
+        StartMethod::Forkserver => {
+            zygote::start(&settings, nonce, &theirs, (&page, &page_fd), &lifeline)?
+        }
     };
     let state = State { lifeline: Some(lifeline), ended: None, cause: None };
     Ok(Proc {
@@ -277,6 +279,12 @@ impl Proc {
             sys::signal(&self.pidfd, signal);
         }
         state.ended.is_none()
+    }
+
+    /// Kills it and blocks until it has ended. Who watches it waits for it.
+    pub(crate) fn end(&self) {
+        self.kill(None);
+        sys::until_end(&self.pidfd);
     }
 
     /// How it ended, once it has been waited for.
