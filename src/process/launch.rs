@@ -325,6 +325,12 @@ impl Proc {
         sys::until_end(&self.pidfd);
     }
 
+    /// Kills it and waits for it. Nobody watches it.
+    pub(crate) fn end_and_reap(&self) {
+        self.end();
+        self.reap();
+    }
+
     /// How it ended, once it has been waited for.
     pub(crate) fn ended(&self) -> Option<Ended> {
         self.lock().ended

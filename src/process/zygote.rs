@@ -164,7 +164,7 @@ impl Zygote {
     fn start(owner: u32) -> Result<Zygote> {
         let proc = Arc::new(launch::launch(Settings::new("zygote".into(), Role::Zygote))?);
         // Waited for as soon as it ends.
-        proc.watch(|_| {})?;
+        proc.watch(|_| {}).inspect_err(|_| proc.end_and_reap())?;
         Ok(Zygote { owner, proc, inbox: Inbox::new() })
     }
 

@@ -39,6 +39,22 @@ pub(crate) fn count() -> Counts {
     }
 }
 
+/// What is held once nothing changes any more: what ended last is still being let go of.
+pub(crate) fn steady() -> Counts {
+    let mut seen = count();
+    let mut since = Instant::now();
+    let end = since + LIMIT;
+    while since.elapsed() < Duration::from_millis(300) {
+        std::thread::sleep(Duration::from_millis(20));
+        let now = count();
+        if now != seen {
+            (seen, since) = (now, Instant::now());
+        }
+        assert!(Instant::now() < end, "it never rests: {seen:?}");
+    }
+    seen
+}
+
 /// All mappings, as a number that may go up by what an allocator keeps, but not by each round.
 pub(crate) fn all_mappings() -> usize {
     fs::read_to_string("/proc/self/maps").unwrap().lines().count()
