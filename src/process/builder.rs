@@ -110,7 +110,7 @@ impl Resource {
 /// ```
 #[derive(Debug)]
 pub struct Builder {
-    settings: Settings,
+    pub(super) settings: Settings,
     named: bool,
     timeout: Option<Duration>,
     memory: Option<u64>,

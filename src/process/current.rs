@@ -83,6 +83,11 @@ impl Current {
     }
 }
 
+/// Holds it still, for a fork: the child finds it free.
+pub(crate) fn hold() -> impl Sized {
+    IDENTITY.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Says who this child is.
 pub(crate) fn set(name: String, parent: u32, daemon: bool) {
     let comm = std::ffi::CString::new(name.as_bytes()).unwrap_or_default();

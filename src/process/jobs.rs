@@ -43,6 +43,8 @@ use crate::error::{Error, ErrorKind, Result, Scale, signal_name};
 /// # Ok::<(), fourfold::Error>(())
 /// ```
 pub struct Jobs {
+    /// The process whose they are.
+    owner: u32,
     epoll: OwnedFd,
     bell: Arc<OwnedFd>,
     running: HashMap<u64, Job>,
@@ -260,6 +262,7 @@ impl Jobs {
         };
         let (epoll, bell) = make()?;
         Ok(Jobs {
+            owner: std::process::id(),
             epoll,
             bell: Arc::new(bell),
             running: HashMap::new(),
@@ -455,10 +458,9 @@ impl Jobs {
                 break;
             }
             self.timers.pop();
-            if let Some(job) = self.running.get_mut(&key).filter(|job| job.pid == pid) {
-                if let Some(again) = job.on_timer(now) {
-                    self.timers.push(Reverse((again, key, pid)));
-                }
+            let job = self.running.get_mut(&key).filter(|job| job.pid == pid);
+            if let Some(again) = job.and_then(|job| job.on_timer(now)) {
+                self.timers.push(Reverse((again, key, pid)));
             }
         }
         let timer = self.timers.peek().map(|Reverse((moment, ..))| *moment);
@@ -467,7 +469,7 @@ impl Jobs {
         }
         if now >= self.sample {
             self.samples = self.samples.wrapping_add(1);
-            let scan = self.samples % SCAN_EVERY == 0;
+            let scan = self.samples.is_multiple_of(SCAN_EVERY);
             for job in self.running.values_mut() {
                 job.on_sample(scan);
             }
@@ -650,6 +652,10 @@ impl Job {
 
 impl Drop for Jobs {
     fn drop(&mut self) {
+        if self.owner != std::process::id() {
+            // A fork of the process that has these jobs.
+            return;
+        }
         for job in self.running.values() {
             job.signal(libc::SIGKILL);
         }

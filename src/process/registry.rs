@@ -30,6 +30,11 @@ fn lock() -> MutexGuard<'static, Registry> {
     registry
 }
 
+/// Holds it still, for a fork: the child finds it free.
+pub(crate) fn hold() -> impl Sized {
+    lock()
+}
+
 pub(crate) fn insert(entry: Entry) {
     if !entry.body.daemon {
         wait_at_exit();

@@ -10,5 +10,7 @@ mod suite;
 
 #[path = "process/nested.rs"]
 mod nested;
+#[path = "process/payloads.rs"]
+mod payloads;
 #[path = "process/stress.rs"]
 mod stress;

@@ -7,7 +7,7 @@ use rustix::event::epoll;
 use super::pool::{BELL, Pool, State};
 use super::task::{After, Done, Place};
 use super::worker::Phase;
-use crate::process::channel::{Frame, Kind, Received};
+use crate::process::channel::{Frame, Kind, Parcel, Received};
 use crate::process::supervisor::supervisor;
 
 /// The pause before a task is tried again is never longer.
@@ -123,6 +123,13 @@ impl Pool {
                     state.forget_nested(id);
                     self.on_answer(state, frame, pid, after);
                 }
+                // Ours would keep a connection open that the task closes. Should it be tried again, they are kept.
+                Kind::Taken if self.settings.retries == 0 => {
+                    if let Some(task) = state.tasks.get_mut(&frame.id) {
+                        task.parcel = Parcel::default();
+                    }
+                }
+                Kind::Taken => {}
                 Kind::Submit if worker.phase != Phase::Starting => {
                     self.on_submit(state, id, frame, after);
                 }

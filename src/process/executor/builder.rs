@@ -4,8 +4,8 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::time::Duration;
 
+use super::front::{Executor, Owner, Side};
 use super::pool::Pool;
-use super::{Executor, Owner, Side};
 use crate::error::{Error, Result};
 use crate::process::channel::Parcel;
 use crate::process::launch::{Environment, StartMethod};

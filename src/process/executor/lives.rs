@@ -30,12 +30,12 @@ impl Pool {
         child.method = settings.method;
         child.env = settings.env.clone();
         child.cwd.clone_from(&settings.cwd);
-        let started = launch(child).and_then(|proc| {
+        let started = launch(child).map(|proc| {
             if let Some((entry, parcel)) = &settings.start {
                 // It may be gone already, which its end tells.
                 let _ = send_frame(&proc.socket, Kind::Task, 0, *entry, 0, parcel);
             }
-            Ok(Arc::new(proc))
+            Arc::new(proc)
         });
         let mut state = self.lock();
         state.starting -= 1;
@@ -43,8 +43,12 @@ impl Pool {
         state.last_worker += 1;
         let id = state.last_worker;
         let data = epoll::EventData::new_u64(id);
-        epoll::add(&self.epoll, &proc.socket, data, epoll::EventFlags::IN)
-            .map_err(std::io::Error::from)?;
+        if let Err(error) = epoll::add(&self.epoll, &proc.socket, data, epoll::EventFlags::IN) {
+            // Nothing is left of it, and nobody waits for it.
+            proc.kill(None);
+            proc.watch(|_| {})?;
+            return Err(std::io::Error::from(error).into());
+        }
         let mut worker = Worker::new(proc.clone());
         worker.meter = settings.memory_limit.map(|limit| {
             let pool = self.me.clone();

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Duration;
 
 /// How a process ended, as the kernel tells it.
@@ -27,6 +27,12 @@ pub(crate) struct Usage {
 pub(crate) struct Reaped {
     pub(crate) status: Status,
     pub(crate) usage: Usage,
+}
+
+/// The pidfd of a child that has not been waited for.
+pub(crate) fn open(pid: libc::pid_t) -> io::Result<OwnedFd> {
+    let pid = rustix::process::Pid::from_raw(pid).ok_or(io::ErrorKind::InvalidInput)?;
+    Ok(rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())?)
 }
 
 /// Waits for a child if it has ended.
