@@ -10,7 +10,7 @@ pub use super::launch::{StartMethod, Stdio};
 use super::serve::Role;
 use crate::error::{Error, Result};
 use crate::task::envelope::Envelope;
-use crate::task::{Call, Payload, image, name_of};
+use crate::task::{Call, Payload, Stateless, image, name_of};
 
 /// Runs a function in a process of its own, with the defaults of [`Builder`].
 ///
@@ -40,7 +40,7 @@ use crate::task::{Call, Payload, image, name_of};
 /// ```
 pub fn spawn<F, A, M>(function: F, args: A) -> Result<Child<F::Output>>
 where
-    F: Call<A, M> + Copy + Send + Sync + 'static,
+    F: Call<A, M> + Stateless,
     A: Payload,
     F::Output: Payload,
 {
@@ -220,7 +220,7 @@ impl Builder {
     /// If the process cannot be started, the arguments cannot be serialised, or the name has a zero byte in it.
     pub fn spawn<F, A, M>(mut self, _function: F, args: A) -> Result<Child<F::Output>>
     where
-        F: Call<A, M> + Copy + Send + Sync + 'static,
+        F: Call<A, M> + Stateless,
         A: Payload,
         F::Output: Payload,
     {

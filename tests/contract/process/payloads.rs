@@ -1,228 +1,188 @@
-//! What tasks are given and give back, of any size, and what becomes of it when the worker dies.
+//! Values of every kind, there and back: row E9. What the codec makes of each type is tested beside it.
 
-use std::collections::{BTreeMap, HashMap};
-use std::io::{Read, Write};
-use std::net::SocketAddr;
-use std::os::unix::net::UnixStream;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet, LinkedList, VecDeque};
+use std::ffi::{CString, OsString};
+use std::fmt::Debug;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroU64;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use fourfold::process::{self, Executor, Fd};
-use fourfold::{ErrorKind, Result};
+use fourfold::process::{self, Executor};
+use fourfold::task::Payload;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::support::{Gate, LIMIT, eventually, visit, within};
+use crate::support::{LIMIT, within};
 
-fn same<T>(value: T) -> T {
-    value
+/// The value as it is seen from the other side, and the value itself.
+fn look<T: Payload + Debug>(value: T) -> (String, T) {
+    (format!("{value:?}"), value)
 }
 
-#[derive(Serialize, Deserialize, PartialEq, Debug, Clone)]
+/// Sends it to a child of its own and to a worker.
+#[track_caller]
+fn same<T: Payload + Debug + Clone + PartialEq>(pool: &Executor, value: T) {
+    let child = process::spawn(look::<T>, value.clone()).unwrap();
+    let task = pool.submit(look::<T>, value.clone());
+    for (seen, back) in [child.join().unwrap(), task.join().unwrap()] {
+        assert_eq!(seen, format!("{value:?}"));
+        assert_eq!(back, value);
+    }
+}
+
+fn pool() -> Executor {
+    Executor::builder().workers(1).build().unwrap()
+}
+
+#[test]
+fn types_of_std() {
+    within(LIMIT, || {
+        let pool = &pool();
+        same(pool, (u8::MAX, i8::MIN, u16::MAX, i64::MIN, u128::MAX, i128::MIN, usize::MAX));
+        same(pool, (true, 'ß', "text".to_owned(), (), (1.5f32, -0.0f64, f64::INFINITY)));
+        same(pool, (None::<Option<u8>>, Some(None::<u8>), Some(Some(1u8)), Some(())));
+        same(pool, (Ok::<u8, String>(1), Err::<u8, String>("no".into())));
+        same(pool, ([1u8; 16], vec![vec!["a".to_owned()]], Box::new(3u8), Box::<str>::from("b")));
+        same(pool, (VecDeque::from([1, 2]), LinkedList::from([3]), BTreeSet::from(['x'])));
+        same(pool, (HashSet::from([5]), HashMap::from([(6, "six".to_owned())])));
+        same(pool, BTreeMap::from([((1u8, None), 'a'), ((1, Some(false)), 'b')]));
+        same(pool, (Duration::MAX, SystemTime::UNIX_EPOCH + Duration::new(1, 999_999_999)));
+        same(pool, (0..5u8, 1..=6i64, NonZeroU64::new(7), std::num::Wrapping(8u8)));
+        same(pool, (IpAddr::from(Ipv6Addr::LOCALHOST), "[::1]:80".parse::<SocketAddr>().unwrap()));
+        same(pool, (PathBuf::from("/tmp/ß"), OsString::from("os"), CString::new("c").unwrap()));
+        let heap = pool.submit(|heap: BinaryHeap<u8>| heap, BinaryHeap::from([2, 9, 4]));
+        assert_eq!(heap.join().unwrap().into_sorted_vec(), [2, 4, 9]);
+    });
+}
+
+#[test]
+fn json_values() {
+    within(LIMIT, || {
+        let pool = &pool();
+        same(pool, Value::Null);
+        let numbers = json!([0, -1, 1.5, u64::MAX, i64::MIN, 1e300]);
+        same(pool, json!({"a": [null, true, "text", {}], "b": {"c": [[]]}, "numbers": numbers}));
+        same(pool, serde_json::Map::from_iter([("key".to_owned(), json!([1, "two"]))]));
+    });
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 enum Untagged {
+    Unit,
     Number(i64),
-    Float(f64),
     Text(String),
-    Pair { left: Box<Untagged>, right: Box<Untagged> },
+    Pair(u8, u8),
+    Fields { a: Option<u8>, b: Vec<Untagged> },
 }
 
-#[derive(Serialize, Deserialize, PartialEq, Debug, Clone)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind")]
-enum Tagged {
+enum Inside {
     Empty,
-    Address { address: SocketAddr },
+    Point { x: i32, y: i32 },
 }
 
-#[derive(Serialize, Deserialize, PartialEq, Debug, Clone)]
-struct More {
-    tagged: Tagged,
-    #[serde(flatten)]
-    rest: HashMap<String, Value>,
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "content")]
+enum Beside {
+    Empty,
+    Number(u64),
+    Pair(u8, String),
 }
 
-#[derive(Serialize, Deserialize, PartialEq, Debug, Clone)]
-struct Record {
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+enum Outside {
+    Empty,
+    One(Box<Outside>),
+    Fields { deep: Option<Option<bool>> },
+}
+
+#[test]
+fn enums_with_and_without_a_tag() {
+    within(LIMIT, || {
+        let pool = &pool();
+        let inner = vec![Untagged::Unit, Untagged::Pair(3, 4)];
+        let fields = Untagged::Fields { a: None, b: inner };
+        same(pool, vec![Untagged::Number(-5), Untagged::Text("text".into()), fields]);
+        same(pool, vec![Inside::Empty, Inside::Point { x: -1, y: i32::MAX }]);
+        same(pool, vec![Beside::Empty, Beside::Number(u64::MAX), Beside::Pair(1, "b".into())]);
+        let deep = Outside::Fields { deep: Some(None) };
+        same(pool, vec![Outside::Empty, Outside::One(Box::new(deep))]);
+    });
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Flat {
+    name: String,
     #[serde(flatten)]
-    tagged: Tagged,
-    more: More,
+    point: Inside,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Rest {
+    #[serde(flatten)]
+    skipping: Skipping,
+    #[serde(flatten)]
+    rest: BTreeMap<String, Value>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Skipping {
     #[serde(skip_serializing_if = "Option::is_none")]
-    skipped: Option<u8>,
-    nested: Option<Option<()>>,
+    a: Option<u8>,
+    b: u8,
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    c: Vec<u8>,
+    #[serde(rename = "renamed", default)]
+    d: u8,
 }
 
 #[test]
-fn they_are_equal_on_the_other_side() {
+fn flattened_and_skipped_fields() {
     within(LIMIT, || {
-        let pool = Executor::builder().workers(1).build().unwrap();
-        let value = json!({"a": [1, -1, 1.0, null, "text"], "b": {"": true}, "c": u64::MAX});
-        assert_eq!(pool.submit(same, value.clone()).join().unwrap(), value);
-        let pair = Untagged::Pair {
-            left: Box::new(Untagged::Float(1.0)),
-            right: Box::new(Untagged::Text("t".into())),
-        };
-        let all = vec![Untagged::Number(-1), pair];
-        assert_eq!(pool.submit(same, all.clone()).join().unwrap(), all);
-        let address = Tagged::Address { address: "[::1]:9".parse().unwrap() };
-        let records: Vec<Record> = [Tagged::Empty, address]
-            .map(|tagged| Record {
-                more: More {
-                    tagged: tagged.clone(),
-                    rest: HashMap::from([("more".into(), value.clone())]),
-                },
-                skipped: matches!(tagged, Tagged::Empty).then_some(1),
-                tagged,
-                nested: Some(None),
-            })
-            .into();
-        assert_eq!(pool.submit(same, records.clone()).join().unwrap(), records);
-        let std = (
-            (1u8, -1i128, u128::MAX, 'ß', f32::MIN, ()),
-            (
-                Some(None::<u8>),
-                None::<Option<u8>>,
-                Some(()),
-                [Ok::<u8, String>(1), Err("e".into())],
-            ),
-            (Duration::MAX, SystemTime::UNIX_EPOCH, BTreeMap::from([((1, 2), vec![3])]), 1..=4),
+        let pool = &pool();
+        let rest = BTreeMap::from([("more".to_owned(), json!([1, null]))]);
+        same(pool, Rest { skipping: Skipping::default(), rest });
+        same(pool, Flat { name: "n".into(), point: Inside::Point { x: 1, y: 2 } });
+        same(pool, Skipping::default());
+        same(pool, vec![Skipping { a: Some(1), b: 2, c: vec![3], d: 4 }; 3]);
+
+        #[derive(Debug, Default, Serialize, Deserialize)]
+        struct Forgetful {
+            kept: u8,
+            #[serde(skip)]
+            forgotten: u8,
+        }
+        let task = pool.submit(
+            |it: Forgetful| (it.forgotten, Forgetful { kept: it.kept + 1, forgotten: 9 }),
+            Forgetful { kept: 1, forgotten: 5 },
         );
-        assert_eq!(pool.submit(same, std.clone()).join().unwrap(), std);
+        let (there, back) = task.join().unwrap();
+        assert_eq!((there, back.kept, back.forgotten), (0, 2, 0));
     });
 }
 
 #[test]
-fn a_hundred_megabytes_go_and_come() {
-    within(2 * LIMIT, || {
-        let pattern: Vec<u8> =
-            (0..1_000_003u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-        let text: String = pattern.iter().map(|byte| char::from(b'a' + byte % 26)).collect();
-        let text = text.repeat(100);
-        assert!(process::spawn(same, text.clone()).unwrap().join().unwrap() == text);
-        let pool = Executor::builder().workers(1).build().unwrap();
-        assert!(pool.submit(same, text.clone()).join().unwrap() == text);
-        let bytes = pattern.repeat(5);
-        assert!(pool.submit(same, bytes.clone()).join().unwrap() == bytes);
-    });
-}
-
-#[test]
-fn sizes_around_the_limit_of_a_frame() {
-    within(LIMIT, || {
-        let pool = Executor::builder().workers(1).build().unwrap();
-        for len in (0..4).chain(32_700..32_800).chain([65_535, 65_536, 65_537]) {
-            let text = "x".repeat(len);
-            assert_eq!(pool.submit(same, text.clone()).join().unwrap(), text);
-        }
-    });
-}
-
-fn error_of_a_task(kind: u8) -> Result<u8> {
-    match kind {
-        0 => Ok(7),
-        _ => process::spawn(|code: i32| -> u8 { std::process::exit(code) }, 9)?.join(),
+fn a_hundred_megabytes_there_and_back() {
+    /// Changes it, so that it is known to have been there.
+    fn mark(mut text: String) -> String {
+        text.push('!');
+        text
     }
-}
-
-#[test]
-fn an_error_is_a_value_too() {
     within(LIMIT, || {
-        let pool = Executor::builder().workers(1).build().unwrap();
-        assert_eq!(pool.submit(error_of_a_task, 0).join().unwrap().unwrap(), 7);
-        let error = pool.submit(error_of_a_task, 1).join().unwrap().unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Exited(9));
-        assert!(error.to_string().contains("exited with code 9 (process "), "{error}");
-    });
-}
-
-struct Stubborn;
-
-impl Serialize for Stubborn {
-    fn serialize<S: serde::Serializer>(&self, _: S) -> std::result::Result<S::Ok, S::Error> {
-        Err(serde::ser::Error::custom("it will not go"))
-    }
-}
-
-impl<'de> Deserialize<'de> for Stubborn {
-    fn deserialize<D: serde::Deserializer<'de>>(_: D) -> std::result::Result<Stubborn, D::Error> {
-        Err(serde::de::Error::custom("it will not come"))
-    }
-}
-
-#[test]
-fn what_cannot_be_serialised_is_an_error_that_says_so_once() {
-    within(LIMIT, || {
-        let pool = Executor::builder().workers(1).build().unwrap();
-        let given = pool.submit(|_: Stubborn| (), Stubborn).join().unwrap_err();
-        let made = pool.submit(|| Stubborn, ()).join().map(|_| ()).unwrap_err();
-        for (error, what) in [(given, "argument of type"), (made, "value of type")] {
-            assert_eq!(error.kind(), ErrorKind::NotSerializable);
-            let text = error.to_string();
-            assert_eq!(text.matches("not serialisable").count(), 1, "{text}");
-            assert!(text.contains(what) && text.contains("it will not go"), "{text}");
-        }
-        assert_eq!(pool.submit(same, 1u8).join().unwrap(), 1);
-    });
-}
-
-fn stop(pid: u32) {
-    let pid = rustix::process::Pid::from_raw(pid as i32).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
-}
-
-fn kill(pid: u32) {
-    let pid = rustix::process::Pid::from_raw(pid as i32).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
-}
-
-/// The descriptors come along again, too.
-#[test]
-fn a_task_whose_worker_dies_before_it_takes_it_up_goes_to_the_next_whole() {
-    within(LIMIT, || {
-        let pool = Executor::builder().workers(1).build().unwrap();
-        for len in [10, 100_000] {
-            let worker = pool.submit(std::process::id, ()).join().unwrap();
-            let text = "x".repeat(len);
-            stop(worker);
-            let (mut ours, theirs) = UnixStream::pair().unwrap();
-            let sent = pool.submit(same, text.clone());
-            let with_fd = pool.submit(
-                |Fd(mut stream): Fd<UnixStream>, text: String| {
-                    stream.write_all(text.as_bytes()).is_ok()
-                },
-                (Fd(theirs), text.clone()),
-            );
-            kill(worker);
-            assert_eq!(sent.join().unwrap(), text);
-            assert!(with_fd.join().unwrap());
-            let mut read = String::new();
-            ours.read_to_string(&mut read).unwrap();
-            assert_eq!(read, text);
-        }
-        for _ in 0..50 {
-            kill(pool.worker_pids()[0]);
-            assert_eq!(
-                pool.submit(|much: Vec<u8>| much.len(), vec![1; 100_000]).join().unwrap(),
-                100_000
-            );
-            eventually("a worker is there", || !pool.worker_pids().is_empty());
-        }
-    });
-}
-
-fn closes_early(Fd(stream): Fd<UnixStream>, port: u16) {
-    drop(stream);
-    visit(port, 1);
-}
-
-#[test]
-fn a_connection_that_a_task_closes_is_closed() {
-    within(LIMIT, || {
-        let gate = Gate::new();
-        let pool = Executor::builder().workers(1).build().unwrap();
-        let (mut ours, theirs) = UnixStream::pair().unwrap();
-        let handle = pool.submit(closes_early, (Fd(theirs), gate.port()));
-        // Its end is seen while the task goes on.
-        assert_eq!(ours.read(&mut [0]).unwrap(), 0);
-        gate.next().pass();
-        handle.join().unwrap();
+        // Of parts whose length is prime, so that no two pages are the same.
+        let part: String = (0..)
+            .flat_map(|n: u32| n.to_string().into_bytes())
+            .take(99_991)
+            .map(char::from)
+            .collect();
+        let text = part.repeat(1001);
+        assert!(text.len() > 100_000_000);
+        let expected = mark(text.clone());
+        let pool = pool();
+        assert!(pool.submit(mark, text.clone()).join().unwrap() == expected);
+        assert!(process::spawn(mark, text).unwrap().join().unwrap() == expected);
     });
 }
