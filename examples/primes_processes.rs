@@ -4,9 +4,8 @@ use fourfold::prelude::*;
 
 fn count_primes(from: u64, to: u64) -> usize {
     assert!(from < to, "nothing from {from} to {to}");
-    let is_prime =
-        |n: &u64| *n > 1 && (2..).take_while(|d| d * d <= *n).all(|d| !n.is_multiple_of(d));
-    (from..to).filter(is_prime).count()
+    let has_divisor = |n: u64| (2..).take_while(|d| d * d <= n).any(|d| n.is_multiple_of(d));
+    (from..to).filter(|n| *n > 1 && !has_divisor(*n)).count()
 }
 
 #[fourfold::main]
