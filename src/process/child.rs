@@ -60,7 +60,7 @@ pub(crate) struct Work {
 
 /// Starts a child and gives it its work.
 pub(crate) fn start<T: Payload>(
-    settings: Settings,
+    mut settings: Settings,
     work: Work,
     timeout: Option<Duration>,
     memory: Option<u64>,
@@ -69,6 +69,7 @@ pub(crate) fn start<T: Payload>(
     let parcel = Parcel::new(work.args.body, work.args.fds)?;
     // Before the child exists, so that a supervisor that cannot be started leaves none behind.
     let supervisor = supervisor()?;
+    settings.memory = memory;
     let proc = Arc::new(launch(settings)?);
     // The child may be gone already, which its end tells.
     let _ = send_work(&proc, work.entry, &parcel);
@@ -93,9 +94,9 @@ pub(crate) fn start<T: Payload>(
             }
         })
     });
-    let meter = memory.map(|limit| {
+    let meter = memory.and_then(|limit| {
         let proc = Arc::downgrade(&proc);
-        super::memory::watch(body.proc.pid, limit, move |seen| {
+        body.proc.meter(limit, move |seen| {
             if let Some(proc) = proc.upgrade() {
                 proc.kill(Some(Cause::OutOfMemory { limit, seen }));
             }

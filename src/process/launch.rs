@@ -10,6 +10,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
 use super::channel::{Kind, Parcel, send_frame};
 use super::crash::parse_panic;
+use super::memory::{self, Group, Meter};
 use super::page::{CrashKind, Page};
 use super::serve::{Hello, PANICKED, Role};
 use super::status::{Cause, ExitStatus};
@@ -90,6 +91,8 @@ pub(crate) struct Settings {
     pub(crate) cwd: Option<PathBuf>,
     pub(crate) stdio: [Stdio; 3],
     pub(crate) limits: Vec<(u32, libc::rlimit)>,
+    /// Resident bytes that the child and all that it starts may have.
+    pub(crate) memory: Option<u64>,
 }
 
 impl Settings {
@@ -104,6 +107,7 @@ impl Settings {
             cwd: None,
             stdio: [Stdio::Null, Stdio::Inherit, Stdio::Inherit],
             limits: Vec::new(),
+            memory: None,
         }
     }
 }
@@ -153,6 +157,8 @@ pub(crate) struct Proc {
     pub(crate) socket: OwnedFd,
     pub(crate) page: Page,
     pidfd: OwnedFd,
+    /// Keeps its memory limit, where the kernel does.
+    group: Option<Group>,
     state: Mutex<State>,
 }
 
@@ -226,7 +232,11 @@ fn start(settings: Settings) -> Result<Proc> {
             zygote::start(&settings, nonce, &theirs, (&page, &page_fd), &lifeline)?
         }
     };
-    Ok(Proc::new(spawned, ours, page, lifeline))
+    let mut proc = Proc::new(spawned, ours, page, lifeline);
+    // It has no task yet, and so has started nothing that would be left out.
+    let group = settings.memory.and_then(Group::create);
+    proc.group = group.filter(|group| group.put(proc.pid).is_ok());
+    Ok(proc)
 }
 
 /// Runs this executable.
@@ -267,6 +277,7 @@ pub(crate) fn execute(
         close_from: 5,
         lifeline: Some(lifeline),
         limits: &settings.limits,
+        ..Plan::default()
     })?)
 }
 
@@ -293,7 +304,7 @@ impl Proc {
     pub(crate) fn new(spawned: Spawned, socket: OwnedFd, page: Page, lifeline: Lifeline) -> Proc {
         let state = State { lifeline: Some(lifeline), ended: None, cause: None };
         let Spawned { pid, pidfd } = spawned;
-        Proc { pid, socket, page, pidfd, state: Mutex::new(state) }
+        Proc { pid, socket, page, pidfd, group: None, state: Mutex::new(state) }
     }
 
     /// Kills the child and its group, for this cause, if it has not ended. The first cause stands.
@@ -329,6 +340,15 @@ impl Proc {
     pub(crate) fn end_and_reap(&self) {
         self.end();
         self.reap();
+    }
+
+    /// Has `on_over` called at each sample that finds its memory over `limit`, unless the kernel keeps the limit.
+    pub(crate) fn meter(
+        &self,
+        limit: u64,
+        on_over: impl Fn(u64) + Send + Sync + 'static,
+    ) -> Option<Meter> {
+        self.group.is_none().then(|| memory::watch(self.pid, limit, on_over))
     }
 
     /// How it ended, once it has been waited for.
@@ -393,6 +413,12 @@ impl Proc {
             }
         };
         let status = ExitStatus::from(reaped.status);
+        let exceeded = self.group.as_ref().and_then(Group::exceeded);
+        if let (None, Some((limit, seen))) = (&state.cause, exceeded)
+            && !status.success()
+        {
+            state.cause = Some(Cause::OutOfMemory { limit, seen });
+        }
         state.lifeline = None;
         state.ended = Some(Ended { status });
         true
