@@ -101,7 +101,7 @@ pub(crate) fn start<T: Payload>(
             }
         })
     });
-    proc.watch(move |proc| {
+    let watched = proc.watch(move |proc| {
         if let (Some(timer), Ok(supervisor)) = (timer, super::supervisor::supervisor()) {
             supervisor.forget(timer);
         }
@@ -118,7 +118,13 @@ pub(crate) fn start<T: Payload>(
                 cell.complete(Err(error.with_task(task)));
             }
         }
-    })?;
+    });
+    if let Err(error) = watched {
+        // Nobody would learn of its end.
+        registry::remove(id);
+        body.proc.end_and_reap();
+        return Err(error);
+    }
     Ok(Child { handle, body })
 }
 

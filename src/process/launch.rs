@@ -222,7 +222,9 @@ fn start(settings: Settings) -> Result<Proc> {
     let spawned = match settings.method {
         _ if settings.fork => fork::start(&settings, nonce, [&ours, &theirs], &page_fd, &lifeline)?,
         StartMethod::Spawn => execute(&settings, nonce, &theirs, &page_fd, &lifeline)?,
-        StartMethod::Forkserver => zygote::start(&settings, nonce, &theirs, &page_fd, &lifeline)?,
+        StartMethod::Forkserver => {
+            zygote::start(&settings, nonce, &theirs, (&page, &page_fd), &lifeline)?
+        }
     };
     Ok(Proc::new(spawned, ours, page, lifeline))
 }
@@ -315,6 +317,18 @@ impl Proc {
             sys::signal(&self.pidfd, signal);
         }
         state.ended.is_none()
+    }
+
+    /// Kills it and blocks until it has ended. Who watches it waits for it.
+    pub(crate) fn end(&self) {
+        self.kill(None);
+        sys::until_end(&self.pidfd);
+    }
+
+    /// Kills it and waits for it. Nobody watches it.
+    pub(crate) fn end_and_reap(&self) {
+        self.end();
+        self.reap();
     }
 
     /// How it ended, once it has been waited for.
