@@ -123,13 +123,13 @@ impl Pool {
                     state.forget_nested(id);
                     self.on_answer(state, frame, pid, after);
                 }
-                // Ours would keep a connection open that the task closes. Should it be tried again, they are kept.
-                Kind::Taken if self.settings.retries == 0 => {
-                    if let Some(task) = state.tasks.get_mut(&frame.id) {
+                Kind::Taken if worker.sent.front() == Some(&frame.id) => {
+                    // Ours would keep a connection open that the task closes. Should it be tried again, they are kept.
+                    let task = state.tasks.get_mut(&frame.id);
+                    if let Some(task) = task.filter(|_| self.settings.retries == 0) {
                         task.parcel = Parcel::default();
                     }
                 }
-                Kind::Taken => {}
                 Kind::Submit if worker.phase != Phase::Starting => {
                     self.on_submit(state, id, frame, after);
                 }
