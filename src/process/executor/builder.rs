@@ -114,7 +114,7 @@ impl ExecutorBuilder {
     /// killed, and the outcome of the task that ran is `OutOfMemory`.
     ///
     /// The memory is looked at every 25 ms, so a task may be over its limit for that long: what it can allocate
-    /// meanwhile is the overshoot, a few hundred MB at the speed at which a kernel hands out fresh pages.
+    /// meanwhile is the overshoot: 2 to 60 MiB were seen over a limit of 256 MiB, on a busy machine.
     pub fn memory_limit(mut self, bytes: u64) -> ExecutorBuilder {
         self.settings.memory_limit = Some(bytes);
         self
