@@ -120,7 +120,7 @@ pub(crate) fn leaks(args: &[String]) -> ExitCode {
     run();
     run();
     let (before, mappings) = (steady(), all_mappings());
-    let mut rounds = Rounds::new();
+    let mut rounds = Rounds::of(if with_failures { 200 } else { 1000 });
     while rounds.next() {
         run();
     }
