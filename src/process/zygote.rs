@@ -31,7 +31,7 @@ use crate::task::codec;
 
 /// What a fork is to be. Its descriptors are the socket, the page, both ends of the lifeline, and those of `stdio`.
 #[derive(Debug, Serialize, Deserialize)]
-struct Request {
+pub(crate) struct Request {
     nonce: u64,
     depth: u32,
     env: Vec<Vec<u8>>,
@@ -50,6 +50,11 @@ struct Zygote {
 
 static ZYGOTE: Mutex<Option<Zygote>> = Mutex::new(None);
 
+/// Holds it still, for a fork: the child finds it free.
+pub(crate) fn hold() -> impl Sized {
+    ZYGOTE.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
 /// Has a child forked. Where that cannot be done, it is run afresh.
 pub(crate) fn start(
     settings: &Settings,
@@ -64,28 +69,8 @@ pub(crate) fn start(
     }
     let mut fds = vec![socket.try_clone()?, page_fd.try_clone()?];
     fds.extend(lifeline.copies()?);
-    let mut stdio = [false; 3];
-    for (index, wanted) in settings.stdio.iter().enumerate() {
-        let fd = match wanted {
-            Stdio::Null | Stdio::Capture => launch::null_device()?.try_clone()?,
-            Stdio::Fd(fd) => fd.try_clone()?,
-            // Ours now, not as they were when the zygote was started.
-            Stdio::Inherit => match standard(index as RawFd) {
-                Ok(fd) => fd,
-                Err(_) => continue,
-            },
-        };
-        stdio[index] = true;
-        fds.push(fd);
-    }
-    let request = Request {
-        nonce,
-        depth: entry::depth() + 1,
-        env: settings.env.strings()?.into_iter().map(|text| text.into_bytes()).collect(),
-        cwd: settings.cwd.clone().or_else(|| std::env::current_dir().ok()).map(into_bytes),
-        limits: settings.limits.iter().map(|(r, l)| (*r, l.rlim_cur, l.rlim_max)).collect(),
-        stdio,
-    };
+    let (request, stdio) = request(settings, nonce)?;
+    fds.extend(stdio);
     let parcel = Parcel::new(codec::encode(&request, "request")?, fds)?;
     let mut slot = ZYGOTE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let owner = std::process::id();
@@ -115,6 +100,34 @@ pub(crate) fn start(
     Err(Error::new(ErrorKind::NotStarted).with_message("the forkserver ends again and again"))
 }
 
+/// What the child of these settings is to be, and its standard descriptors.
+pub(crate) fn request(settings: &Settings, nonce: u64) -> Result<(Request, Vec<OwnedFd>)> {
+    let mut fds = Vec::new();
+    let mut stdio = [false; 3];
+    for (index, wanted) in settings.stdio.iter().enumerate() {
+        let fd = match wanted {
+            Stdio::Null | Stdio::Capture => launch::null_device()?.try_clone()?,
+            Stdio::Fd(fd) => fd.try_clone()?,
+            // Ours now, not as they were when the zygote was started.
+            Stdio::Inherit => match standard(index as RawFd) {
+                Ok(fd) => fd,
+                Err(_) => continue,
+            },
+        };
+        stdio[index] = true;
+        fds.push(fd);
+    }
+    let request = Request {
+        nonce,
+        depth: entry::depth() + 1,
+        env: settings.env.strings()?.into_iter().map(|text| text.into_bytes()).collect(),
+        cwd: settings.cwd.clone().or_else(|| std::env::current_dir().ok()).map(into_bytes),
+        limits: settings.limits.iter().map(|(r, l)| (*r, l.rlim_cur, l.rlim_max)).collect(),
+        stdio,
+    };
+    Ok((request, fds))
+}
+
 /// Makes a fork a child like others.
 fn own(pid: u32, pidfd: Option<OwnedFd>) -> io::Result<Spawned> {
     let number = rustix::process::Pid::from_raw(pid as i32);
@@ -138,6 +151,12 @@ fn standard(fd: RawFd) -> io::Result<OwnedFd> {
         -1 => Err(io::Error::last_os_error()),
         // SAFETY: a fresh descriptor.
         copy => Ok(unsafe { OwnedFd::from_raw_fd(copy) }),
+    }
+}
+
+impl Request {
+    pub(crate) fn depth(&self) -> u32 {
+        self.depth
     }
 }
 
@@ -273,6 +292,11 @@ fn prepare(
         Lifeline::aim([fds[2].as_raw_fd(), fds[3].as_raw_fd()], libc::getpid())?;
         libc::close(zygote_socket);
     }
+    apply(request, stdio)
+}
+
+/// Makes this process, which has one thread, what the request says.
+pub(crate) fn apply(request: &Request, stdio: Vec<OwnedFd>) -> io::Result<()> {
     let targets = (0..).zip(request.stdio).filter(|(_, given)| *given).map(|(target, _)| target);
     for (target, fd) in targets.zip(stdio) {
         // SAFETY: a call on numbers. The standard descriptors belong to nobody in particular.

@@ -35,7 +35,7 @@ fn nothing_without_processes() {
     for (user, warmth) in [(64_001, "cold"), (64_002, "warm")] {
         let program = Program::new(Build::Same, "fault-plain", &["no-processes", warmth]);
         if root {
-            program.as_user(user).succeed()
+            program.by_user(user).succeed()
         } else {
             program.succeed()
         };

@@ -70,7 +70,7 @@ fn none_at_random_moments() {
     let mut rounds = 0u64;
     while Instant::now() < end && rounds < 10_000 {
         // Spread over the time that a family takes to be complete, and finer at its beginning.
-        let us = rounds * 7919 % if rounds % 2 == 0 { 5_000 } else { 100_000 };
+        let us = rounds * 7919 % if rounds.is_multiple_of(2) { 5_000 } else { 100_000 };
         let mark = format!("random-{rounds}-{}", std::process::id());
         let name = ["fault-plain", "fault-attribute"][(rounds / 2 % 2) as usize];
         kill_after(name, &mark, |_| std::thread::sleep(Duration::from_micros(us)));

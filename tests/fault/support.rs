@@ -89,7 +89,7 @@ impl Program {
     }
 
     /// As another user, who may see the program and write to the folder.
-    pub(crate) fn as_user(mut self, user: u32) -> Program {
+    pub(crate) fn by_user(mut self, user: u32) -> Program {
         let copy = self.folder.path().with_extension("program");
         std::fs::copy(self.command.get_program(), &copy).unwrap();
         for (path, mode) in [(copy.as_path(), 0o755), (self.folder.path(), 0o777)] {

@@ -27,7 +27,7 @@ pub(crate) fn join<T: Send + 'static>(what: &str, mut handle: Handle<T>) -> Resu
 
 /// A value at whose writing the worker dies.
 #[derive(Debug, Deserialize)]
-struct Deadly(Vec<u8>);
+struct Deadly(#[allow(dead_code)] Vec<u8>);
 
 impl Serialize for Deadly {
     fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
