@@ -1,7 +1,7 @@
 //! How work ended, exactly, in each build; and what the end of `main` does to children.
 
 use std::fs;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::support::{Build, Program};
 
@@ -38,11 +38,18 @@ fn leave(name: &str, build: Build, how: &str, method: &str, kind: &str) -> (Opti
     let done = Program::new(build, name, &args).run();
     let text = fs::read_to_string(&log).unwrap();
     assert!(began.elapsed().as_secs() < 60, "{how} took {:?}", began.elapsed());
-    // Whether it was waited for or ended, it is gone.
+    // Whether it was waited for or ended, it is gone: at once, or as its lifeline ends it.
     let pid = text.split_ascii_whitespace().nth(1).unwrap();
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let alive = !stat.is_empty() && !stat.contains(") Z ");
-    assert!(!alive, "{how} {method} {kind}: the child is still there: {stat}");
+    let stat = || fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let end = Instant::now() + Duration::from_secs(1);
+    while !(stat().is_empty() || stat().contains(") Z ")) {
+        assert!(
+            Instant::now() < end,
+            "{how} {method} {kind}: the child is still there: {}",
+            stat()
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
     (done.status.code(), text)
 }
 

@@ -144,8 +144,8 @@ pub(crate) fn no_room(_: &[String]) -> ExitCode {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
     let pages: u64 = statm.split(' ').next().unwrap().parse().unwrap();
     set_limit(libc::RLIMIT_FSIZE, libc::RLIM_INFINITY);
-    let child = Builder::new().spawn(big, 512 << 20).unwrap();
-    set_limit(libc::RLIMIT_AS, pages * 4096 + (128 << 20));
+    let child = Builder::new().spawn(big, 64 << 20).unwrap();
+    set_limit(libc::RLIMIT_AS, pages * 4096 + (32 << 20));
     let error = join("too big for us", child.into_handle()).unwrap_err();
     set_limit(libc::RLIMIT_AS, libc::RLIM_INFINITY);
     assert!(!error.is_worker_lost(), "{error}");

@@ -13,7 +13,7 @@ use super::support::{METHODS, Rounds, die};
 fn children(method: StartMethod) {
     let builder = || Builder::new().start_method(method);
     let value = builder().spawn(|n: u32| n, 1).unwrap();
-    let big = builder().spawn(|n: usize| vec![3u8; n], 4 << 20).unwrap();
+    let big = builder().spawn(|n: usize| vec![3u8; n], 300 << 10).unwrap();
     let (reader, writer) = std::io::pipe().unwrap();
     let fd = builder().spawn(|w: Fd<std::io::PipeWriter>| w, Fd(writer)).unwrap();
     let killed = builder().spawn(die, libc::SIGKILL).unwrap();
@@ -25,7 +25,7 @@ fn children(method: StartMethod) {
     // Its end is nobody's concern.
     drop(builder().spawn(|| (), ()).unwrap());
     assert_eq!(join("value", value.into_handle()).unwrap(), 1);
-    assert_eq!(join("big", big.into_handle()).unwrap().len(), 4 << 20);
+    assert_eq!(join("big", big.into_handle()).unwrap().len(), 300 << 10);
     drop((join("descriptor", fd.into_handle()).unwrap(), reader));
     let kinds =
         [killed, timed, cancelled].map(|c| join("lost", c.into_handle()).unwrap_err().kind());
@@ -120,7 +120,7 @@ pub(crate) fn leaks(args: &[String]) -> ExitCode {
     run();
     run();
     let (before, mappings) = (steady(), all_mappings());
-    let mut rounds = Rounds::new();
+    let mut rounds = Rounds::of(if with_failures { 200 } else { 1000 });
     while rounds.next() {
         run();
     }

@@ -16,7 +16,7 @@ pub(crate) const METHODS: [StartMethod; 2] = [StartMethod::Spawn, StartMethod::F
 pub(crate) struct Rounds {
     begun: Instant,
     pub(crate) done: u64,
-    soak: bool,
+    soak: Option<u64>,
 }
 
 const SLICE: Duration = Duration::from_secs(4);
@@ -24,15 +24,20 @@ const SOAK: u64 = 10_000;
 
 impl Rounds {
     pub(crate) fn new() -> Rounds {
-        let soak = std::env::var_os("FOURFOLD_SOAK").is_some();
+        Rounds::of(SOAK)
+    }
+
+    /// As `new`, of rounds that are many things each: so many in a soak.
+    pub(crate) fn of(rounds: u64) -> Rounds {
+        let soak = std::env::var_os("FOURFOLD_SOAK").map(|_| rounds);
         Rounds { begun: Instant::now(), done: 0, soak }
     }
 
     /// Whether there is another one.
     pub(crate) fn next(&mut self) -> bool {
         let more = match self.soak {
-            true => self.done < SOAK,
-            false => self.begun.elapsed() < SLICE,
+            Some(rounds) => self.done < rounds,
+            None => self.begun.elapsed() < SLICE,
         };
         self.done += u64::from(more);
         more
