@@ -31,6 +31,7 @@ const UNSAFE: &[&str] = &[
 const LONG: &[(&str, &str)] = &[
     ("src/process/executor/inside.rs", "a worker's side of its pool: one lock, one protocol"),
     ("src/process/jobs.rs", "the set, its jobs and their ends, public types with their docs"),
+    ("src/process/launch.rs", "one child from its settings to its end"),
     ("src/process/sys/spawn.rs", "what a child may do before it executes stands together"),
     ("src/task/codec/de.rs", "a method for each of serde's calls"),
     ("src/task/codec/ser.rs", "a method for each of serde's calls"),

@@ -13,7 +13,7 @@ pub(crate) struct Contest<'a> {
     entries: Vec<(String, Measure<'a>)>,
 }
 
-/// What came of a contest: the samples of each entry, sorted.
+/// What came of a contest: the samples of each entry, in the order of the rounds.
 pub(crate) struct Results {
     title: String,
     entries: Vec<(String, Vec<f64>)>,
@@ -53,26 +53,32 @@ impl<'a> Contest<'a> {
             }
         }
         let names = self.entries.into_iter().map(|(name, _)| name);
-        let entries = names.zip(samples).map(|(name, mut samples)| {
-            samples.sort_by(f64::total_cmp);
-            (name, samples)
-        });
-        let results = Results { title: self.title, entries: entries.collect() };
+        let results = Results::new(self.title, names.zip(samples).collect());
         println!("{}", results.table());
         Ok(results)
     }
 }
 
 impl Results {
-    pub(crate) fn median(&self, name: &str) -> f64 {
+    pub(crate) fn new(title: impl Into<String>, entries: Vec<(String, Vec<f64>)>) -> Results {
+        Results { title: title.into(), entries }
+    }
+
+    fn samples(&self, name: &str) -> &[f64] {
         let found = self.entries.iter().find(|(known, _)| known == name);
         let (_, samples) = found.unwrap_or_else(|| panic!("nothing was measured as {name}"));
-        median(samples)
+        samples
+    }
+
+    /// How many times as long as the peer we took: the median of the rounds' ratios, since both samples of a round were
+    /// taken in the same moment, and the next round's maybe when the machine was busier.
+    fn ratio(&self, ours: &str, peer: &str) -> f64 {
+        ratio(self.samples(ours), self.samples(peer))
     }
 
     /// At most `limit` times what the peer took.
     pub(crate) fn at_most(&self, limit: f64, ours: &str, peer: &str) -> Verdict {
-        let ratio = self.median(ours) / self.median(peer);
+        let ratio = self.ratio(ours, peer);
         self.verdict(
             format!("{ours}: {ratio:.2}x of {peer}, at most {limit}x wanted"),
             ratio <= limit,
@@ -81,7 +87,7 @@ impl Results {
 
     /// At least `times` faster than the peer.
     pub(crate) fn ahead(&self, times: f64, ours: &str, peer: &str) -> Verdict {
-        let ratio = self.median(peer) / self.median(ours);
+        let ratio = 1.0 / self.ratio(ours, peer);
         self.verdict(
             format!("{ours}: {ratio:.1}x ahead of {peer}, at least {times}x wanted"),
             ratio >= times,
@@ -90,7 +96,7 @@ impl Results {
 
     /// At most `limit` seconds.
     pub(crate) fn within(&self, limit: f64, ours: &str) -> Verdict {
-        let seconds = self.median(ours);
+        let seconds = median(self.samples(ours));
         let (took, limit_text) = (time(seconds), time(limit));
         self.verdict(format!("{ours}: {took}, at most {limit_text} wanted"), seconds <= limit)
     }
@@ -99,8 +105,8 @@ impl Results {
         Verdict::new(&self.title, text, reached)
     }
 
-    fn table(&self) -> String {
-        let ours = self.entries.first().map_or(f64::NAN, |(_, samples)| median(samples));
+    pub(crate) fn table(&self) -> String {
+        let ours = self.entries.first().map_or(&[][..], |(_, samples)| samples);
         let width = self.entries.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
         let mut table = format!("{}\n", self.title);
         let head = ["median", "min", "max", "ours is"];
@@ -110,10 +116,13 @@ impl Results {
             "", head[0], head[1], head[2], head[3]
         );
         for (index, (name, samples)) in self.entries.iter().enumerate() {
-            let (Some(min), Some(max)) = (samples.first(), samples.last()) else { continue };
-            let middle = median(samples);
-            let ratio = if index == 0 { String::new() } else { format!("{:.2}x", ours / middle) };
-            let (middle, min, max) = (time(middle), time(*min), time(*max));
+            let sorted = sorted(samples);
+            let (Some(min), Some(max)) = (sorted.first(), sorted.last()) else { continue };
+            let ratio = match index {
+                0 => String::new(),
+                _ => format!("{:.2}x", ratio(ours, samples)),
+            };
+            let (middle, min, max) = (time(median(samples)), time(*min), time(*max));
             let _ = writeln!(table, "  {name:width$} {middle:>10} {min:>10} {max:>10} {ratio:>9}");
         }
         table
@@ -138,7 +147,18 @@ pub(crate) fn summarise(verdicts: &[Verdict]) {
     }
 }
 
-fn median(sorted: &[f64]) -> f64 {
+fn sorted(samples: &[f64]) -> Vec<f64> {
+    let mut sorted = samples.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted
+}
+
+fn ratio(ours: &[f64], theirs: &[f64]) -> f64 {
+    median(&ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect::<Vec<_>>())
+}
+
+fn median(samples: &[f64]) -> f64 {
+    let sorted = sorted(samples);
     let middle = sorted.len() / 2;
     match sorted.len() {
         0 => f64::NAN,

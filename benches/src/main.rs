@@ -2,10 +2,16 @@
 #![forbid(unsafe_code)]
 
 mod contest;
+mod costs;
 mod map;
+mod memory;
+mod observe;
 mod place;
+mod run;
 mod start;
 mod submit;
+mod threads;
+mod tools;
 
 use std::env;
 use std::process::ExitCode;
@@ -15,22 +21,36 @@ use contest::Verdict;
 /// What went wrong, for the reader.
 type Failure = Box<dyn std::error::Error>;
 
-/// Something that is measured, and what the project wants of it.
+/// Something that is measured.
 struct Figure {
     name: &'static str,
     about: &'static str,
+    /// Whether it takes so long that it is only measured when it is named.
+    is_long: bool,
     run: fn() -> Result<Vec<Verdict>, Failure>,
 }
 
 const FIGURES: &[Figure] = &[
+    figure("submit", "submit and join on an idle pool of processes", submit::run),
+    figure("map", "no-ops through a pool of processes, pipelined", map::run),
+    figure("start", "start and join a process", start::run),
+    figure("run", "fourfold run of a tiny program", run::run),
+    figure("memory", "memory of fourfold run over 10,000,000 inputs, in a dry run", memory::run),
     Figure {
-        name: "submit",
-        about: "submit and join on an idle pool of processes",
-        run: submit::run,
+        is_long: true,
+        ..figure("all-inputs", "the same, each of them run: a quarter of an hour", memory::run_all)
     },
-    Figure { name: "map", about: "no-ops through a pool of processes, pipelined", run: map::run },
-    Figure { name: "start", about: "start and join a process", run: start::run },
+    figure("threads", "submit and join on a pool of threads", threads::run),
+    figure("costs", "what a unit of work costs at each scale", costs::run),
 ];
+
+const fn figure(
+    name: &'static str,
+    about: &'static str,
+    run: fn() -> Result<Vec<Verdict>, Failure>,
+) -> Figure {
+    Figure { name, about, is_long: false, run }
+}
 
 #[fourfold::main]
 fn main() -> ExitCode {
@@ -39,14 +59,15 @@ fn main() -> ExitCode {
     if let Some(status) = help_out(&names) {
         return status;
     }
-    let wanted = |figure: &&Figure| {
-        names.is_empty() || names.iter().any(|name| figure.name.starts_with(name.as_str()))
+    let wanted = |figure: &&Figure| match names.is_empty() {
+        true => !figure.is_long,
+        false => names.iter().any(|name| figure.name == name),
     };
     let figures: Vec<&Figure> = FIGURES.iter().filter(wanted).collect();
     if figures.is_empty() {
         eprintln!("no figure is called {names:?}; there are:");
         for Figure { name, about, .. } in FIGURES {
-            eprintln!("  {name:<8} {about}");
+            eprintln!("  {name:<10} {about}");
         }
         return ExitCode::FAILURE;
     }

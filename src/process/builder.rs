@@ -48,6 +48,21 @@ where
 }
 
 /// A resource that the kernel limits for each process.
+///
+/// # Examples
+///
+/// ```
+/// use fourfold::process::{self, Resource};
+///
+/// fn open_many() -> usize {
+///     let files = (0..1000).map_while(|_| std::fs::File::open("/dev/null").ok());
+///     files.collect::<Vec<_>>().len()
+/// }
+///
+/// let child = process::Builder::new().limit(Resource::OpenFiles, 64).spawn(open_many, ())?;
+/// assert!(child.join()? < 64);
+/// # Ok::<(), fourfold::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Resource {

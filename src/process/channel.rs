@@ -55,14 +55,29 @@ pub(crate) enum Kind {
     Outcome = 10,
     /// To the child: the answer to an `Ask` about `id`.
     Told = 11,
+    /// From the child: task `id`, which came with descriptors, has been taken up.
+    Taken = 12,
 }
 
 impl Kind {
     pub(crate) fn from_byte(byte: u8) -> Option<Kind> {
         use Kind::*;
-        [Hello, Task, Ready, Value, Panicked, NotSerializable, Failed, Submit, Ask, Outcome, Told]
-            .into_iter()
-            .find(|kind| *kind as u8 == byte)
+        [
+            Hello,
+            Task,
+            Ready,
+            Value,
+            Panicked,
+            NotSerializable,
+            Failed,
+            Submit,
+            Ask,
+            Outcome,
+            Told,
+            Taken,
+        ]
+        .into_iter()
+        .find(|kind| *kind as u8 == byte)
     }
 }
 

@@ -16,7 +16,7 @@ use super::status::{Cause, ExitStatus};
 use super::supervisor::supervisor;
 use crate::error::{Error, ErrorKind, Outcome, Result, Scale};
 use crate::task::envelope::Envelope;
-use crate::task::{Payload, next_id};
+use crate::task::{Payload, codec, next_id};
 use crate::vocab::outcome::Cell;
 use crate::vocab::wait::Backend;
 use crate::vocab::{Handle, TaskState};
@@ -101,7 +101,7 @@ pub(crate) fn start<T: Payload>(
             }
         })
     });
-    proc.watch(move |proc| {
+    let watched = proc.watch(move |proc| {
         if let (Some(timer), Ok(supervisor)) = (timer, super::supervisor::supervisor()) {
             supervisor.forget(timer);
         }
@@ -118,7 +118,13 @@ pub(crate) fn start<T: Payload>(
                 cell.complete(Err(error.with_task(task)));
             }
         }
-    })?;
+    });
+    if let Err(error) = watched {
+        // Nobody would learn of its end.
+        registry::remove(id);
+        body.proc.end_and_reap();
+        return Err(error);
+    }
     Ok(Child { handle, body })
 }
 
@@ -178,10 +184,7 @@ pub(crate) fn value_of<T: Payload>(
         match answer.kind {
             Kind::Value => Envelope { body, fds }.unpack("value"),
             Kind::Panicked => Err(Error::panicked(unpack_panic(&body))),
-            _ => {
-                let text = String::from_utf8_lossy(&body).into_owned();
-                Err(Error::new(ErrorKind::NotSerializable).with_message(text))
-            }
+            _ => Err(codec::decode(&body, "error").unwrap_or_else(|error| error)),
         }
     };
     // A user's `Deserialize` may panic; it does so on behalf of this task.

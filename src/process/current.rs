@@ -13,7 +13,7 @@ struct Identity {
     daemon: bool,
 }
 
-/// This process. Made by [`current`].
+/// This process. Made by [`current()`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Current {
     pid: u32,

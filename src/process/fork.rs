@@ -209,17 +209,8 @@ unsafe fn divide(lifeline: &Lifeline) -> io::Result<Side> {
             // The child does so too: whoever is first, the group is there for both.
             // SAFETY: a call on numbers. The child has not been waited for, so the number is its own.
             unsafe { libc::setpgid(pid, pid) };
-            match sys::open(pid) {
-                Ok(pidfd) => Ok(Side::Parent(Spawned { pid: pid as u32, pidfd })),
-                Err(error) => {
-                    // SAFETY: as above.
-                    unsafe {
-                        libc::kill(pid, libc::SIGKILL);
-                        libc::waitpid(pid, std::ptr::null_mut(), 0);
-                    }
-                    Err(error)
-                }
-            }
+            let pid = pid as u32;
+            Ok(Side::Parent(Spawned { pid, pidfd: sys::adopt(pid)? }))
         }
     }
 }

@@ -109,6 +109,17 @@ pub struct Finished {
 }
 
 /// How a job ended.
+///
+/// # Examples
+///
+/// ```
+/// use fourfold::process::{Command, End};
+///
+/// let done = Command::new("sh").args(["-c", "kill -KILL $$"]).run()?;
+/// assert_eq!(done.end, End::Signaled { signal: 9, core_dumped: false });
+/// assert_eq!(done.end.to_string(), "killed by signal 9 (SIGKILL)");
+/// # Ok::<(), fourfold::Error>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum End {
@@ -200,6 +211,20 @@ impl fmt::Display for End {
 }
 
 /// Ends a [`Jobs::wait`] early, from any thread.
+///
+/// # Examples
+///
+/// ```
+/// use fourfold::process::{Command, Jobs};
+///
+/// let mut jobs = Jobs::new()?;
+/// jobs.start(1, Command::new("sleep").arg("1000"))?;
+/// let waker = jobs.waker();
+/// std::thread::spawn(move || waker.wake());
+/// assert!(jobs.wait(None)?.is_none()); // though the job runs
+/// assert!(jobs.kill(1));
+/// # Ok::<(), fourfold::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct JobsWaker {
     bell: Arc<OwnedFd>,

@@ -20,6 +20,20 @@ use crate::error::{Error, ErrorKind, Result, Scale};
 use crate::task::{codec, image};
 
 /// Where a child's standard input, output or error goes.
+///
+/// # Examples
+///
+/// ```
+/// use fourfold::process;
+/// use std::io::Read;
+///
+/// let (mut reader, writer) = std::io::pipe()?;
+/// process::Builder::new().stdout(writer).spawn(|| println!("from the child"), ())?.join()?;
+/// let mut text = String::new();
+/// reader.read_to_string(&mut text)?;
+/// assert_eq!(text, "from the child\n");
+/// # Ok::<(), fourfold::Error>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub enum Stdio {
@@ -42,6 +56,16 @@ impl<T: Into<OwnedFd>> From<T> for Stdio {
 }
 
 /// How a process is made.
+///
+/// # Examples
+///
+/// ```
+/// use fourfold::process::{Executor, StartMethod};
+///
+/// let pool = Executor::builder().workers(2).start_method(StartMethod::Forkserver).build()?;
+/// assert_eq!(pool.submit(u32::pow, (2, 5)).join()?, 32);
+/// # Ok::<(), fourfold::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StartMethod {
@@ -198,7 +222,9 @@ fn start(settings: Settings) -> Result<Proc> {
     let spawned = match settings.method {
         _ if settings.fork => fork::start(&settings, nonce, [&ours, &theirs], &page_fd, &lifeline)?,
         StartMethod::Spawn => execute(&settings, nonce, &theirs, &page_fd, &lifeline)?,
-        StartMethod::Forkserver => zygote::start(&settings, nonce, &theirs, &page_fd, &lifeline)?,
+        StartMethod::Forkserver => {
+            zygote::start(&settings, nonce, &theirs, (&page, &page_fd), &lifeline)?
+        }
     };
     Ok(Proc::new(spawned, ours, page, lifeline))
 }
@@ -291,6 +317,18 @@ impl Proc {
             sys::signal(&self.pidfd, signal);
         }
         state.ended.is_none()
+    }
+
+    /// Kills it and blocks until it has ended. Who watches it waits for it.
+    pub(crate) fn end(&self) {
+        self.kill(None);
+        sys::until_end(&self.pidfd);
+    }
+
+    /// Kills it and waits for it. Nobody watches it.
+    pub(crate) fn end_and_reap(&self) {
+        self.end();
+        self.reap();
     }
 
     /// How it ended, once it has been waited for.

@@ -12,7 +12,7 @@ use super::channel::{Frame, Inbox, Kind, Parcel, Received, send_frame};
 use super::executor::Tasks;
 use super::page::{Page, Stage};
 use super::{crash, current, entry};
-use crate::error::{Error, Panic, Result};
+use crate::error::{Error, ErrorKind, Panic, Result};
 use crate::task::envelope::Envelope;
 use crate::task::{catch, codec, image};
 
@@ -94,7 +94,9 @@ impl Server {
             Role::Once => {
                 self.page.set_stage(Stage::Ready);
                 let mut code = 0;
-                if let Some(answer) = self.next_frame().and_then(|frame| self.run_task(frame)) {
+                if let Some(answer) =
+                    self.next_frame().and_then(|frame| self.run_task(frame, || ()))
+                {
                     let Answer { kind, id, took, parcel } = answer;
                     self.answer(kind, id, took, parcel);
                     code = if kind == Kind::Panicked { PANICKED } else { 0 };
@@ -114,7 +116,14 @@ impl Server {
                 let ready = tasks.send(Kind::Ready, 0, image::identity(), &Parcel::default());
                 let mut parent_is_there = ready.is_ok();
                 while parent_is_there && let Some(frame) = tasks.next() {
-                    if let Some(answer) = self.run_task(frame) {
+                    let (task, has_fds) = (frame.id, !frame.parcel.fds.is_empty());
+                    let taken = || {
+                        if has_fds {
+                            // Its parent is gone if it cannot be told: the answer finds that, too.
+                            let _ = tasks.send(Kind::Taken, task, 0, &Parcel::default());
+                        }
+                    };
+                    if let Some(answer) = self.run_task(frame, taken) {
                         let Answer { kind, id, took, parcel } = answer;
                         parent_is_there = tasks.send(kind, id, took, &parcel).is_ok();
                     }
@@ -154,20 +163,21 @@ impl Server {
         std::process::exit(PANICKED)
     }
 
-    /// Takes a task up and runs it. `None` if it has been taken back.
-    fn run_task(&mut self, frame: Frame) -> Option<Answer> {
+    /// Takes a task up, says so, and runs it. `None` if it has been taken back.
+    fn run_task(&mut self, frame: Frame, taken: impl FnOnce()) -> Option<Answer> {
         let began = monotonic();
         if !self.page.take(frame.epoch, began) {
             return None;
         }
+        taken();
         let (id, word) = (frame.id, frame.word);
         let result = catch::catch(|| call(word, frame.parcel));
         let (kind, parcel) = match result {
             Ok(Ok(value)) => match Parcel::new(value.body, value.fds) {
                 Ok(parcel) => (Kind::Value, parcel),
-                Err(error) => (Kind::NotSerializable, text(&error.to_string())),
+                Err(error) => (Kind::NotSerializable, pack_error(&does_not_travel("value", error))),
             },
-            Ok(Err(error)) => (Kind::NotSerializable, text(&error.to_string())),
+            Ok(Err(error)) => (Kind::NotSerializable, pack_error(&error)),
             Err(panic) => (Kind::Panicked, pack_panic(&panic)),
         };
         self.page.clear_crash();
@@ -196,7 +206,7 @@ fn call(word: u64, parcel: Parcel) -> Result<Envelope> {
     let Some(entry) = image::resolve(word) else {
         return Err(Error::invalid("the parent named a function that is not in this executable"));
     };
-    let (body, fds) = parcel.open()?;
+    let (body, fds) = parcel.open().map_err(|error| does_not_travel("argument", error))?;
     entry(Envelope { body, fds })
 }
 
@@ -208,6 +218,17 @@ fn open<T: serde::de::DeserializeOwned>(frame: Frame) -> Result<T> {
 fn text(text: &str) -> Parcel {
     // A text that is too long for a frame goes in a memfd; without memory for one it is cut.
     Parcel::new(text.as_bytes().to_vec(), Vec::new()).unwrap_or_default()
+}
+
+fn does_not_travel(what: &str, why: std::io::Error) -> Error {
+    Error::new(ErrorKind::NotSerializable)
+        .with_message(format!("the {what} cannot be carried"))
+        .with_source(why)
+}
+
+fn pack_error(error: &Error) -> Parcel {
+    let body = codec::encode(error, "error").unwrap_or_default();
+    Parcel::new(body, Vec::new()).unwrap_or_default()
 }
 
 fn pack_panic(panic: &Panic) -> Parcel {

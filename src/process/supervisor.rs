@@ -59,11 +59,14 @@ pub(crate) fn supervisor() -> io::Result<&'static Supervisor> {
     {
         return Ok(supervisor);
     }
-    let supervisor: &'static Supervisor = Box::leak(Box::new(Supervisor::new(pid)?));
+    let supervisor = Arc::new(Supervisor::new(pid)?);
+    let runner = supervisor.clone();
     std::thread::Builder::new()
         .name("fourfold".into())
         .stack_size(256 << 10)
-        .spawn(move || supervisor.run())?;
+        .spawn(move || runner.run())?;
+    // For ever, now that its thread is there; without one its descriptors are closed again.
+    let supervisor: &'static Supervisor = Box::leak(Box::new(supervisor));
     *slot = Some(supervisor);
     Ok(supervisor)
 }

@@ -3,7 +3,7 @@
 //! The zygote has one thread and has done nothing but read its channel, so a fork of it is in a sound state, and costs the
 //! same however big the parent has become. Its forks are made with `CLONE_PARENT`: they are children of the parent, not of
 //! the zygote, so the parent waits for them, by the pidfd that comes back over the channel, and they survive the
-//! zygote.
+//! zygote. Should the zygote die as it forks, the kernel has left the number of the fork in the page of that child.
 //!
 //! A raw clone goes behind the C library's back. What its `fork` would have put right in the child, we do: the kernel
 //! writes the new thread id where the C library keeps it (`raise` and `abort` send themselves signals by it), and the
@@ -13,7 +13,7 @@
 use std::ffi::{OsString, c_void};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -23,8 +23,9 @@ use serde::{Deserialize, Serialize};
 use super::channel::{Inbox, Kind, Parcel, Received, send_frame};
 use super::entry;
 use super::launch::{self, Proc, Settings, Stdio};
+use super::page::Page;
 use super::serve::{self, Role, Server};
-use super::sys::{Lifeline, Spawned};
+use super::sys::{self, Lifeline, Spawned};
 use crate::error::{Error, ErrorKind, Result};
 use crate::task::codec;
 
@@ -59,13 +60,14 @@ pub(crate) fn start(
     settings: &Settings,
     nonce: u64,
     socket: &OwnedFd,
-    page: &OwnedFd,
+    page: (&Page, &OwnedFd),
     lifeline: &Lifeline,
 ) -> Result<Spawned> {
+    let (page, page_fd) = page;
     if thread_id_address().is_none() {
-        return launch::execute(settings, nonce, socket, page, lifeline);
+        return launch::execute(settings, nonce, socket, page_fd, lifeline);
     }
-    let mut fds = vec![socket.try_clone()?, page.try_clone()?];
+    let mut fds = vec![socket.try_clone()?, page_fd.try_clone()?];
     fds.extend(lifeline.copies()?);
     let (request, stdio) = request(settings, nonce)?;
     fds.extend(stdio);
@@ -83,9 +85,16 @@ pub(crate) fn start(
         }
         let zygote = slot.as_mut().expect("made just now");
         match zygote.ask(&parcel) {
-            Ok(spawned) => return Ok(spawned),
+            Ok((pid, pidfd)) => return Ok(own(pid, pidfd)?),
             Err(error) if error.kind() == ErrorKind::NotStarted => return Err(error),
-            Err(_) => *slot = None,
+            Err(_) => {
+                // What it may have forked before it died has our socket and would meet the next one's fork there.
+                zygote.proc.end();
+                *slot = None;
+                if let Some(pid) = page.forked() {
+                    return Ok(own(pid, None)?);
+                }
+            }
         }
     }
     Err(Error::new(ErrorKind::NotStarted).with_message("the forkserver ends again and again"))
@@ -119,6 +128,18 @@ pub(crate) fn request(settings: &Settings, nonce: u64) -> Result<(Request, Vec<O
     Ok((request, fds))
 }
 
+/// Makes a fork a child like others.
+fn own(pid: u32, pidfd: Option<OwnedFd>) -> io::Result<Spawned> {
+    let number = rustix::process::Pid::from_raw(pid as i32);
+    // As the fork itself does: whoever comes first. From here on we may want to kill its group.
+    let _ = rustix::process::setpgid(number, number);
+    let pidfd = match pidfd {
+        Some(pidfd) => pidfd,
+        None => sys::adopt(pid)?,
+    };
+    Ok(Spawned { pid, pidfd })
+}
+
 fn into_bytes(path: PathBuf) -> Vec<u8> {
     path.into_os_string().into_vec()
 }
@@ -143,11 +164,12 @@ impl Zygote {
     fn start(owner: u32) -> Result<Zygote> {
         let proc = Arc::new(launch::launch(Settings::new("zygote".into(), Role::Zygote))?);
         // Waited for as soon as it ends.
-        proc.watch(|_| {})?;
+        proc.watch(|_| {}).inspect_err(|_| proc.end_and_reap())?;
         Ok(Zygote { owner, proc, inbox: Inbox::new() })
     }
 
-    fn ask(&mut self, parcel: &Parcel) -> Result<Spawned> {
+    /// The number of the fork, and its descriptor, if there was room for it here.
+    fn ask(&mut self, parcel: &Parcel) -> Result<(u32, Option<OwnedFd>)> {
         let socket = &self.proc.socket;
         send_frame(socket, Kind::Task, 0, 0, 0, parcel)?;
         let frame = loop {
@@ -158,12 +180,13 @@ impl Zygote {
                 return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
             }
         };
-        let (body, mut fds) = frame.parcel.open()?;
-        match (frame.kind, fds.pop()) {
-            (Kind::Value, Some(pidfd)) => Ok(Spawned { pid: frame.word as u32, pidfd }),
-            _ => Err(Error::new(ErrorKind::NotStarted)
-                .with_message(String::from_utf8_lossy(&body).into_owned())),
+        let (pid, opened) = (frame.word as u32, frame.parcel.open());
+        if frame.kind == Kind::Value {
+            return Ok((pid, opened.ok().and_then(|(_, mut fds)| fds.pop())));
         }
+        let (body, _) = opened?;
+        Err(Error::new(ErrorKind::NotStarted)
+            .with_message(String::from_utf8_lossy(&body).into_owned()))
     }
 }
 
@@ -209,17 +232,21 @@ fn fork(server: &Server, request: Request, mut fds: Vec<OwnedFd>) -> Result<(u32
     }
     let tid = thread_id_address().ok_or_else(|| Error::new(ErrorKind::Unsupported))?;
     let robust = robust_list();
+    // So that our parent knows of the fork also if we do not live to tell.
+    let page = Page::map(fds[1].as_fd())?;
     let mut pidfd: RawFd = -1;
     // SAFETY: all fields are numbers, for which zero is valid. No stack and no shared memory: the child is a copy.
     let mut args: libc::clone_args = unsafe { MaybeUninit::zeroed().assume_init() };
     args.flags = (libc::CLONE_PARENT
         | libc::CLONE_PIDFD
+        | libc::CLONE_PARENT_SETTID
         | libc::CLONE_CHILD_SETTID
         | libc::CLONE_CHILD_CLEARTID) as u64;
     args.pidfd = &raw mut pidfd as u64;
+    args.parent_tid = page.forked_address();
     args.child_tid = tid as u64;
     // SAFETY: this process has one thread, which holds no lock, so the copy may run any code. `child_tid` is where the C
-    // library keeps this thread's id.
+    // library keeps this thread's id; `parent_tid` lies in `page`.
     let result =
         unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<libc::clone_args>()) };
     match result {
@@ -229,6 +256,7 @@ fn fork(server: &Server, request: Request, mut fds: Vec<OwnedFd>) -> Result<(u32
                 // SAFETY: the head lies in this thread's own block, which the copy has too.
                 unsafe { libc::syscall(libc::SYS_set_robust_list, head, len) };
             }
+            drop(page);
             let stdio = fds.split_off(4);
             child(server.socket.as_raw_fd(), request, fds, stdio)
         }

@@ -10,6 +10,8 @@ mod suite;
 
 #[path = "process/callbacks.rs"]
 mod callbacks;
+#[path = "process/carrying.rs"]
+mod carrying;
 #[path = "process/descriptors.rs"]
 mod descriptors;
 #[path = "process/ends.rs"]

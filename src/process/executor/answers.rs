@@ -7,7 +7,7 @@ use rustix::event::epoll;
 use super::pool::{BELL, Pool, State};
 use super::task::{After, Done, Place};
 use super::worker::Phase;
-use crate::process::channel::{Frame, Kind, Received};
+use crate::process::channel::{Frame, Kind, Parcel, Received};
 use crate::process::supervisor::supervisor;
 
 /// The pause before a task is tried again is never longer.
@@ -122,6 +122,13 @@ impl Pool {
                     let pid = worker.proc.pid;
                     state.forget_nested(id);
                     self.on_answer(state, frame, pid, after);
+                }
+                Kind::Taken if worker.sent.front() == Some(&frame.id) => {
+                    // Ours would keep a connection open that the task closes. Should it be tried again, they are kept.
+                    let task = state.tasks.get_mut(&frame.id);
+                    if let Some(task) = task.filter(|_| self.settings.retries == 0) {
+                        task.parcel = Parcel::default();
+                    }
                 }
                 Kind::Submit if worker.phase != Phase::Starting => {
                     self.on_submit(state, id, frame, after);

@@ -178,22 +178,26 @@ impl Pool {
                 failed = Some((next, error));
                 break;
             }
-            if task.has_fds() && self.settings.retries == 0 {
-                // On their way: our copies would keep a connection open that the task closes.
-                task.parcel = Parcel::default();
+            if task.has_fds() {
                 break;
             }
         }
         if let Some((next, error)) = failed {
-            // Descriptors that the kernel does not take. The worker waits for the rest of a frame, perhaps: it is replaced.
             worker.sent.pop_back();
+            // It is dead, or waits for the rest of a frame: its end tells what becomes of its other tasks.
+            worker.phase = Phase::Retiring;
             worker.proc.kill(None);
+            use std::io::ErrorKind::{BrokenPipe, ConnectionReset};
+            if matches!(error.kind(), BrokenPipe | ConnectionReset) {
+                return state.requeue(vec![next]);
+            }
+            // Descriptors that the kernel does not take.
             if let Some(task) = state.take(next) {
                 let error = Error::new(ErrorKind::NotSerializable)
                     .with_message("the descriptors cannot be sent")
                     .with_source(error)
                     .with_task((task.name)());
-                after.done.push(Done::Failed(task.sink, error));
+                after.done.push(Done::Failed(task.sink, error.with_scale(Scale::Process)));
             }
             return;
         }

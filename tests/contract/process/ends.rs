@@ -131,7 +131,8 @@ fn a_segfault_an_abort_and_a_deep_recursion_are_told_apart() {
 fn terminate_is_sigterm_and_kill_is_sigkill() {
     within(LIMIT, || {
         // None of those that a shell has ignored in what it runs in the background.
-        let acts: [(fn(&Child<u32>) -> bool, i32); 4] = [
+        type Act = fn(&Child<u32>) -> bool;
+        let acts: [(Act, i32); 4] = [
             (Child::terminate, libc::SIGTERM),
             (Child::kill, libc::SIGKILL),
             (|child| child.signal(libc::SIGUSR1), libc::SIGUSR1),
