@@ -93,7 +93,10 @@ fn main() -> fourfold::Result<()> {
             News::Fetched(path, Ok(page)) => {
                 let tell = tell.clone();
                 parsers.submit(parse, page).on_done(move |outcome| {
-                    let links = outcome.as_ref().map(Vec::clone).map_err(|e| e.kind().to_string());
+                    let links = match outcome {
+                        Ok(links) => Ok(links.clone()),
+                        Err(error) => Err(error.kind().to_string()),
+                    };
                     tell.send(News::Parsed(path, links)).unwrap();
                 });
             }

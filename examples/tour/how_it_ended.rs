@@ -18,6 +18,7 @@ fn tell(what: &str, mut child: Child<()>) {
         ExitStatus::Signaled { signal, .. } => ExitStatus::Signaled { signal, core_dumped: false },
         exited => exited,
     };
+    let status = status.to_string();
     match outcome {
         Ok(()) => println!("{what:<12} {status:<34} a value"),
         Err(error) => println!("{what:<12} {status:<34} {:?}", error.kind()),

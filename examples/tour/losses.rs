@@ -5,7 +5,7 @@ use fourfold::prelude::*;
 fn allocate_for_ever() {
     let mut all = Vec::new();
     loop {
-        all.push(vec![1u8; 1 << 20]);
+        all.push(vec![1u8; 8 << 20]);
         std::thread::sleep(Duration::from_millis(1));
     }
 }
@@ -36,7 +36,7 @@ fn tell<T: Send + 'static>(what: &str, pool: &process::Executor, task: Handle<T>
 fn main() -> fourfold::Result<()> {
     let pool = process::Executor::builder()
         .workers(1)
-        .task_timeout(Duration::from_secs(1))
+        .task_timeout(Duration::from_secs(2))
         .memory_limit(200 << 20)
         .build()?;
     tell("panics", &pool, pool.submit(|| -> u32 { panic!("oh no") }, ()));
@@ -52,7 +52,7 @@ fn main() -> fourfold::Result<()> {
     // Each of them waits for the next, and there is one worker: others take its place meanwhile.
     println!(
         "all workers wait for tasks of their own pool: {}",
-        pool.submit(factorial, 10).join()??
+        pool.submit(factorial, 5).join()??
     );
     Ok(())
 }
