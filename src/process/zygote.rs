@@ -10,7 +10,7 @@
 //! list of robust mutexes is registered again.
 #![allow(unsafe_code)]
 
-use std::ffi::{OsString, c_void};
+use std::ffi::{CString, OsString, c_void};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -33,7 +33,8 @@ use crate::task::codec;
 struct Request {
     nonce: u64,
     depth: u32,
-    env: Vec<Vec<u8>>,
+    /// The environment, where it is another than that of the zygote.
+    env: Option<Vec<Vec<u8>>>,
     cwd: Option<Vec<u8>>,
     limits: Vec<(u32, u64, u64)>,
     /// Which of the standard descriptors come with this.
@@ -45,6 +46,8 @@ struct Zygote {
     owner: u32,
     proc: Arc<Proc>,
     inbox: Inbox,
+    /// What it was started with.
+    env: Vec<CString>,
 }
 
 static ZYGOTE: Mutex<Option<Zygote>> = Mutex::new(None);
@@ -76,15 +79,15 @@ pub(crate) fn start(
         stdio[index] = true;
         fds.push(fd);
     }
-    let request = Request {
+    let env = settings.env.strings()?;
+    let mut request = Request {
         nonce,
         depth: entry::depth() + 1,
-        env: settings.env.strings()?.into_iter().map(|text| text.into_bytes()).collect(),
+        env: None,
         cwd: settings.cwd.clone().or_else(|| std::env::current_dir().ok()).map(into_bytes),
         limits: settings.limits.iter().map(|(r, l)| (*r, l.rlim_cur, l.rlim_max)).collect(),
         stdio,
     };
-    let parcel = Parcel::new(codec::encode(&request, "request")?, fds)?;
     let mut slot = ZYGOTE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let owner = std::process::id();
     if slot.as_ref().is_some_and(|z| z.owner != owner) {
@@ -97,7 +100,12 @@ pub(crate) fn start(
             *slot = Some(Zygote::start(owner)?);
         }
         let zygote = slot.as_mut().expect("made just now");
-        match zygote.ask(&parcel) {
+        request.env = (env != zygote.env)
+            .then(|| env.iter().map(|variable| variable.as_bytes().to_vec()).collect());
+        let parcel = Parcel::new(codec::encode(&request, "request")?, std::mem::take(&mut fds))?;
+        let asked = zygote.ask(&parcel);
+        fds = parcel.fds;
+        match asked {
             Ok(spawned) => return Ok(spawned),
             Err(error) if error.kind() == ErrorKind::NotStarted => return Err(error),
             Err(_) => *slot = None,
@@ -122,10 +130,16 @@ fn standard(fd: RawFd) -> io::Result<OwnedFd> {
 
 impl Zygote {
     fn start(owner: u32) -> Result<Zygote> {
-        let proc = Arc::new(launch::launch(Settings::new("zygote".into(), Role::Zygote))?);
+        let mut settings = Settings::new("zygote".into(), Role::Zygote);
+        // Said one by one, so that it is known what the zygote has, whoever changes ours meanwhile.
+        settings.env.clear = true;
+        settings.env.changes =
+            std::env::vars_os().map(|(name, value)| (name, Some(value))).collect();
+        let env = settings.env.strings()?;
+        let proc = Arc::new(launch::launch(settings)?);
         // Waited for as soon as it ends.
         proc.watch(|_| {})?;
-        Ok(Zygote { owner, proc, inbox: Inbox::new() })
+        Ok(Zygote { owner, proc, inbox: Inbox::new(), env })
     }
 
     fn ask(&mut self, parcel: &Parcel) -> Result<Spawned> {
@@ -156,6 +170,7 @@ impl Drop for Zygote {
 
 /// The zygote's life: fork at each request, until the parent hangs up.
 pub(crate) fn run(mut server: Server) -> ! {
+    rehearse();
     server.page.set_stage(super::page::Stage::Ready);
     while let Some(frame) = server.next_frame() {
         let answer = frame
@@ -180,6 +195,13 @@ pub(crate) fn run(mut server: Server) -> ! {
         }
     }
     std::process::exit(0)
+}
+
+/// Does once what each fork will do, so that what is looked up at the first call is found already: symbols by the loader,
+/// the clock, thread-local destructors.
+fn rehearse() {
+    let _ = serve::monotonic();
+    let _ = crate::task::catch::catch(|| ());
 }
 
 /// Forks. Returns in the zygote only.
@@ -262,9 +284,16 @@ fn prepare(
             return Err(io::Error::last_os_error());
         }
     }
+    if let Some(env) = &request.env {
+        replace_environment(env);
+    }
+    Ok(())
+}
+
+fn replace_environment(variables: &[Vec<u8>]) {
     // SAFETY: this process has one thread.
     unsafe { libc::clearenv() };
-    for variable in &request.env {
+    for variable in variables {
         // The first byte may be `=` in odd environments; std does not take such a name either.
         if let Some(at) = variable.iter().skip(1).position(|byte| *byte == b'=') {
             let name = OsString::from_vec(variable[..=at].to_vec());
@@ -273,7 +302,6 @@ fn prepare(
             unsafe { std::env::set_var(name, value) };
         }
     }
-    Ok(())
 }
 
 /// Where the C library keeps the id of this thread, which it has told the kernel to clear at the thread's end.
