@@ -16,7 +16,7 @@ use super::status::{Cause, ExitStatus};
 use super::supervisor::supervisor;
 use crate::error::{Error, ErrorKind, Outcome, Result, Scale};
 use crate::task::envelope::Envelope;
-use crate::task::{Payload, next_id};
+use crate::task::{Payload, codec, next_id};
 use crate::vocab::outcome::Cell;
 use crate::vocab::wait::Backend;
 use crate::vocab::{Handle, TaskState};
@@ -122,6 +122,26 @@ pub(crate) fn start<T: Payload>(
     Ok(Child { handle, body })
 }
 
+/// Looks after a child that does no work of ours: its outcome is that it exits with 0.
+pub(crate) fn adopt(proc: Arc<Proc>, name: String) -> Result<Child<()>> {
+    let (id, parent) = (next_id(), std::process::id());
+    let task = name.clone();
+    let body = Arc::new(Body { id, proc: proc.clone(), name, daemon: false, parent });
+    let cell = Cell::new(id, body.clone());
+    registry::insert(Entry { body: body.clone() });
+    let handle = Handle::new(cell.clone());
+    proc.watch(move |proc| {
+        registry::remove(id);
+        let well = proc.ended().is_some_and(|ended| ended.status.success());
+        let outcome = match proc.explain_program() {
+            Some(error) if !well => Err(error.with_task(task)),
+            _ => Ok(()),
+        };
+        cell.complete(outcome);
+    })?;
+    Ok(Child { handle, body })
+}
+
 /// Sends the one task. The socket of a child that has just been started is empty, and takes it without waiting.
 fn send_work(proc: &Proc, entry: u64, parcel: &Parcel) -> std::io::Result<()> {
     let mut bytes = Vec::new();
@@ -158,10 +178,7 @@ pub(crate) fn value_of<T: Payload>(
         match answer.kind {
             Kind::Value => Envelope { body, fds }.unpack("value"),
             Kind::Panicked => Err(Error::panicked(unpack_panic(&body))),
-            _ => {
-                let text = String::from_utf8_lossy(&body).into_owned();
-                Err(Error::new(ErrorKind::NotSerializable).with_message(text))
-            }
+            _ => Err(codec::decode(&body, "error").unwrap_or_else(|error| error)),
         }
     };
     // A user's `Deserialize` may panic; it does so on behalf of this task.

@@ -43,6 +43,8 @@ use crate::error::{Error, ErrorKind, Result, Scale, signal_name};
 /// # Ok::<(), fourfold::Error>(())
 /// ```
 pub struct Jobs {
+    /// The process whose they are.
+    owner: u32,
     epoll: OwnedFd,
     bell: Arc<OwnedFd>,
     running: HashMap<u64, Job>,
@@ -107,6 +109,17 @@ pub struct Finished {
 }
 
 /// How a job ended.
+///
+/// # Examples
+///
+/// ```
+/// use fourfold::process::{Command, End};
+///
+/// let done = Command::new("sh").args(["-c", "kill -KILL $$"]).run()?;
+/// assert_eq!(done.end, End::Signaled { signal: 9, core_dumped: false });
+/// assert_eq!(done.end.to_string(), "killed by signal 9 (SIGKILL)");
+/// # Ok::<(), fourfold::Error>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum End {
@@ -198,6 +211,20 @@ impl fmt::Display for End {
 }
 
 /// Ends a [`Jobs::wait`] early, from any thread.
+///
+/// # Examples
+///
+/// ```
+/// use fourfold::process::{Command, Jobs};
+///
+/// let mut jobs = Jobs::new()?;
+/// jobs.start(1, Command::new("sleep").arg("1000"))?;
+/// let waker = jobs.waker();
+/// std::thread::spawn(move || waker.wake());
+/// assert!(jobs.wait(None)?.is_none()); // though the job runs
+/// assert!(jobs.kill(1));
+/// # Ok::<(), fourfold::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct JobsWaker {
     bell: Arc<OwnedFd>,
@@ -235,6 +262,7 @@ impl Jobs {
         };
         let (epoll, bell) = make()?;
         Ok(Jobs {
+            owner: std::process::id(),
             epoll,
             bell: Arc::new(bell),
             running: HashMap::new(),
@@ -430,10 +458,9 @@ impl Jobs {
                 break;
             }
             self.timers.pop();
-            if let Some(job) = self.running.get_mut(&key).filter(|job| job.pid == pid) {
-                if let Some(again) = job.on_timer(now) {
-                    self.timers.push(Reverse((again, key, pid)));
-                }
+            let job = self.running.get_mut(&key).filter(|job| job.pid == pid);
+            if let Some(again) = job.and_then(|job| job.on_timer(now)) {
+                self.timers.push(Reverse((again, key, pid)));
             }
         }
         let timer = self.timers.peek().map(|Reverse((moment, ..))| *moment);
@@ -442,7 +469,7 @@ impl Jobs {
         }
         if now >= self.sample {
             self.samples = self.samples.wrapping_add(1);
-            let scan = self.samples % SCAN_EVERY == 0;
+            let scan = self.samples.is_multiple_of(SCAN_EVERY);
             for job in self.running.values_mut() {
                 job.on_sample(scan);
             }
@@ -625,6 +652,10 @@ impl Job {
 
 impl Drop for Jobs {
     fn drop(&mut self) {
+        if self.owner != std::process::id() {
+            // A fork of the process that has these jobs.
+            return;
+        }
         for job in self.running.values() {
             job.signal(libc::SIGKILL);
         }

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -44,6 +44,11 @@ struct Inner {
 const BELL: u64 = 0;
 
 static SUPERVISOR: Mutex<Option<&'static Supervisor>> = Mutex::new(None);
+
+/// Holds it still, for a fork: the child finds it free.
+pub(crate) fn hold() -> impl Sized {
+    SUPERVISOR.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
 
 /// The supervisor of this process, started at the first call.
 pub(crate) fn supervisor() -> io::Result<&'static Supervisor> {
@@ -119,11 +124,6 @@ impl Supervisor {
     pub(crate) fn forget(&self, id: TimerId) -> bool {
         let job = self.lock().timers.remove(&id);
         job.is_some()
-    }
-
-    /// The descriptors that a forked child has inherited and must not use.
-    pub(crate) fn descriptors(&self) -> [RawFd; 2] {
-        [self.epoll.as_raw_fd(), self.bell.as_raw_fd()]
     }
 
     fn ring(&self) {

@@ -4,8 +4,8 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::time::Duration;
 
+use super::front::{Executor, Owner, Side};
 use super::pool::Pool;
-use super::{Executor, Owner};
 use crate::error::{Error, Result};
 use crate::process::channel::Parcel;
 use crate::process::launch::{Environment, StartMethod};
@@ -78,7 +78,7 @@ impl ExecutorBuilder {
         self
     }
 
-    /// The name of the workers, for [`current`](crate::process::current), errors and `ps`.
+    /// The name of the workers, for [`current`](crate::process::current()), errors and `ps`.
     pub fn name(mut self, name: impl Into<String>) -> ExecutorBuilder {
         self.settings.name = name.into();
         self
@@ -170,6 +170,6 @@ impl ExecutorBuilder {
             self.settings.start = Some((entry, Parcel::new(args.body, args.fds)?));
         }
         let pool = Pool::start(self.settings)?;
-        Ok(Executor { owner: std::sync::Arc::new(Owner { pool }) })
+        Ok(Executor { side: Side::Owner(std::sync::Arc::new(Owner { pool })) })
     }
 }

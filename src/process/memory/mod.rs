@@ -65,6 +65,11 @@ impl Drop for Meter {
     }
 }
 
+/// Holds it still, for a fork: the child finds it free.
+pub(crate) fn hold() -> impl Sized {
+    lock()
+}
+
 fn lock() -> MutexGuard<'static, Sampler> {
     let mut sampler = SAMPLER.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let pid = std::process::id();
@@ -90,7 +95,7 @@ fn run() {
                 return;
             }
         }
-        let scan = sample % SCAN_EVERY == 0;
+        let scan = sample.is_multiple_of(SCAN_EVERY);
         let mut over = Vec::new();
         for watched in sampler.watched.values_mut() {
             if scan {

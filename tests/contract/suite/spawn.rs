@@ -41,6 +41,7 @@ fn arguments_go_as_a_tuple_as_the_value_itself_or_as_nothing() {
     fn pair((a, b): (u32, u32)) -> u32 {
         a * b
     }
+    #[allow(clippy::too_many_arguments)]
     fn eight(a: u8, b: u8, c: u8, d: u8, e: u8, f: u8, g: u8, h: String) -> String {
         format!("{a}{b}{c}{d}{e}{f}{g}{h}")
     }
@@ -180,7 +181,7 @@ fn join_first_join_last_and_no_join_give_the_order_asked_for() {
                 let child = (way == "last").then_some(child);
                 guest.pass();
                 gate.next().pass();
-                child.map(|child| child.join().unwrap());
+                child.into_iter().for_each(|child| child.join().unwrap());
             }
             assert_eq!(log.lines(), expected, "join {way}");
         }
