@@ -282,9 +282,8 @@ fn fork(server: &Server, request: Request, mut fds: Vec<OwnedFd>) -> Result<(u32
                 // SAFETY: the head lies in this thread's own block, which the copy has too.
                 unsafe { libc::syscall(libc::SYS_set_robust_list, head, len) };
             }
-            drop(page);
             let stdio = fds.split_off(4);
-            child(server.socket.as_raw_fd(), request, fds, stdio)
+            child(server.socket.as_raw_fd(), request, page, fds, stdio)
         }
         pid => {
             // SAFETY: CLONE_PIDFD has put a fresh descriptor here.
@@ -294,16 +293,21 @@ fn fork(server: &Server, request: Request, mut fds: Vec<OwnedFd>) -> Result<(u32
 }
 
 /// The fork's beginning: it becomes what it was asked to be, and serves.
-fn child(zygote_socket: RawFd, request: Request, mut fds: Vec<OwnedFd>, stdio: Vec<OwnedFd>) -> ! {
+fn child(
+    zygote_socket: RawFd,
+    request: Request,
+    page: Page,
+    mut fds: Vec<OwnedFd>,
+    stdio: Vec<OwnedFd>,
+) -> ! {
     if let Err(why) = prepare(zygote_socket, &request, &fds, stdio) {
         entry::cannot_serve(&format!("{why}"));
     }
-    // Both ends of the lifeline: should the parent be gone, closing them ends this group.
-    fds.truncate(2);
-    let page = fds.pop().expect("counted by the zygote");
+    // Both ends of the lifeline: should the parent be gone, closing them ends this group. The page is mapped.
+    fds.truncate(1);
     let socket = fds.pop().expect("counted by the zygote");
     entry::set_depth(request.depth);
-    serve::serve(socket, page, request.nonce)
+    serve::serve_on(socket, page, request.nonce)
 }
 
 fn prepare(
