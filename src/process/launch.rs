@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
-use super::channel::{Kind, Parcel, send_frame};
+use super::channel::{Kind, Parcel, send_some, write_frame};
 use super::crash::parse_panic;
 use super::memory::{self, Group, Meter};
 use super::page::{CrashKind, Page};
@@ -182,15 +182,37 @@ const PAGE: RawFd = 4;
 
 /// Starts a child and greets it.
 pub(crate) fn launch(settings: Settings) -> Result<Proc> {
+    launch_with(settings, &[])
+}
+
+/// Starts a child, and greets it with the frames in `work` behind the greeting: together they must fit in a socket.
+pub(crate) fn launch_with(settings: Settings, work: &[u8]) -> Result<Proc> {
     check_may_start()?;
     let name = settings.name.clone();
-    start(settings).map_err(|error| match error.kind() {
+    start(settings, work).map_err(|error| match error.kind() {
         ErrorKind::Io => Error::new(ErrorKind::NotStarted)
             .with_task(name)
             .with_scale(Scale::Process)
             .with_source(error),
         _ => error,
     })
+}
+
+/// Bytes of a name: the greeting, which has it, fits one frame.
+const MAX_NAME: usize = 4096;
+
+/// An error, if a child cannot be called so.
+pub(crate) fn check_name(name: &str) -> Result<()> {
+    if name.contains('\0') {
+        return Err(Error::invalid("the name of a process has a zero byte in it"));
+    }
+    if name.len() > MAX_NAME {
+        return Err(Error::invalid(format!(
+            "the name of a process has {} bytes; at most {MAX_NAME} are possible",
+            name.len()
+        )));
+    }
+    Ok(())
 }
 
 /// An error, if this process may not have children.
@@ -209,7 +231,7 @@ pub(crate) fn socket_pair() -> std::io::Result<(OwnedFd, OwnedFd)> {
     Ok(socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)?)
 }
 
-fn start(settings: Settings) -> Result<Proc> {
+fn start(settings: Settings, work: &[u8]) -> Result<Proc> {
     let (ours, theirs) = socket_pair()?;
     let (page, page_fd) = Page::create()?;
     let lifeline = Lifeline::new()?;
@@ -223,8 +245,14 @@ fn start(settings: Settings) -> Result<Proc> {
         daemon: settings.daemon,
     };
     let body = codec::encode(&hello, "greeting")?;
-    // Sent before there is a child: the socket keeps it.
-    send_frame(&ours, Kind::Hello, 0, 0, 0, &Parcel::new(body, Vec::new())?)?;
+    let mut first = Vec::new();
+    write_frame(&mut first, Kind::Hello, 0, 0, 0, &Parcel::new(body, Vec::new())?);
+    first.extend_from_slice(work);
+    // Sent before there is a child: the socket keeps it, and the child need not wait for it.
+    let mut sent = 0;
+    while sent < first.len() {
+        sent += send_some(&ours, &first[sent..], true)?;
+    }
     let spawned = match settings.method {
         _ if settings.fork => fork::start(&settings, nonce, [&ours, &theirs], &page_fd, &lifeline)?,
         StartMethod::Spawn => execute(&settings, nonce, &theirs, &page_fd, &lifeline)?,

@@ -8,7 +8,7 @@ use super::front::{Executor, Owner, Side};
 use super::pool::Pool;
 use crate::error::{Error, Result};
 use crate::process::channel::Parcel;
-use crate::process::launch::{Environment, StartMethod};
+use crate::process::launch::{self, Environment, StartMethod};
 use crate::task::envelope::Envelope;
 use crate::task::{Call, Payload, image};
 
@@ -156,12 +156,13 @@ impl ExecutorBuilder {
     ///
     /// # Errors
     ///
-    /// If a number is 0 that must not be, the arguments of [`on_start`](ExecutorBuilder::on_start) cannot be
+    /// If a number is 0 that must not be, the name has a zero byte in it or more than 4,096 bytes, the arguments of [`on_start`](ExecutorBuilder::on_start) cannot be
     /// serialised, or a worker cannot be started.
     pub fn build(mut self) -> Result<Executor> {
         if self.settings.workers == 0 {
             return Err(Error::invalid("a pool needs at least one worker"));
         }
+        launch::check_name(&self.settings.name)?;
         if self.settings.tasks_per_worker == Some(0) {
             return Err(Error::invalid("tasks_per_worker must be at least 1"));
         }
