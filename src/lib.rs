@@ -4,12 +4,16 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("fourfold runs on Linux only (x86-64 and aarch64, kernel 5.10 or newer)");
 
+#[cfg(feature = "cluster")]
+pub mod cluster;
 pub mod error;
 pub mod prelude;
 pub mod process;
 pub mod task;
 pub mod thread;
 pub mod vocab;
+#[cfg(feature = "cluster")]
+mod words;
 
 pub use error::{Error, ErrorKind, Outcome, Result, Scale};
 pub use fourfold_macros::{main, task};

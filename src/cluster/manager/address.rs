@@ -1,0 +1,167 @@
+//! Where a manager listens.
+
+use std::fmt;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use fourfold_wire::talk;
+
+use crate::error::{Error, Result};
+
+/// Where a manager listens, or is to be reached.
+///
+/// As text it is `host:port`, the path of a Unix socket with a `/` in it, or `@` and a name in Linux's abstract
+/// namespace.
+///
+/// # Examples
+///
+/// ```
+/// use fourfold::cluster::manager::Address;
+///
+/// assert!(matches!("127.0.0.1:5000".parse()?, Address::Tcp(address) if address.port() == 5000));
+/// assert!(matches!("./queue.sock".parse()?, Address::Unix(path) if path.ends_with("queue.sock")));
+/// assert!(matches!("@queue".parse()?, Address::Abstract(name) if name == b"queue"));
+/// # Ok::<(), fourfold::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Address {
+    /// A TCP socket.
+    Tcp(SocketAddr),
+    /// A Unix socket by its path.
+    Unix(PathBuf),
+    /// A Unix socket by a name in the abstract namespace, without the zero byte in front.
+    Abstract(Vec<u8>),
+}
+
+impl Address {
+    /// Whether only this machine can reach it.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Address::Tcp(address) => address.ip().is_loopback(),
+            Address::Unix(_) | Address::Abstract(_) => true,
+        }
+    }
+
+    /// As tokens have it.
+    pub(super) fn to_wire(&self) -> talk::Address {
+        match self {
+            Address::Tcp(address) => talk::Address::Tcp(address.ip().to_string(), address.port()),
+            Address::Unix(path) => talk::Address::Unix(path.as_os_str().as_bytes().to_vec()),
+            Address::Abstract(name) => talk::Address::Abstract([b"\0", &name[..]].concat()),
+        }
+    }
+
+    /// What a token says.
+    pub(super) fn from_wire(address: &talk::Address) -> Result<Address> {
+        Ok(match address {
+            talk::Address::Tcp(host, port) => format!("{host}:{port}").parse()?,
+            talk::Address::Unix(path) => {
+                Address::Unix(std::ffi::OsString::from_vec(path.clone()).into())
+            }
+            talk::Address::Abstract(name) => {
+                Address::Abstract(name.strip_prefix(b"\0").unwrap_or(name).to_vec())
+            }
+        })
+    }
+}
+
+impl FromStr for Address {
+    type Err = Error;
+
+    /// # Errors
+    ///
+    /// A host that has no address.
+    fn from_str(text: &str) -> Result<Address> {
+        if let Some(name) = text.strip_prefix('@') {
+            return Ok(Address::Abstract(name.as_bytes().to_vec()));
+        }
+        if text.contains('/') {
+            return Ok(Address::Unix(text.into()));
+        }
+        let mut addresses = text.to_socket_addrs().map_err(|error| {
+            Error::invalid(format!("{text:?} is no address")).with_source(error)
+        })?;
+        let first = addresses.next();
+        first.map(Address::Tcp).ok_or_else(|| Error::invalid(format!("{text:?} has no address")))
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Tcp(address) => address.fmt(f),
+            Address::Unix(path) if path.as_os_str().as_bytes().contains(&b'/') => {
+                path.display().fmt(f)
+            }
+            Address::Unix(path) => write!(f, "./{}", path.display()),
+            Address::Abstract(name) => write!(f, "@{}", name.escape_ascii()),
+        }
+    }
+}
+
+impl From<SocketAddr> for Address {
+    fn from(address: SocketAddr) -> Address {
+        Address::Tcp(address)
+    }
+}
+
+impl From<PathBuf> for Address {
+    fn from(path: PathBuf) -> Address {
+        Address::Unix(path)
+    }
+}
+
+/// What an address can be made of.
+pub trait ToAddress {
+    /// The address.
+    ///
+    /// # Errors
+    ///
+    /// It is a text that is none.
+    fn to_address(&self) -> Result<Address>;
+}
+
+impl ToAddress for Address {
+    fn to_address(&self) -> Result<Address> {
+        Ok(self.clone())
+    }
+}
+
+impl ToAddress for SocketAddr {
+    fn to_address(&self) -> Result<Address> {
+        Ok(Address::Tcp(*self))
+    }
+}
+
+impl ToAddress for PathBuf {
+    fn to_address(&self) -> Result<Address> {
+        Ok(Address::Unix(self.clone()))
+    }
+}
+
+impl ToAddress for std::path::Path {
+    fn to_address(&self) -> Result<Address> {
+        Ok(Address::Unix(self.to_owned()))
+    }
+}
+
+impl ToAddress for str {
+    fn to_address(&self) -> Result<Address> {
+        self.parse()
+    }
+}
+
+impl ToAddress for String {
+    fn to_address(&self) -> Result<Address> {
+        self.parse()
+    }
+}
+
+impl<T: ToAddress + ?Sized> ToAddress for &T {
+    fn to_address(&self) -> Result<Address> {
+        (**self).to_address()
+    }
+}

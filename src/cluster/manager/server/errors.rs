@@ -1,0 +1,55 @@
+//! The exceptions that calls end in, worded as Python's own.
+
+use fourfold_wire::talk::Exception;
+
+use crate::words::{ArrayError, ListError};
+
+fn builtin(name: &str, message: impl Into<String>) -> Exception {
+    Exception::new("builtins", name).with(message.into())
+}
+
+pub(super) fn type_error(message: impl Into<String>) -> Exception {
+    builtin("TypeError", message)
+}
+
+pub(super) fn value_error(message: impl Into<String>) -> Exception {
+    builtin("ValueError", message)
+}
+
+pub(super) fn runtime_error(message: impl Into<String>) -> Exception {
+    builtin("RuntimeError", message)
+}
+
+pub(super) fn attribute_error(message: impl Into<String>) -> Exception {
+    builtin("AttributeError", message)
+}
+
+pub(super) fn no_order() -> Exception {
+    type_error("'<' not supported between these items")
+}
+
+pub(super) fn list_error(error: ListError, what: &str) -> Exception {
+    match error {
+        ListError::OutOfRange => builtin("IndexError", format!("{what} index out of range")),
+        ListError::NotFound => value_error("value is not in list"),
+        ListError::NoOrder => no_order(),
+        ListError::OtherSize { has, given } => value_error(format!(
+            "attempt to assign sequence of size {given} to extended slice of size {has}"
+        )),
+        ListError::ZeroStep => value_error("slice step cannot be zero"),
+        ListError::TooLong => builtin("MemoryError", "the list would be too long"),
+    }
+}
+
+pub(super) fn array_error(error: ArrayError) -> Exception {
+    match error {
+        ArrayError::UnknownType => {
+            value_error("bad typecode (must be b, B, h, H, i, I, l, L, q, Q, f or d)")
+        }
+        ArrayError::NotWhole => type_error("an integer is required"),
+        ArrayError::OutOfRange => {
+            builtin("OverflowError", "number out of range of the array's type")
+        }
+        ArrayError::Place(error) => list_error(error, "array"),
+    }
+}

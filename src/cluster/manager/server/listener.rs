@@ -1,0 +1,82 @@
+//! The listening socket, of either family.
+
+use std::io;
+use std::net::TcpListener;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
+use std::path::PathBuf;
+
+use crate::cluster::manager::Address;
+
+#[derive(Debug)]
+pub(super) enum Listener {
+    Tcp(TcpListener),
+    /// With the path that is removed at the end.
+    Unix(UnixListener, Option<PathBuf>),
+}
+
+impl Listener {
+    /// Listens, and says where: a port of zero has become one.
+    pub(super) fn bind(address: &Address) -> io::Result<(Listener, Address)> {
+        let (listener, address) = match address {
+            Address::Tcp(wanted) => {
+                let listener = TcpListener::bind(wanted)?;
+                listener.set_nonblocking(true)?;
+                let address = Address::Tcp(listener.local_addr()?);
+                (Listener::Tcp(listener), address)
+            }
+            Address::Unix(path) => {
+                let listener = UnixListener::bind(path)?;
+                listener.set_nonblocking(true)?;
+                (Listener::Unix(listener, Some(path.clone())), address.clone())
+            }
+            Address::Abstract(name) => {
+                let listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(name)?)?;
+                listener.set_nonblocking(true)?;
+                (Listener::Unix(listener, None), address.clone())
+            }
+        };
+        // The standard library's 128 is what a thousand clients that come at once run over.
+        rustix::net::listen(listener.as_fd(), 4096)?;
+        Ok((listener, address))
+    }
+
+    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Listener::Tcp(listener) => listener.as_fd(),
+            Listener::Unix(listener, _) => listener.as_fd(),
+        }
+    }
+
+    /// The next connection, if one has come.
+    pub(super) fn accept(&self) -> io::Result<Option<OwnedFd>> {
+        let accepted = match self {
+            Listener::Tcp(listener) => listener.accept().and_then(|(stream, _)| {
+                stream.set_nodelay(true)?;
+                Ok(OwnedFd::from(stream))
+            }),
+            Listener::Unix(listener, _) => listener.accept().map(|(stream, _)| stream.into()),
+        };
+        match accepted {
+            Ok(socket) => Ok(Some(socket)),
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock => Ok(None),
+                // One that came and went.
+                io::ErrorKind::Interrupted
+                | io::ErrorKind::ConnectionAborted
+                | io::ErrorKind::ConnectionReset
+                | io::ErrorKind::InvalidInput => self.accept(),
+                _ => Err(error),
+            },
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Listener::Unix(_, Some(path)) = self {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}

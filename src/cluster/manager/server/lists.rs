@@ -1,0 +1,274 @@
+//! The methods of lists, arrays and iterators.
+
+use fourfold_wire::pickle::{Builder, Made, Node, NodeId, Value};
+use fourfold_wire::talk::{Arguments, Exception, Reply};
+
+use super::args::{int, items, number, slice};
+use super::errors::{array_error, list_error, type_error};
+use super::thing::{Called, flag};
+use crate::cluster::manager::item::Item;
+use crate::words::{Array, List, Number, Slice};
+
+/// The items as a list of Python.
+pub(super) fn value(items: &[Item]) -> Value {
+    let mut builder = Builder::new();
+    let ids: Vec<NodeId> = items.iter().map(|item| builder.copy(item.root())).collect();
+    let root = builder.push(Node::List(ids));
+    builder.finish(root)
+}
+
+pub(super) fn numbers(numbers: &[Number]) -> Value {
+    let mut builder = Builder::new();
+    let ids: Vec<NodeId> = numbers.iter().map(|number| node(&mut builder, *number)).collect();
+    let root = builder.push(Node::List(ids));
+    builder.finish(root)
+}
+
+fn node(builder: &mut Builder, number: Number) -> NodeId {
+    match number {
+        Number::Int(value) => builder.long(value),
+        Number::Float(value) => builder.push(Node::Float(value)),
+    }
+}
+
+fn number_value(number: Number) -> Value {
+    let mut builder = Builder::new();
+    let root = node(&mut builder, number);
+    builder.finish(root)
+}
+
+/// `array.array(code, [..])`
+pub(super) fn array_value(array: &Array) -> Value {
+    let list = numbers(array.numbers());
+    call("array", "array", [Value::from(array.code().to_string()), list])
+}
+
+/// A call of a class or function.
+fn call(module: &str, name: &str, args: impl IntoIterator<Item = Value>) -> Value {
+    let mut builder = Builder::new();
+    let callable = builder.global(module, name);
+    let args: Vec<NodeId> = args.into_iter().map(|arg| builder.value(arg)).collect();
+    let args = builder.tuple(args);
+    let root = builder.object(Made::Reduce { callable, args });
+    builder.finish(root)
+}
+
+fn whole(number: usize) -> Reply {
+    Reply::Return(Value::from(number as i64))
+}
+
+/// The bounds of Python 2's `__getslice__` and the like, which are never negative by then, and may be huge.
+fn bounds(args: &Arguments, ids: [Option<NodeId>; 2]) -> Result<Slice, Exception> {
+    let bound = |id: Option<NodeId>| id.map(|id| int(args.node(id))).transpose();
+    Ok(Slice { start: bound(ids[0])?, stop: bound(ids[1])?, step: None })
+}
+
+pub(super) fn list(
+    list: &mut List<Item>,
+    method: &str,
+    args: Arguments,
+) -> Result<Called, Exception> {
+    let wrong = |error| list_error(error, "list");
+    let required = |id: Option<NodeId>| id.expect("it is required");
+    let item = |args: &Arguments, id| Item::new(args.node(required(id)).to_value());
+    let reply = match method {
+        "__len__" => args.bind(method, [], 0).map(|[]| whole(list.items().len()))?,
+        "append" => {
+            let [id] = args.bind(method, ["object"], 1)?;
+            list.append(Item::new(args.into_value(required(id))));
+            Reply::none()
+        }
+        "extend" => {
+            let [id] = args.bind(method, ["iterable"], 1)?;
+            list.extend(items(args.node(required(id)))?);
+            Reply::none()
+        }
+        "insert" => {
+            let [index, id] = args.bind(method, ["index", "object"], 2)?;
+            list.insert(int(args.node(required(index)))?, item(&args, id));
+            Reply::none()
+        }
+        "pop" => {
+            let [index] = args.bind(method, ["index"], 0)?;
+            let index = index.map(|id| int(args.node(id))).transpose()?.unwrap_or(-1);
+            if list.items().is_empty() {
+                return Err(Exception::new("builtins", "IndexError").with("pop from empty list"));
+            }
+            let popped = list.pop(index).map_err(|error| list_error(error, "pop"))?;
+            Reply::Return(popped.into_value())
+        }
+        "remove" => {
+            let [id] = args.bind(method, ["value"], 1)?;
+            list.remove(&item(&args, id)).map_err(wrong)?;
+            Reply::none()
+        }
+        "index" => {
+            let [id, start, stop] = args.bind(method, ["value", "start", "stop"], 1)?;
+            let Slice { start, stop, .. } = bounds(&args, [start, stop])?;
+            whole(list.index(&item(&args, id), start, stop).map_err(wrong)?)
+        }
+        "count" => {
+            let [id] = args.bind(method, ["value"], 1)?;
+            whole(list.count(&item(&args, id)))
+        }
+        "__contains__" => {
+            let [id] = args.bind(method, ["key"], 1)?;
+            Reply::Return(Value::from(list.count(&item(&args, id)) > 0))
+        }
+        "reverse" => args.bind(method, [], 0).map(|[]| list.reverse()).map(|()| Reply::none())?,
+        "clear" => args.bind(method, [], 0).map(|[]| list.clear()).map(|()| Reply::none())?,
+        "copy" => args.bind(method, [], 0).map(|[]| Reply::Return(value(list.items())))?,
+        "sort" => sort(list, &args)?,
+        "__getitem__" => {
+            let [id] = args.bind(method, ["index"], 1)?;
+            let index = args.node(required(id));
+            match slice(index)? {
+                Some(slice) => Reply::Return(value(&list.slice(slice).map_err(wrong)?)),
+                None => Reply::Return(list.get(int(index)?).map_err(wrong)?.into_value()),
+            }
+        }
+        "__setitem__" => {
+            let [index, id] = args.bind(method, ["index", "value"], 2)?;
+            let (index, new) = (args.node(required(index)), args.node(required(id)));
+            match slice(index)? {
+                Some(slice) => list.set_slice(slice, items(new)?).map_err(wrong)?,
+                None => list
+                    .set(int(index)?, Item::new(new.to_value()))
+                    .map_err(|error| list_error(error, "list assignment"))?,
+            }
+            Reply::none()
+        }
+        "__delitem__" => {
+            let [id] = args.bind(method, ["index"], 1)?;
+            let index = args.node(required(id));
+            match slice(index)? {
+                Some(slice) => list.delete_slice(slice).map_err(wrong)?,
+                None => list
+                    .delete(int(index)?)
+                    .map_err(|error| list_error(error, "list assignment"))?,
+            }
+            Reply::none()
+        }
+        "__getslice__" => {
+            let slice = bounds(&args, args.bind(method, ["i", "j"], 2)?)?;
+            Reply::Return(value(&list.slice(slice).map_err(wrong)?))
+        }
+        "__setslice__" => {
+            let [start, stop, new] = args.bind(method, ["i", "j", "y"], 3)?;
+            let slice = bounds(&args, [start, stop])?;
+            list.set_slice(slice, items(args.node(required(new)))?).map_err(wrong)?;
+            Reply::none()
+        }
+        "__delslice__" => {
+            let slice = bounds(&args, args.bind(method, ["i", "j"], 2)?)?;
+            list.delete_slice(slice).map_err(wrong)?;
+            Reply::none()
+        }
+        "__add__" => {
+            let [id] = args.bind(method, ["value"], 1)?;
+            let mut all = list.items().to_vec();
+            all.extend(items(args.node(required(id)))?);
+            Reply::Return(value(&all))
+        }
+        "__mul__" | "__rmul__" | "__imul__" => {
+            let [id] = args.bind(method, ["value"], 1)?;
+            let all = list.repeated(int(args.node(required(id)))?).map_err(wrong)?;
+            let reply = Reply::Return(value(&all));
+            if method == "__imul__" {
+                list.replace(all);
+            }
+            reply
+        }
+        "__reversed__" => {
+            let mut all = list.items().to_vec();
+            all.reverse();
+            Reply::Return(call("builtins", "iter", [value(&all)]))
+        }
+        _ => return Ok(Called::Unknown),
+    };
+    Ok(reply.into())
+}
+
+fn sort(list: &mut List<Item>, args: &Arguments) -> Result<Reply, Exception> {
+    // Python 2 has `cmp` in front; what neither may do is bring a function along.
+    let names = if args.is_empty() || args.iter().len() == 0 {
+        args.bind("sort", ["key", "reverse", "cmp"], 0)?
+    } else {
+        args.bind("sort", ["cmp", "key", "reverse"], 0)
+            .map(|[cmp, key, reverse]| [key, reverse, cmp])?
+    };
+    let [key, reverse, cmp] = names;
+    if [key, cmp].into_iter().flatten().any(|id| !args.node(id).is_none()) {
+        return Err(type_error("functions are not called here: sort takes neither key nor cmp"));
+    }
+    list.sort(flag(args, reverse)).map_err(|error| list_error(error, "list"))?;
+    Ok(Reply::none())
+}
+
+pub(super) fn array(
+    array: &mut Array,
+    method: &str,
+    args: &Arguments,
+) -> Result<Called, Exception> {
+    let required = |id: Option<NodeId>| args.node(id.expect("it is required"));
+    let all = |id: Option<NodeId>| -> Result<Vec<Number>, Exception> {
+        items(required(id))?.iter().map(|item| number(item.root())).collect()
+    };
+    let part = |array: &Array, slice| -> Result<Reply, Exception> {
+        let numbers = array.slice(slice).map_err(array_error)?;
+        let part = Array::new(array.code(), numbers).map_err(array_error)?;
+        Ok(Reply::Return(array_value(&part)))
+    };
+    let reply = match method {
+        "__len__" => args.bind(method, [], 0).map(|[]| whole(array.numbers().len()))?,
+        "__getitem__" => {
+            let [id] = args.bind(method, ["index"], 1)?;
+            let index = required(id);
+            match slice(index)? {
+                Some(slice) => part(array, slice)?,
+                None => {
+                    let number = array.get(int(index)?).map_err(array_error)?;
+                    Reply::Return(number_value(number))
+                }
+            }
+        }
+        "__setitem__" => {
+            let [index, id] = args.bind(method, ["index", "value"], 2)?;
+            let index = required(index);
+            match slice(index)? {
+                Some(slice) => array.set_slice(slice, all(id)?),
+                None => array.set(int(index)?, number(required(id))?),
+            }
+            .map_err(array_error)?;
+            Reply::none()
+        }
+        "__getslice__" => part(array, bounds(args, args.bind(method, ["i", "j"], 2)?)?)?,
+        "__setslice__" => {
+            let [start, stop, id] = args.bind(method, ["i", "j", "y"], 3)?;
+            array.set_slice(bounds(args, [start, stop])?, all(id)?).map_err(array_error)?;
+            Reply::none()
+        }
+        _ => return Ok(Called::Unknown),
+    };
+    Ok(reply.into())
+}
+
+pub(super) fn iterator(
+    rest: &mut std::vec::IntoIter<Item>,
+    method: &str,
+) -> Result<Called, Exception> {
+    match method {
+        "__next__" | "next" | "send" => match rest.next() {
+            Some(item) => Ok(Reply::Return(item.into_value()).into()),
+            None => Err(Exception::new("builtins", "StopIteration")),
+        },
+        "close" | "throw" => {
+            *rest = Vec::new().into_iter();
+            match method {
+                "close" => Ok(Reply::none().into()),
+                _ => Err(Exception::new("builtins", "StopIteration")),
+            }
+        }
+        _ => Ok(Called::Unknown),
+    }
+}

@@ -1,0 +1,22 @@
+//! The server: one thread, an epoll loop, and the words as state machines behind it.
+//!
+//! `reactor` reads, writes and keeps deadlines; `connection` is one socket with its conversation; `objects` are the
+//! words by name, with reference counts as a stock server has them; `calls`, `lists` and `dicts` are the methods.
+
+mod args;
+mod builder;
+mod calls;
+mod connection;
+mod dicts;
+mod errors;
+mod handle;
+mod listener;
+mod lists;
+mod objects;
+mod options;
+mod reactor;
+mod thing;
+
+pub use self::builder::ServerBuilder;
+pub use self::handle::Server;
+pub use self::options::{HandBack, QueueOptions};

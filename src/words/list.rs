@@ -1,0 +1,222 @@
+//! A list, indexed and sliced as Python does.
+
+use std::cmp::Ordering;
+
+use super::Element;
+
+/// What a list cannot do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ListError {
+    /// There is no such item.
+    OutOfRange,
+    /// No item is equal to that value.
+    NotFound,
+    /// Two items have no order.
+    NoOrder,
+    /// A slice with steps takes as many items as it has, no more.
+    OtherSize {
+        has: usize,
+        given: usize,
+    },
+    ZeroStep,
+    /// The list would be longer than is allowed.
+    TooLong,
+}
+
+/// `[start:stop:step]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(crate) struct Slice {
+    pub(crate) start: Option<i64>,
+    pub(crate) stop: Option<i64>,
+    pub(crate) step: Option<i64>,
+}
+
+impl Slice {
+    /// Where it starts, where it ends, its step, and how many items it has in a list of `len` items.
+    pub(crate) fn within(&self, len: usize) -> Result<(usize, i64, usize), ListError> {
+        let step = self.step.unwrap_or(1);
+        if step == 0 {
+            return Err(ListError::ZeroStep);
+        }
+        let len = len as i128;
+        // The places before the first and behind the last item that a start or an end may be at.
+        let (low, high) = if step > 0 { (0, len) } else { (-1, len - 1) };
+        let place = |at: Option<i64>, default: i128| match at {
+            None => default,
+            Some(at) => {
+                let at = i128::from(at);
+                (if at < 0 { at + len } else { at }).clamp(low, high)
+            }
+        };
+        let (start, stop) = if step > 0 {
+            (place(self.start, low), place(self.stop, high))
+        } else {
+            (place(self.start, high), place(self.stop, low))
+        };
+        let wide = i128::from(step);
+        let distance = if step > 0 { stop - start } else { start - stop };
+        let count = if distance <= 0 { 0 } else { (distance - 1) / wide.abs() + 1 };
+        Ok((start.max(0) as usize, step, count as usize))
+    }
+
+    fn places(&self, len: usize) -> Result<Vec<usize>, ListError> {
+        let (start, step, count) = self.within(len)?;
+        Ok((0..count).map(|n| (start as i64 + step * n as i64) as usize).collect())
+    }
+}
+
+/// The longest list that may be made by repetition.
+const LONGEST: usize = 1 << 24;
+
+#[derive(Clone, Debug)]
+pub(crate) struct List<V> {
+    items: Vec<V>,
+}
+
+impl<V: Element> List<V> {
+    pub(crate) fn new(items: Vec<V>) -> List<V> {
+        List { items }
+    }
+
+    pub(crate) fn items(&self) -> &[V] {
+        &self.items
+    }
+
+    fn place(&self, index: i64) -> Result<usize, ListError> {
+        let len = self.items.len() as i64;
+        let place = if index < 0 { index + len } else { index };
+        if (0..len).contains(&place) { Ok(place as usize) } else { Err(ListError::OutOfRange) }
+    }
+
+    pub(crate) fn get(&self, index: i64) -> Result<V, ListError> {
+        Ok(self.items[self.place(index)?].clone())
+    }
+
+    pub(crate) fn set(&mut self, index: i64, value: V) -> Result<(), ListError> {
+        let place = self.place(index)?;
+        self.items[place] = value;
+        Ok(())
+    }
+
+    pub(crate) fn delete(&mut self, index: i64) -> Result<(), ListError> {
+        let place = self.place(index)?;
+        self.items.remove(place);
+        Ok(())
+    }
+
+    pub(crate) fn slice(&self, slice: Slice) -> Result<Vec<V>, ListError> {
+        Ok(slice.places(self.items.len())?.into_iter().map(|at| self.items[at].clone()).collect())
+    }
+
+    pub(crate) fn set_slice(&mut self, slice: Slice, values: Vec<V>) -> Result<(), ListError> {
+        let (start, step, count) = slice.within(self.items.len())?;
+        if step == 1 {
+            self.items.splice(start..start + count, values);
+            return Ok(());
+        }
+        if count != values.len() {
+            return Err(ListError::OtherSize { has: count, given: values.len() });
+        }
+        for (at, value) in slice.places(self.items.len())?.into_iter().zip(values) {
+            self.items[at] = value;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn delete_slice(&mut self, slice: Slice) -> Result<(), ListError> {
+        let places = slice.places(self.items.len())?;
+        let mut keep = vec![true; self.items.len()];
+        for at in places {
+            keep[at] = false;
+        }
+        let mut keep = keep.into_iter();
+        self.items.retain(|_| keep.next().unwrap_or(true));
+        Ok(())
+    }
+
+    pub(crate) fn append(&mut self, value: V) {
+        self.items.push(value);
+    }
+
+    pub(crate) fn extend(&mut self, values: Vec<V>) {
+        self.items.extend(values);
+    }
+
+    pub(crate) fn insert(&mut self, index: i64, value: V) {
+        let len = self.items.len() as i64;
+        let place = if index < 0 { index.saturating_add(len) } else { index };
+        self.items.insert(place.clamp(0, len) as usize, value);
+    }
+
+    pub(crate) fn pop(&mut self, index: i64) -> Result<V, ListError> {
+        let place = self.place(index)?;
+        Ok(self.items.remove(place))
+    }
+
+    pub(crate) fn remove(&mut self, value: &V) -> Result<(), ListError> {
+        let place = self.find(value, 0, self.items.len())?;
+        self.items.remove(place);
+        Ok(())
+    }
+
+    /// Where the first item equal to the value is, between two indices.
+    pub(crate) fn index(
+        &self,
+        value: &V,
+        start: Option<i64>,
+        stop: Option<i64>,
+    ) -> Result<usize, ListError> {
+        let (start, _, count) = Slice { start, stop, step: None }.within(self.items.len())?;
+        self.find(value, start, start + count)
+    }
+
+    fn find(&self, value: &V, start: usize, stop: usize) -> Result<usize, ListError> {
+        let found = self.items[start..stop].iter().position(|item| item.is_equal(value));
+        found.map(|at| at + start).ok_or(ListError::NotFound)
+    }
+
+    pub(crate) fn count(&self, value: &V) -> usize {
+        self.items.iter().filter(|item| item.is_equal(value)).count()
+    }
+
+    pub(crate) fn reverse(&mut self) {
+        self.items.reverse();
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.items = Vec::new();
+    }
+
+    /// Sorts, equal items in the order they have. If two have no order, the list is as it was.
+    pub(crate) fn sort(&mut self, reverse: bool) -> Result<(), ListError> {
+        let mut sorted = self.items.clone();
+        let mut ordered = true;
+        // The same as sorting the other way and keeping equal items in order.
+        sorted.sort_by(|a, b| {
+            let order = if reverse { b.order(a) } else { a.order(b) };
+            order.unwrap_or_else(|| {
+                ordered = false;
+                Ordering::Equal
+            })
+        });
+        if !ordered {
+            return Err(ListError::NoOrder);
+        }
+        self.items = sorted;
+        Ok(())
+    }
+
+    /// The items so many times over.
+    pub(crate) fn repeated(&self, times: i64) -> Result<Vec<V>, ListError> {
+        let times = usize::try_from(times).unwrap_or(0);
+        let length = self.items.len().checked_mul(times).ok_or(ListError::TooLong)?;
+        if length > LONGEST {
+            return Err(ListError::TooLong);
+        }
+        Ok((0..times).flat_map(|_| self.items.iter().cloned()).collect())
+    }
+
+    pub(crate) fn replace(&mut self, items: Vec<V>) {
+        self.items = items;
+    }
+}

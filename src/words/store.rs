@@ -1,0 +1,144 @@
+//! The items of a queue, in the order in which they leave it.
+
+use std::cmp::Ordering;
+use std::collections::VecDeque;
+
+use super::Element;
+
+/// The order in which items leave a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// First in, first out.
+    Fifo,
+    /// Last in, first out.
+    Lifo,
+    /// The smallest first, equal ones in the order of their arrival.
+    Priority,
+}
+
+/// An item, and what it is ordered by.
+#[derive(Clone, Debug)]
+pub(super) struct Entry<V> {
+    pub(super) item: V,
+    /// What a priority queue orders it by in place of the item itself.
+    pub(super) at: Option<V>,
+    /// When it came. What was handed back has its old number, and comes first again.
+    arrival: u64,
+}
+
+impl<V> Entry<V> {
+    /// An item that was in the queue before, and goes back to where it was.
+    pub(super) fn again(item: V, at: Option<V>) -> Entry<V> {
+        Entry { item, at, arrival: 0 }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Store<V> {
+    order: Order,
+    /// A ring, a stack, or a binary heap.
+    entries: VecDeque<Entry<V>>,
+    arrivals: u64,
+}
+
+impl<V: Element> Store<V> {
+    pub(super) fn new(order: Order) -> Store<V> {
+        Store { order, entries: VecDeque::new(), arrivals: 0 }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Adds an item. It comes back if a priority queue finds no order between it and what is there.
+    pub(super) fn put(&mut self, item: V, at: Option<V>) -> Result<(), V> {
+        let entry = Entry { item, at, arrival: self.arrivals };
+        if self.order != Order::Priority {
+            self.entries.push_back(entry);
+        } else if self.has_order(&entry) {
+            self.push_heap(entry);
+        } else {
+            return Err(entry.item);
+        }
+        self.arrivals += 1;
+        Ok(())
+    }
+
+    /// Puts back what was taken, to leave again next, or by its order.
+    pub(super) fn put_back(&mut self, entry: Entry<V>) {
+        match self.order {
+            Order::Fifo => self.entries.push_front(entry),
+            Order::Lifo => self.entries.push_back(entry),
+            Order::Priority => self.push_heap(entry),
+        }
+    }
+
+    pub(super) fn take(&mut self) -> Option<Entry<V>> {
+        match self.order {
+            Order::Fifo => self.entries.pop_front(),
+            Order::Lifo => self.entries.pop_back(),
+            Order::Priority => self.pop_heap(),
+        }
+    }
+
+    pub(super) fn clear(&mut self) -> usize {
+        let count = self.entries.len();
+        self.entries = VecDeque::new();
+        count
+    }
+
+    fn has_order(&self, entry: &Entry<V>) -> bool {
+        let mut at = self.entries.len();
+        while at > 0 {
+            at = (at - 1) / 2;
+            if key(entry).order(key(&self.entries[at])).is_none() {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn push_heap(&mut self, entry: Entry<V>) {
+        self.entries.push_back(entry);
+        let mut at = self.entries.len() - 1;
+        while at > 0 {
+            let parent = (at - 1) / 2;
+            if !self.is_before(at, parent) {
+                break;
+            }
+            self.entries.swap(at, parent);
+            at = parent;
+        }
+    }
+
+    fn pop_heap(&mut self) -> Option<Entry<V>> {
+        let first = self.entries.swap_remove_back(0)?;
+        let mut at = 0;
+        loop {
+            let (left, right) = (2 * at + 1, 2 * at + 2);
+            let Some(least) = (left..=right)
+                .filter(|&child| child < self.entries.len())
+                .reduce(|a, b| if self.is_before(b, a) { b } else { a })
+            else {
+                break;
+            };
+            if !self.is_before(least, at) {
+                break;
+            }
+            self.entries.swap(least, at);
+            at = least;
+        }
+        Some(first)
+    }
+
+    /// Between two that have no order, the one that came first leaves first.
+    fn is_before(&self, a: usize, b: usize) -> bool {
+        let (a, b) = (&self.entries[a], &self.entries[b]);
+        let order = key(a).order(key(b)).unwrap_or(Ordering::Equal);
+        order.then(a.arrival.cmp(&b.arrival)) == Ordering::Less
+    }
+}
+
+fn key<V>(entry: &Entry<V>) -> &V {
+    entry.at.as_ref().unwrap_or(&entry.item)
+}

@@ -1,0 +1,311 @@
+//! The queue against a model that keeps everything in plain rows.
+
+use proptest::prelude::*;
+
+use super::{Driver, Element, Thing};
+use crate::words::{HandBack, Order, Participant, Queue, QueueReply, QueueRequest};
+use std::cmp::Ordering;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Put { key: u8, at: Option<u8>, block: bool },
+    Get { block: bool },
+    TaskDone,
+    Join,
+    TimeOut,
+    Gone,
+    ShutDown { immediate: bool },
+}
+
+fn step() -> impl Strategy<Value = (u64, Step)> {
+    let key = prop_oneof![9 => 0u8..4, 1 => Just(super::ODD)];
+    let at = prop_oneof![3 => Just(None), 1 => (0u8..4).prop_map(Some)];
+    let step = prop_oneof![
+        8 => (key, at, any::<bool>()).prop_map(|(key, at, block)| Step::Put { key, at, block }),
+        8 => any::<bool>().prop_map(|block| Step::Get { block }),
+        3 => Just(Step::TaskDone),
+        1 => Just(Step::Join),
+        2 => Just(Step::TimeOut),
+        2 => Just(Step::Gone),
+        1 => any::<bool>().prop_map(|immediate| Step::ShutDown { immediate }),
+    ];
+    (0u64..5, step)
+}
+
+type Row = (Thing, Option<Thing>, i64);
+
+/// What a queue is, without a thought for speed. Arrival numbers are kept, and those of what was handed back.
+struct Model {
+    order: Order,
+    capacity: usize,
+    hand_back: HandBack,
+    items: Vec<Row>,
+    arrivals: i64,
+    getters: Vec<u64>,
+    putters: Vec<(u64, Thing, Option<Thing>)>,
+    joiners: Vec<u64>,
+    held: Vec<(u64, Row)>,
+    unfinished: usize,
+    shut: bool,
+}
+
+type Answers = Vec<(u64, QueueReply<Thing>)>;
+
+impl Model {
+    fn has_room(&self) -> bool {
+        self.capacity == 0 || self.items.len() < self.capacity
+    }
+
+    fn put(&mut self, item: Thing, at: Option<Thing>) -> QueueReply<Thing> {
+        let key = at.unwrap_or(item);
+        // All that have an order have it with each other, so one to compare with is enough.
+        let odd = |thing: &Thing| thing.order(thing).is_none();
+        let clash = !self.items.is_empty()
+            && (odd(&key) || self.items.iter().any(|(item, at, _)| odd(&at.unwrap_or(*item))));
+        if self.order == Order::Priority && clash {
+            return QueueReply::NoOrder(item);
+        }
+        self.items.push((item, at, self.arrivals));
+        self.arrivals += 1;
+        self.unfinished += 1;
+        QueueReply::Done
+    }
+
+    fn take(&mut self) -> Option<Row> {
+        if self.items.is_empty() {
+            return None;
+        }
+        let at = match self.order {
+            Order::Fifo => 0,
+            Order::Lifo => self.items.len() - 1,
+            Order::Priority => (0..self.items.len())
+                .min_by(|&a, &b| {
+                    let (a, b) = (&self.items[a], &self.items[b]);
+                    let order = a.1.unwrap_or(a.0).order(&b.1.unwrap_or(b.0));
+                    order.unwrap_or(Ordering::Equal).then(a.2.cmp(&b.2))
+                })
+                .expect("it is not empty"),
+        };
+        Some(self.items.remove(at))
+    }
+
+    fn put_back(&mut self, row: Row) {
+        match self.order {
+            Order::Fifo => self.items.insert(0, row),
+            _ => self.items.push(row),
+        }
+    }
+
+    fn give(&mut self, who: u64, row: Row) -> QueueReply<Thing> {
+        if self.hand_back != HandBack::Never {
+            self.held.push((who, row));
+        }
+        QueueReply::Item { item: row.0, at: row.1 }
+    }
+
+    fn settle(&mut self, out: &mut Answers) {
+        loop {
+            if self.has_room() && !self.putters.is_empty() {
+                let (who, item, at) = self.putters.remove(0);
+                let reply = self.put(item, at);
+                out.push((who, reply));
+            } else if !self.getters.is_empty() && !self.items.is_empty() {
+                let row = self.take().expect("it is not empty");
+                let who = self.getters.remove(0);
+                let reply = self.give(who, row);
+                out.push((who, reply));
+            } else {
+                break;
+            }
+        }
+        if self.shut && self.items.is_empty() {
+            out.extend(self.getters.drain(..).map(|who| (who, QueueReply::Shut)));
+        }
+        if self.unfinished == 0 {
+            out.extend(self.joiners.drain(..).map(|who| (who, QueueReply::Done)));
+        }
+    }
+
+    fn step(&mut self, who: u64, step: &Step, id: u32) -> Answers {
+        let mut out = Vec::new();
+        match *step {
+            Step::Put { .. } if self.shut => out.push((who, QueueReply::Shut)),
+            Step::Put { key, at, block } => {
+                let (item, at) = (Thing { key, id }, at.map(|key| Thing { key, id }));
+                if self.has_room() {
+                    let reply = self.put(item, at);
+                    out.push((who, reply));
+                } else if block {
+                    self.putters.push((who, item, at));
+                } else {
+                    out.push((who, QueueReply::Full(item)));
+                }
+            }
+            Step::Get { block } => {
+                if self.hand_back == HandBack::UntilNext {
+                    self.held.retain(|(holder, _)| *holder != who);
+                }
+                match self.take() {
+                    Some(row) => {
+                        let reply = self.give(who, row);
+                        out.push((who, reply));
+                    }
+                    None if self.shut => out.push((who, QueueReply::Shut)),
+                    None if block => self.getters.push(who),
+                    None => out.push((who, QueueReply::Empty)),
+                }
+            }
+            Step::TaskDone if self.unfinished == 0 => out.push((who, QueueReply::TooManyDone)),
+            Step::TaskDone => {
+                self.unfinished -= 1;
+                if let Some(at) = self.held.iter().position(|(holder, _)| *holder == who) {
+                    self.held.remove(at);
+                }
+                out.push((who, QueueReply::Done));
+            }
+            Step::Join => self.joiners.push(who),
+            Step::TimeOut => {
+                if let Some(at) = self.putters.iter().position(|(putter, ..)| *putter == who) {
+                    out.push((who, QueueReply::Full(self.putters.remove(at).1)));
+                } else if let Some(at) = self.getters.iter().position(|&getter| getter == who) {
+                    self.getters.remove(at);
+                    out.push((who, QueueReply::Empty));
+                }
+                return out;
+            }
+            Step::Gone => {
+                self.putters.retain(|(putter, ..)| *putter != who);
+                self.getters.retain(|&getter| getter != who);
+                self.joiners.retain(|&joiner| joiner != who);
+                let (mine, others): (Vec<_>, Vec<_>) =
+                    self.held.drain(..).partition(|(holder, _)| *holder == who);
+                self.held = others;
+                for (_, row) in mine.into_iter().rev() {
+                    self.put_back(row);
+                }
+            }
+            Step::ShutDown { immediate } => {
+                self.shut = true;
+                if immediate {
+                    self.unfinished = self.unfinished.saturating_sub(self.items.len());
+                    self.items.clear();
+                }
+                out.extend(self.putters.drain(..).map(|(putter, ..)| (putter, QueueReply::Shut)));
+                out.push((who, QueueReply::Done));
+            }
+        }
+        self.settle(&mut out);
+        out
+    }
+}
+
+fn order() -> impl Strategy<Value = Order> {
+    prop_oneof![Just(Order::Fifo), Just(Order::Lifo), Just(Order::Priority)]
+}
+
+fn hand_back() -> impl Strategy<Value = HandBack> {
+    prop_oneof![Just(HandBack::Never), Just(HandBack::UntilDone), Just(HandBack::UntilNext)]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn a_queue_does_what_its_model_does(
+        order in order(),
+        capacity in 0usize..4,
+        hand_back in hand_back(),
+        steps in prop::collection::vec(step(), 0..120),
+    ) {
+        let mut queue = Driver::new(Queue::new(order, capacity, hand_back));
+        let mut model = Model {
+            order, capacity, hand_back, items: Vec::new(), arrivals: 0, getters: Vec::new(),
+            putters: Vec::new(), joiners: Vec::new(), held: Vec::new(), unfinished: 0, shut: false,
+        };
+        for (id, (who, step)) in steps.iter().enumerate() {
+            let (who, id) = (*who, id as u32);
+            if queue.is_waiting(who) && !matches!(step, Step::TimeOut | Step::Gone) {
+                continue;
+            }
+            let ours = match *step {
+                Step::Put { key, at, block } => {
+                    let (item, at) = (Thing { key, id }, at.map(|key| Thing { key, id }));
+                    queue.request(who, QueueRequest::Put { item, at, block })
+                }
+                Step::Get { block } => queue.request(who, QueueRequest::Get { block }),
+                Step::TaskDone => queue.request(who, QueueRequest::TaskDone),
+                Step::Join => queue.request(who, QueueRequest::Join),
+                Step::ShutDown { immediate } => {
+                    queue.request(who, QueueRequest::ShutDown { immediate })
+                }
+                Step::TimeOut => queue.time_out(who),
+                Step::Gone => queue.gone(who),
+            };
+            let theirs = model.step(who, step, id);
+            prop_assert_eq!(&ours, &theirs, "{:?} of {}", step, who);
+            prop_assert_eq!(queue.word.len(), model.items.len());
+        }
+    }
+
+    /// With hand-back, every item is with somebody who lives or in the queue, and nowhere twice.
+    #[test]
+    fn nothing_is_lost_or_doubled_when_consumers_die(
+        hand_back in prop_oneof![Just(HandBack::UntilDone), Just(HandBack::UntilNext)],
+        steps in prop::collection::vec((0u64..4, 0u8..4), 0..200),
+    ) {
+        let mut queue = Driver::new(Queue::new(Order::Fifo, 0, hand_back));
+        let (mut put, mut finished) = (0, Vec::new());
+        let mut has: [Option<u32>; 4] = [None; 4];
+        for (who, what) in steps {
+            match what {
+                0 => {
+                    let item = Thing { key: 0, id: put };
+                    queue.request(9, QueueRequest::Put { item, at: None, block: false });
+                    put += 1;
+                }
+                1 | 2 if has[who as usize].is_none() => {
+                    let replies = queue.request(who, QueueRequest::Get { block: false });
+                    if let [(_, QueueReply::Item { item, .. })] = replies[..] {
+                        has[who as usize] = Some(item.id);
+                    }
+                }
+                1 | 2 => {
+                    finished.extend(has[who as usize].take());
+                    queue.request(who, QueueRequest::TaskDone);
+                }
+                _ => {
+                    has[who as usize] = None;
+                    queue.gone(who);
+                }
+            }
+        }
+        let mut all: Vec<u32> = finished.into_iter().chain(has.into_iter().flatten()).collect();
+        while let [(_, QueueReply::Item { item, .. })] =
+            queue.request(9, QueueRequest::Get { block: false })[..]
+        {
+            all.push(item.id);
+        }
+        all.sort_unstable();
+        prop_assert_eq!(all, (0..put).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn what_could_not_be_handed_over_is_the_next_again() {
+    for hand_back in [HandBack::Never, HandBack::UntilDone, HandBack::UntilNext] {
+        let mut queue = Driver::new(Queue::new(Order::Fifo, 0, hand_back));
+        for id in 0..3 {
+            let item = Thing { key: 0, id };
+            queue.request(1, QueueRequest::Put { item, at: None, block: false });
+        }
+        let first = queue.request(2, QueueRequest::Get { block: true });
+        assert_eq!(first, [(2, QueueReply::Item { item: Thing { key: 0, id: 0 }, at: None })]);
+        let mut replies = Vec::new();
+        queue.word.take_back(Participant(2), Thing { key: 0, id: 0 }, None, &mut replies);
+        assert!(replies.is_empty());
+        assert!(queue.gone(2).is_empty());
+        let again = queue.request(3, QueueRequest::Get { block: true });
+        assert_eq!(again, [(3, QueueReply::Item { item: Thing { key: 0, id: 0 }, at: None })]);
+        assert_eq!(queue.word.len(), 2);
+    }
+}

@@ -1,0 +1,404 @@
+"""A stock Python program at one end of the protocol: peer.py VERB ADDRESS KEY [ARGUMENTS]
+
+Runs under CPython 2.7 and 3.6 or later. Whatever goes wrong ends it with a traceback and a code.
+"""
+from __future__ import print_function
+
+import signal
+import sys
+import threading
+import time
+from multiprocessing import current_process
+from multiprocessing.managers import BaseManager, SyncManager, RemoteError
+
+try:
+    import queue
+except ImportError:
+    import Queue as queue
+
+PY2 = sys.version_info[0] == 2
+signal.alarm(100)
+
+
+def address(text):
+    if '/' in text:
+        return text
+    if text.startswith('@'):
+        return ('\0' + text[1:]) if PY2 or sys.version_info < (3, 8) else ('\0' + text[1:])
+    host, port = text.rsplit(':', 1)
+    return (host, int(port))
+
+
+class Manager(SyncManager):
+    pass
+
+
+for name in ['get_task_queue', 'get_result_queue', 'get_small', 'get_stack', 'get_sorted', 'get_joinable']:
+    Manager.register(name)
+
+
+def connect(where, key):
+    # What a proxy that comes out of a queue takes for its key.
+    current_process().authkey = key.encode('ascii')
+    manager = Manager(address=address(where), authkey=key.encode('ascii'))
+    manager.connect()
+    return manager
+
+
+def raises(kind, function, *args, **kwds):
+    try:
+        result = function(*args, **kwds)
+    except kind as error:
+        return error
+    raise AssertionError('%r instead of %r' % (result, kind))
+
+
+def same(a, b):
+    assert a == b, '%r is not %r' % (a, b)
+
+
+class Foo(object):
+    def __init__(self, x):
+        self.x = x
+
+    def __eq__(self, other):
+        return type(other) is Foo and self.x == other.x
+
+
+def queues(m):
+    q = m.get_task_queue()
+    values = [1, 'text', u'caf\xe9', b'by\xfftes', 2.5, None, True, (1, 2), [3], {'a': {1: [2]}}, set([1]),
+              10**30, 2**40, Foo(5), ValueError('x'), bytearray(b'ab'), 'x' * 100000]
+    for value in values:
+        q.put(value)
+    same(q.qsize(), len(values))
+    for value in values:
+        got = q.get()
+        if isinstance(value, ValueError):
+            same((type(got), got.args), (ValueError, ('x',)))
+        else:
+            same(got, value)
+    assert q.empty() and not q.full()
+    raises(queue.Empty, q.get_nowait)
+    raises(queue.Empty, q.get, False)
+    raises(queue.Empty, q.get, True, 0.05)
+    raises(queue.Empty, q.get, timeout=0.05)
+    raises(ValueError, q.get, timeout=-1)
+    raises(TypeError, q.get, nonsense=1)
+    small = m.get_small()
+    small.put(1)
+    small.put(2)
+    assert small.full()
+    raises(queue.Full, small.put_nowait, 3)
+    raises(queue.Full, small.put, 3, timeout=0.05)
+    same([small.get(), small.get()], [1, 2])
+    stack = m.get_stack()
+    for n in range(3):
+        stack.put(n)
+    same([stack.get() for _ in range(3)], [2, 1, 0])
+    best = m.get_sorted()
+    for item in [(20, 'b'), (20, 'a'), (-1, 'z')]:
+        best.put(item)
+    same([best.get() for _ in range(3)], [(-1, 'z'), (20, 'a'), (20, 'b')])
+    best.put((1, 2))
+    if not PY2:
+        raises(TypeError, best.put, 'no order')
+    same(best.get(), (1, 2))
+    j = m.get_joinable()
+    for n in range(3):
+        j.put(n)
+    done = []
+
+    def work():
+        for _ in range(3):
+            done.append(j.get())
+            j.task_done()
+    worker = threading.Thread(target=work)
+    worker.start()
+    j.join()
+    worker.join()
+    same(done, [0, 1, 2])
+    raises(ValueError, j.task_done)
+    # One thread waits for what another puts.
+    got = []
+    waiter = threading.Thread(target=lambda: got.append(q.get(True, 30)))
+    waiter.start()
+    q.put('for the waiter')
+    waiter.join()
+    same(got, ['for the waiter'])
+    own = m.Queue(2)
+    own.put(own.qsize())
+    same(own.get(), 0)
+    raises((RemoteError, AttributeError), q._callmethod, 'nosuch')
+    assert 'Queue' in str(q)
+
+
+def locks(m):
+    lock = m.Lock()
+    assert lock.acquire() and not lock.acquire(False)
+    got = []
+    waiter = threading.Thread(target=lambda: got.append(lock.acquire()))
+    waiter.start()
+    lock.release()
+    waiter.join()
+    same(got, [True])
+    # The thread is gone, and with its connection what it held.
+    assert lock.acquire()
+    lock.release()
+    error = raises(Exception, lock.release)
+    assert 'release unlocked lock' in str(error), error
+    if not PY2:
+        assert isinstance(error, RuntimeError)
+        with lock:
+            assert not lock.acquire(True, 0.05)
+    r = m.RLock()
+    assert r.acquire() and r.acquire(False)
+    other = []
+    t = threading.Thread(target=lambda: other.append(r.acquire(False)))
+    t.start()
+    t.join()
+    same(other, [False])
+    r.release()
+    r.release()
+    raises(RuntimeError, r.release)
+    s = m.Semaphore(2)
+    same([s.acquire(), s.acquire(), s.acquire(False)], [True, True, False])
+    s.release()
+    b = m.BoundedSemaphore(1)
+    raises(ValueError, b.release)
+    e = m.Event()
+    assert not e.is_set()
+    assert not e.wait(0.05)
+    seen = []
+    t = threading.Thread(target=lambda: seen.append(e.wait(30)))
+    t.start()
+    e.set()
+    t.join()
+    assert e.is_set() and seen in ([True], [None])
+    e.clear()
+    assert not e.is_set()
+    c = m.Condition()
+    items = []
+    ready = m.Event()
+
+    def consume():
+        c.acquire()
+        ready.set()
+        while not items:
+            c.wait(30)
+        items.append('seen')
+        c.release()
+    t = threading.Thread(target=consume)
+    t.start()
+    ready.wait()
+    c.acquire()
+    items.append(1)
+    c.notify()
+    c.release()
+    t.join()
+    same(items, [1, 'seen'])
+    raises(RuntimeError, c.notify)
+    if not PY2:
+        barrier = m.Barrier(2)
+        places = []
+        t = threading.Thread(target=lambda: places.append(barrier.wait(30)))
+        t.start()
+        places.append(barrier.wait(30))
+        t.join()
+        same(sorted(places), [0, 1])
+        same((barrier.parties, barrier.n_waiting, barrier.broken), (2, 0, False))
+        raises(threading.BrokenBarrierError, barrier.wait, 0.05)
+        assert barrier.broken
+        barrier.reset()
+        assert not barrier.broken
+
+
+def containers(m):
+    d = m.dict({'a': 1})
+    d['b'] = [2]
+    d[(1, 2)] = 'tuple'
+    same(sorted(map(str, d.keys())), sorted(map(str, ['a', 'b', (1, 2)])))
+    same((d['a'], d.get('b'), d.get('c'), d.get('c', 5), len(d)), (1, [2], None, 5, 3))
+    assert 'a' in d and 'z' not in d
+    same(raises(KeyError, d.__getitem__, 'zz').args, ('zz',))
+    raises(TypeError, d.__setitem__, [], 1)
+    same(sorted(d.copy().items(), key=str), sorted(d.items(), key=str))
+    d.update({'b': 3}, e=5)
+    same((d['b'], d['e'], d.pop('e'), d.pop('e', 'none'), d.setdefault('f', 6)), (3, 5, 5, 'none', 6))
+    del d['f']
+    d[1] = 'one'
+    same(d[1.0], 'one')
+    del d[1]
+    same(sorted(str(k) for k in d._callmethod('__iter__')), ['(1, 2)', 'a', 'b'])
+    if sys.version_info >= (3, 7):
+        same([k for k in d], list(d.keys()))
+    d.clear()
+    d['k'] = 5
+    same(str(d), "{'k': 5}")
+    same(d._getvalue() if hasattr(d, '_getvalue') else {'k': 5}, {'k': 5})
+    l = m.list([3, 1])
+    l.append(2)
+    l.extend([5, 4])
+    l.sort()
+    same(list(l), [1, 2, 3, 4, 5])
+    same((l[0], l[-1], l[1:3], len(l), l.index(4), l.count(9)), (1, 5, [2, 3], 5, 3, 0))
+    raises(IndexError, l.__getitem__, 9)
+    l[0] = 'first'
+    l[1:3] = ['x']
+    same(l[:], ['first', 'x', 4, 5])
+    l.reverse()
+    same((l.pop(), l.pop(0), l[:]), ('first', 5, [4, 'x']))
+    raises(ValueError, l.remove, 'none')
+    l.remove(4)
+    l.insert(0, 0)
+    l += [7]
+    same(l[:] + [], [0, 'x', 7])
+    same(l + [8], [0, 'x', 7, 8])
+    same((l * 2)[:], [0, 'x', 7, 0, 'x', 7])
+    l *= 2
+    same(len(l), 6)
+    del l[0]
+    del l[1:]
+    same(l[:], ['x'])
+    assert 'x' in l
+    same(repr(m.list(['a', 1.5, None])._callmethod('__repr__')), repr("['a', 1.5, None]"))
+    n = m.Namespace()
+    n.x = 1
+    n.y = [2]
+    same((n.x, n.y), (1, [2]))
+    del n.y
+    error = raises(AttributeError, getattr, n, 'y')
+    assert 'y' in str(error)
+    same(n._callmethod('__repr__'), 'Namespace(x=1)')
+    same(n._getvalue().x, 1)
+    v = m.Value('i', 3)
+    v.value = 4
+    same((v.value, v.get()), (4, 4))
+    a = m.Array('i', range(5))
+    a[1] = 50
+    same((a[0], a[1], len(a), list(a[1:3])), (0, 50, 5, [50, 2]))
+    raises((OverflowError, TypeError), a.__setitem__, 0, 2**40)
+    same(list(a._getvalue()), [0, 50, 2, 3, 4])
+    # A proxy within a queue.
+    q = m.get_task_queue()
+    q.put(l)
+    again = q.get()
+    same(again[:], ['x'])
+
+
+def bookkeeping(m):
+    from multiprocessing.managers import dispatch
+    def ask(name, *args):
+        conn = m._Client(m._address, authkey=m._authkey)
+        try:
+            return dispatch(conn, None, name, args)
+        finally:
+            conn.close()
+    start = ask('number_of_objects')
+    d = m.dict()
+    same(ask('number_of_objects'), start + 1)
+    info = ask('debug_info')
+    assert '  %s:       refcount=1\n    {}' % d._token.id in info, info
+    same(sorted(ask('get_methods', d._token))[:2], ['__contains__', '__delitem__'])
+    del d
+    same(ask('number_of_objects'), start)
+    raises(Exception, ask, 'incref', 'ffff')
+    raises(Exception, ask, 'nosuch')
+    raises(Exception, ask, 'create', 'nosuch')
+
+
+def client(where, key):
+    m = connect(where, key)
+    queues(m)
+    locks(m)
+    containers(m)
+    bookkeeping(m)
+    print('ok')
+
+
+def refused(where, key):
+    from multiprocessing import AuthenticationError
+    raises((AuthenticationError, EOFError, OSError, IOError), connect, where, key)
+    print('ok')
+
+
+def stop(where, key):
+    m = connect(where, key)
+    from multiprocessing.managers import dispatch
+    conn = m._Client(m._address, authkey=m._authkey)
+    dispatch(conn, None, 'shutdown')
+    print('ok')
+
+
+def work(where, key, limit, count='-1'):
+    """The worker of a plain program: takes with a limit, answers, until nothing comes."""
+    m = connect(where, key)
+    tasks, results = m.get_task_queue(), m.get_result_queue()
+    count = int(count)
+    while count:
+        try:
+            n = tasks.get(timeout=float(limit))
+        except queue.Empty:
+            break
+        print('took', n)
+        sys.stdout.flush()
+        if count == 1:
+            time.sleep(100)
+        results.put((n, n * n))
+        count -= 1
+    print('ok')
+
+
+def produce(where, key, count):
+    """The producer of a plain program: puts so many, and waits for as many answers."""
+    m = connect(where, key)
+    tasks, results = m.get_task_queue(), m.get_result_queue()
+    for n in range(int(count)):
+        tasks.put(n)
+    got = sorted(results.get(timeout=60) for _ in range(int(count)))
+    same(got, [(n, n * n) for n in range(int(count))])
+    print('ok')
+
+
+TASKS, RESULTS, SMALL, LOCK = queue.Queue(), queue.Queue(), queue.Queue(2), threading.Lock()
+VALUES, NAMES = [], {}
+
+
+def get_tasks():
+    return TASKS
+
+
+def get_results():
+    return RESULTS
+
+
+def get_small():
+    return SMALL
+
+
+def serve(where, key):
+    """A stock server, as a plain program makes one."""
+    class Served(SyncManager):
+        pass
+    Served.register('get_task_queue', callable=get_tasks)
+    Served.register('get_result_queue', callable=get_results)
+    Served.register('get_small', callable=get_small)
+    m = Served(address=address(where), authkey=key.encode('ascii'))
+    server = m.get_server()
+    at = server.address
+    print(at if not isinstance(at, tuple) else '%s:%d' % at)
+    sys.stdout.flush()
+    signal.alarm(0)
+    # Ends with whoever started it.
+    def watch():
+        sys.stdin.read()
+        import os
+        os._exit(0)
+    t = threading.Thread(target=watch)
+    t.daemon = True
+    t.start()
+    server.serve_forever()
+
+
+if __name__ == '__main__':
+    globals()[sys.argv[1]](*sys.argv[2:])
