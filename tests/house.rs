@@ -31,13 +31,14 @@ const UNSAFE: &[&str] = &[
 
 /// Files of the library and the tools with more than 400 lines, and why each is one piece.
 const LONG: &[(&str, &str)] = &[
-    (
-        "src/process/executor/pool.rs",
-        "one state under one lock: what may happen to it stands together",
-    ),
+    ("src/process/channel.rs", "frames with descriptors, both ways"),
+    ("src/process/channel.rs", "frames with descriptors, both ways"),
+    ("src/process/executor/inside.rs", "a worker's side of its pool: one lock, one protocol"),
     ("src/process/jobs.rs", "the set, its jobs and their ends, public types with their docs"),
     ("src/process/launch.rs", "one child from its settings to its end"),
     ("src/process/sys/spawn.rs", "what a child may do before it executes stands together"),
+    ("src/task/codec/de.rs", "a method for each of serde's calls"),
+    ("src/task/codec/ser.rs", "a method for each of serde's calls"),
     ("src/thread/pool.rs", "one state under one lock, with the protocol"),
 ];
 

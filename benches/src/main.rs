@@ -1,2 +1,99 @@
-//! Measures fourfold beside its peers.
-fn main() {}
+//! Measures fourfold beside its peers: each figure in one run, in turn, as a ratio.
+#![forbid(unsafe_code)]
+
+mod contest;
+mod costs;
+mod map;
+mod memory;
+mod observe;
+mod place;
+mod run;
+mod start;
+mod submit;
+mod threads;
+mod tools;
+
+use std::env;
+use std::process::ExitCode;
+
+use contest::Verdict;
+
+/// What went wrong, for the reader.
+type Failure = Box<dyn std::error::Error>;
+
+/// Something that is measured.
+struct Figure {
+    name: &'static str,
+    about: &'static str,
+    /// Whether it takes so long that it is only measured when it is named.
+    is_long: bool,
+    run: fn() -> Result<Vec<Verdict>, Failure>,
+}
+
+const FIGURES: &[Figure] = &[
+    figure("submit", "submit and join on an idle pool of processes", submit::run),
+    figure("map", "no-ops through a pool of processes, pipelined", map::run),
+    figure("start", "start and join a process", start::run),
+    figure("run", "fourfold run of a tiny program", run::run),
+    figure("memory", "memory of fourfold run over 10,000,000 inputs, in a dry run", memory::run),
+    Figure {
+        is_long: true,
+        ..figure("all-inputs", "the same, each of them run: a quarter of an hour", memory::run_all)
+    },
+    figure("threads", "submit and join on a pool of threads", threads::run),
+    figure("costs", "what a unit of work costs at each scale", costs::run),
+];
+
+const fn figure(
+    name: &'static str,
+    about: &'static str,
+    run: fn() -> Result<Vec<Verdict>, Failure>,
+) -> Figure {
+    Figure { name, about, is_long: false, run }
+}
+
+#[fourfold::main]
+fn main() -> ExitCode {
+    procspawn::init();
+    let names: Vec<String> = env::args().skip(1).collect();
+    if let Some(status) = help_out(&names) {
+        return status;
+    }
+    let wanted = |figure: &&Figure| match names.is_empty() {
+        true => !figure.is_long,
+        false => names.iter().any(|name| figure.name == name),
+    };
+    let figures: Vec<&Figure> = FIGURES.iter().filter(wanted).collect();
+    if figures.is_empty() {
+        eprintln!("no figure is called {names:?}; there are:");
+        for Figure { name, about, .. } in FIGURES {
+            eprintln!("  {name:<10} {about}");
+        }
+        return ExitCode::FAILURE;
+    }
+    let mut verdicts = Vec::new();
+    let mut broken = false;
+    for figure in figures {
+        match (figure.run)() {
+            Ok(more) => verdicts.extend(more),
+            Err(error) => {
+                broken = true;
+                eprintln!("{}: not measured: {error}\n", figure.name);
+            }
+        }
+    }
+    contest::summarise(&verdicts);
+    if broken { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// The parts that this executable plays for its own figures, as the other process.
+fn help_out(names: &[String]) -> Option<ExitCode> {
+    match names {
+        [part] if part == start::NOTHING => Some(ExitCode::SUCCESS),
+        [part] if part == submit::ECHO => {
+            submit::echo();
+            Some(ExitCode::SUCCESS)
+        }
+        _ => None,
+    }
+}

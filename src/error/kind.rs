@@ -2,8 +2,25 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// What happened. New kinds may be added.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+///
+/// # Examples
+///
+/// ```
+/// use fourfold::{ErrorKind, process};
+///
+/// let pool = process::Executor::builder().workers(1).build()?;
+/// let error = pool.submit(|| -> u32 { std::process::exit(3) }, ()).join().unwrap_err();
+/// match error.kind() {
+///     ErrorKind::Exited(code) => assert_eq!(code, 3),
+///     ErrorKind::Signaled(signal) => panic!("not by signal {signal}"),
+///     other => panic!("nor {other}"),
+/// }
+/// # Ok::<(), fourfold::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// The work panicked. [`Error::panic`](crate::Error::panic) has the message, the place and the backtrace.
@@ -64,7 +81,18 @@ impl fmt::Display for ErrorKind {
 }
 
 /// A scale at which work runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+///
+/// # Examples
+///
+/// ```
+/// use fourfold::{Scale, thread};
+///
+/// let error = thread::spawn(|| -> () { panic!("oh no") }, ())?.join().unwrap_err();
+/// assert_eq!(error.scale(), Some(Scale::Thread));
+/// assert!(Scale::Thread < Scale::Process);
+/// # Ok::<(), fourfold::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Scale {
     /// A coroutine of one thread.

@@ -2,8 +2,22 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// A panic as it was when it happened, in this process or in another.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// # Examples
+///
+/// ```
+/// use fourfold::process;
+///
+/// let error = process::spawn(|| -> u32 { panic!("oh no") }, ())?.join().unwrap_err();
+/// let panic = error.panic().unwrap();
+/// assert_eq!(panic.message(), "oh no");
+/// assert!(panic.location().unwrap().contains(".rs:"));
+/// # Ok::<(), fourfold::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Panic {
     pub(crate) message: String,
     pub(crate) location: Option<String>,

@@ -5,12 +5,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::child::{self, Child, Work};
-use super::launch::Settings;
+use super::launch::{self, Settings};
 pub use super::launch::{StartMethod, Stdio};
 use super::serve::Role;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::task::envelope::Envelope;
-use crate::task::{Call, Payload, image, name_of};
+use crate::task::{Call, Payload, Stateless, image, name_of};
 
 /// Runs a function in a process of its own, with the defaults of [`Builder`].
 ///
@@ -40,7 +40,7 @@ use crate::task::{Call, Payload, image, name_of};
 /// ```
 pub fn spawn<F, A, M>(function: F, args: A) -> Result<Child<F::Output>>
 where
-    F: Call<A, M> + Copy + Send + Sync + 'static,
+    F: Call<A, M> + Stateless,
     A: Payload,
     F::Output: Payload,
 {
@@ -48,6 +48,21 @@ where
 }
 
 /// A resource that the kernel limits for each process.
+///
+/// # Examples
+///
+/// ```
+/// use fourfold::process::{self, Resource};
+///
+/// fn open_many() -> usize {
+///     let files = (0..1000).map_while(|_| std::fs::File::open("/dev/null").ok());
+///     files.collect::<Vec<_>>().len()
+/// }
+///
+/// let child = process::Builder::new().limit(Resource::OpenFiles, 64).spawn(open_many, ())?;
+/// assert!(child.join()? < 64);
+/// # Ok::<(), fourfold::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Resource {
@@ -95,7 +110,7 @@ impl Resource {
 /// ```
 #[derive(Debug)]
 pub struct Builder {
-    settings: Settings,
+    pub(super) settings: Settings,
     named: bool,
     timeout: Option<Duration>,
     memory: Option<u64>,
@@ -115,7 +130,7 @@ impl Builder {
         Builder { settings, named: false, timeout: None, memory: None }
     }
 
-    /// The child's name, for errors, [`current`](super::current) and `ps` (which shows 15 bytes of it).
+    /// The child's name, for errors, [`current`](super::current()) and `ps` (which shows 15 bytes of it).
     pub fn name(mut self, name: impl Into<String>) -> Builder {
         self.settings.name = name.into();
         self.named = true;
@@ -202,19 +217,18 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// If the process cannot be started, the arguments cannot be serialised, or the name has a zero byte in it.
+    /// If the process cannot be started, the arguments cannot be serialised, or the name has a zero byte in it or more than 4,096 bytes.
     pub fn spawn<F, A, M>(mut self, _function: F, args: A) -> Result<Child<F::Output>>
     where
-        F: Call<A, M> + Copy + Send + Sync + 'static,
+        F: Call<A, M> + Stateless,
         A: Payload,
         F::Output: Payload,
     {
-        if self.settings.name.contains('\0') {
-            return Err(Error::invalid("the name of a process has a zero byte in it"));
-        }
+        launch::check_name(&self.settings.name)?;
         let task = name_of::<F>();
         if !self.named {
-            self.settings.name.clone_from(&task);
+            // Of a function with many parameters of many parameters, the beginning.
+            self.settings.name = task.chars().take(1000).collect();
         }
         let entry = image::entry_of::<F, A, M>()?;
         let args = Envelope::pack(&args, "argument")?;

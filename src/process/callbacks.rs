@@ -11,6 +11,11 @@ static RUNNER: Mutex<Option<(u32, Sender<Job>)>> = Mutex::new(None);
 /// How long the thread stays without anything to do.
 const IDLE: Duration = Duration::from_secs(10);
 
+/// Holds it still, for a fork: the child finds it free.
+pub(crate) fn hold() -> impl Sized {
+    RUNNER.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
 /// Has `job` run soon, after those that were given earlier.
 pub(crate) fn run(job: Job) {
     let mut runner = RUNNER.lock().unwrap_or_else(|poisoned| poisoned.into_inner());

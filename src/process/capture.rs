@@ -17,6 +17,21 @@ const KEEP: u64 = 4 << 20;
 /// What a job wrote on its standard output or error.
 ///
 /// Up to 4 MiB of it is kept in memory; what is more is in an unlinked file, in `TMPDIR` or `/tmp`.
+///
+/// # Examples
+///
+/// ```
+/// use fourfold::process::{Command, Stdio};
+/// use std::io::Read;
+///
+/// let done = Command::new("echo").arg("hello").stdout(Stdio::Capture).run()?;
+/// let capture = done.stdout.unwrap();
+/// assert_eq!(capture.len()?, 6);
+/// let mut text = String::new();
+/// capture.reader().read_to_string(&mut text)?;
+/// assert_eq!(text, "hello\n");
+/// # Ok::<(), fourfold::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Capture {
     memfd: File,

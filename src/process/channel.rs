@@ -48,16 +48,19 @@ pub(crate) enum Kind {
     Failed = 7,
     /// From the child: a task submits another one to its own pool.
     Submit = 8,
-    /// From the child: the task that runs waits for others of its own pool; `word` is 1 at the start, 0 at the end.
-    Waiting = 9,
-    /// To the child: the outcome of task `id` that a task of its own submitted; a `Value`, in `word` another kind.
+    /// From the child: a question about task `id` that a task of its own submitted.
+    Ask = 9,
+    /// To the child: the outcome of task `id` that a task of its own submitted; in `word` the kind that its worker answered
+    /// with, or 0 for an error of the pool's, and the worker's process id, 8 bits up.
     Outcome = 10,
-    /// From the child: cancel task `id` that a task of its own submitted.
-    Cancel = 11,
+    /// To the child: the answer to an `Ask` about `id`.
+    Told = 11,
+    /// From the child: task `id`, which came with descriptors, has been taken up.
+    Taken = 12,
 }
 
 impl Kind {
-    fn from_byte(byte: u8) -> Option<Kind> {
+    pub(crate) fn from_byte(byte: u8) -> Option<Kind> {
         use Kind::*;
         [
             Hello,
@@ -68,9 +71,10 @@ impl Kind {
             NotSerializable,
             Failed,
             Submit,
-            Waiting,
+            Ask,
             Outcome,
-            Cancel,
+            Told,
+            Taken,
         ]
         .into_iter()
         .find(|kind| *kind as u8 == byte)
@@ -152,7 +156,8 @@ impl Parcel {
         Ok((bytes, self.fds))
     }
 
-    fn fd_count(&self) -> usize {
+    /// How many descriptors go along.
+    pub(crate) fn fd_count(&self) -> usize {
         self.fds.len() + usize::from(matches!(self.body, Body::Memfd(_)))
     }
 }
@@ -264,10 +269,18 @@ fn flags(nonblocking: bool) -> SendFlags {
     if nonblocking { flags | SendFlags::DONTWAIT } else { flags }
 }
 
+/// Room for what a child that runs one small task gets.
+const LITTLE: usize = 2 << 10;
+/// Room for two frames.
+const ENOUGH: usize = 2 * (HEADER + INLINE);
+
 /// The receiving end: bytes and descriptors as they come, frames as they are whole.
 pub(crate) struct Inbox {
-    buffer: Vec<u8>,
+    /// `start..end` has been read and is not yet taken. Little room at first, as each page of it costs a young process a
+    /// fault; once that has been filled, room for two frames, so that there is always room for one.
+    buffer: Box<[u8]>,
     start: usize,
+    end: usize,
     fds: VecDeque<OwnedFd>,
     /// Descriptors of the last frame in the buffer did not arrive: this process could not hold them.
     truncated: bool,
@@ -283,14 +296,18 @@ pub(crate) enum Received {
 
 impl Inbox {
     pub(crate) fn new() -> Inbox {
-        Inbox { buffer: Vec::new(), start: 0, fds: VecDeque::new(), truncated: false }
+        Inbox {
+            buffer: vec![0; LITTLE].into_boxed_slice(),
+            start: 0,
+            end: 0,
+            fds: VecDeque::new(),
+            truncated: false,
+        }
     }
 
-    /// Reads once.
+    /// Reads once. Whole frames are to be taken out first: what is left then leaves room for one.
     pub(crate) fn receive(&mut self, socket: impl AsFd, nonblocking: bool) -> io::Result<Received> {
         self.make_room();
-        let filled = self.buffer.len();
-        self.buffer.resize(filled + INLINE + HEADER, 0);
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_PER_MESSAGE))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let mut flags = RecvFlags::CMSG_CLOEXEC;
@@ -298,14 +315,14 @@ impl Inbox {
             flags |= RecvFlags::DONTWAIT;
         }
         let received = loop {
-            let mut target = [IoSliceMut::new(&mut self.buffer[filled..])];
+            let mut target = [IoSliceMut::new(&mut self.buffer[self.end..])];
             match recvmsg(&socket, &mut target, &mut control, flags) {
                 Err(rustix::io::Errno::INTR) => {}
                 other => break other,
             }
         };
         let count = received.as_ref().map_or(0, |message| message.bytes);
-        self.buffer.truncate(filled + count);
+        self.end += count;
         match received {
             Ok(message) => {
                 for part in control.drain() {
@@ -325,7 +342,7 @@ impl Inbox {
 
     /// The next frame, if all of it is there.
     pub(crate) fn next(&mut self) -> io::Result<Option<Frame>> {
-        let bytes = &self.buffer[self.start..];
+        let bytes = &self.buffer[self.start..self.end];
         let Some(header) = bytes.first_chunk::<HEADER>() else {
             return Ok(None);
         };
@@ -362,14 +379,21 @@ impl Inbox {
         Ok(Some(Frame { kind, id, word, epoch, parcel: Parcel { body, fds } }))
     }
 
-    /// Moves what is left to the front once it is little, so that the buffer does not grow.
+    /// Moves what is left, which is less than a frame, to the front once it is in the way. There is room for a byte at the
+    /// least then, and for more than that once there was too little.
     fn make_room(&mut self) {
-        if self.start == self.buffer.len() {
-            self.buffer.clear();
-        } else if self.start > 0 {
-            self.buffer.drain(..self.start);
+        let was_filled = self.end == self.buffer.len();
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        } else if self.buffer.len() - self.end < HEADER + INLINE {
+            self.buffer.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
         }
-        self.start = 0;
+        if was_filled && self.buffer.len() < ENOUGH {
+            let mut larger = vec![0; ENOUGH].into_boxed_slice();
+            larger[..self.end].copy_from_slice(&self.buffer[..self.end]);
+            self.buffer = larger;
+        }
     }
 }
 

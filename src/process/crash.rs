@@ -123,7 +123,7 @@ fn give_alternate_stack() {
     }
 }
 
-/// Records the signal, and gives it back to whom it would have gone to: the instruction that raised it is executed again.
+/// Records the signal. A fault is given back to whom it would have gone to: the instruction is executed again.
 extern "C" fn on_signal(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
     // SAFETY: the kernel gives a valid `info` to a handler with SA_SIGINFO.
     let (code, address) = unsafe { ((*info).si_code, (*info).si_addr() as usize) };
@@ -136,15 +136,21 @@ extern "C" fn on_signal(signal: c_int, info: *mut libc::siginfo_t, context: *mut
         let kind = if overflow { CrashKind::StackOverflow } else { CrashKind::Signal };
         page.record_crash(kind, signal, address as u64, &[]);
     }
+    if sent {
+        // Nothing is executed again for a signal that was sent, and a handler before ours may count on that: that of std
+        // gives the signal back and returns, and the process would go on. It is blocked until this handler returns.
+        // SAFETY: a `sigaction` of zeroes is the default action; both calls are async-signal-safe.
+        unsafe {
+            let default = MaybeUninit::<libc::sigaction>::zeroed().assume_init();
+            libc::sigaction(signal, &default, ptr::null_mut());
+            libc::raise(signal);
+        }
+        return;
+    }
     let index = SIGNALS.iter().position(|known| *known == signal);
     if let (Some(previous), Some(index)) = (PREVIOUS.get(), index) {
         // SAFETY: the action was in place before ours.
         unsafe { libc::sigaction(signal, &previous[index], ptr::null_mut()) };
-    }
-    if sent {
-        // Nothing is executed again for a signal that was sent. It is blocked until the handler returns.
-        // SAFETY: `raise` is async-signal-safe.
-        unsafe { libc::raise(signal) };
     }
 }
 

@@ -13,7 +13,7 @@ struct Identity {
     daemon: bool,
 }
 
-/// This process. Made by [`current`].
+/// This process. Made by [`current()`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Current {
     pid: u32,
@@ -81,6 +81,11 @@ impl Current {
         self.parent = parent.unwrap_or(self.parent);
         self
     }
+}
+
+/// Holds it still, for a fork: the child finds it free.
+pub(crate) fn hold() -> impl Sized {
+    IDENTITY.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Says who this child is.

@@ -17,7 +17,7 @@ use rustix::event::{EventfdFlags, epoll, eventfd};
 use super::capture::Capture;
 use super::command::Command;
 use super::launch::{Stdio, c_string, null_device};
-use super::memory::{self, Tree};
+use super::memory::{self, Group, Tree};
 use super::supervisor::timespec;
 use super::sys::{self, Lifeline, Plan, Spawned, Status};
 use crate::error::{Error, ErrorKind, Result, Scale, signal_name};
@@ -43,6 +43,8 @@ use crate::error::{Error, ErrorKind, Result, Scale, signal_name};
 /// # Ok::<(), fourfold::Error>(())
 /// ```
 pub struct Jobs {
+    /// The process whose they are.
+    owner: u32,
     epoll: OwnedFd,
     bell: Arc<OwnedFd>,
     running: HashMap<u64, Job>,
@@ -68,6 +70,8 @@ struct Job {
     grace: Duration,
     limit: Option<u64>,
     tree: Tree,
+    /// Keeps its memory limit, where the kernel does.
+    group: Option<Group>,
     stdout: Option<Capture>,
     stderr: Option<Capture>,
     cause: Option<Cause>,
@@ -107,6 +111,17 @@ pub struct Finished {
 }
 
 /// How a job ended.
+///
+/// # Examples
+///
+/// ```
+/// use fourfold::process::{Command, End};
+///
+/// let done = Command::new("sh").args(["-c", "kill -KILL $$"]).run()?;
+/// assert_eq!(done.end, End::Signaled { signal: 9, core_dumped: false });
+/// assert_eq!(done.end.to_string(), "killed by signal 9 (SIGKILL)");
+/// # Ok::<(), fourfold::Error>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum End {
@@ -198,6 +213,20 @@ impl fmt::Display for End {
 }
 
 /// Ends a [`Jobs::wait`] early, from any thread.
+///
+/// # Examples
+///
+/// ```
+/// use fourfold::process::{Command, Jobs};
+///
+/// let mut jobs = Jobs::new()?;
+/// jobs.start(1, Command::new("sleep").arg("1000"))?;
+/// let waker = jobs.waker();
+/// std::thread::spawn(move || waker.wake());
+/// assert!(jobs.wait(None)?.is_none()); // though the job runs
+/// assert!(jobs.kill(1));
+/// # Ok::<(), fourfold::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct JobsWaker {
     bell: Arc<OwnedFd>,
@@ -235,6 +264,7 @@ impl Jobs {
         };
         let (epoll, bell) = make()?;
         Ok(Jobs {
+            owner: std::process::id(),
             epoll,
             bell: Arc::new(bell),
             running: HashMap::new(),
@@ -285,7 +315,8 @@ impl Jobs {
             };
             fds.push((source, target));
         }
-        let spawned = self.spawn(command, &fds, &lifeline)?;
+        let group = command.memory.and_then(Group::create);
+        let spawned = self.spawn(command, &fds, &lifeline, group.as_ref())?;
         let (pid, now) = (spawned.pid, Instant::now());
         let job = Job {
             pid,
@@ -295,8 +326,9 @@ impl Jobs {
             began: now,
             timeout: command.timeout,
             grace: command.grace,
-            limit: command.memory,
+            limit: command.memory.filter(|_| group.is_none()),
             tree: Tree::new(pid),
+            group,
             stdout,
             stderr,
             cause: None,
@@ -328,6 +360,7 @@ impl Jobs {
         command: &Command,
         fds: &[(i32, i32)],
         lifeline: &Lifeline,
+        group: Option<&Group>,
     ) -> Result<Spawned> {
         let argv = command.argv()?;
         let envp = match command.env.is_inherited() {
@@ -342,6 +375,7 @@ impl Jobs {
             fds,
             close_from: 3,
             lifeline: Some(lifeline),
+            cgroup: group.map(Group::procs),
             ..Plan::default()
         };
         // Where the program was found the last time is tried first, alone.
@@ -430,10 +464,9 @@ impl Jobs {
                 break;
             }
             self.timers.pop();
-            if let Some(job) = self.running.get_mut(&key).filter(|job| job.pid == pid) {
-                if let Some(again) = job.on_timer(now) {
-                    self.timers.push(Reverse((again, key, pid)));
-                }
+            let job = self.running.get_mut(&key).filter(|job| job.pid == pid);
+            if let Some(again) = job.and_then(|job| job.on_timer(now)) {
+                self.timers.push(Reverse((again, key, pid)));
             }
         }
         let timer = self.timers.peek().map(|Reverse((moment, ..))| *moment);
@@ -442,7 +475,7 @@ impl Jobs {
         }
         if now >= self.sample {
             self.samples = self.samples.wrapping_add(1);
-            let scan = self.samples % SCAN_EVERY == 0;
+            let scan = self.samples.is_multiple_of(SCAN_EVERY);
             for job in self.running.values_mut() {
                 job.on_sample(scan);
             }
@@ -466,11 +499,15 @@ impl Jobs {
         let wall = job.began.elapsed();
         let job = self.running.remove(&key).expect("found just now");
         let _ = epoll::delete(&self.epoll, &job.pidfd);
+        let peak = job.group.as_ref().and_then(Group::peak).unwrap_or(0);
+        let exceeded = job.group.as_ref().and_then(Group::exceeded);
+        let exceeded = exceeded.filter(|_| reaped.status != Status::Exited(0));
         let end = match (job.cause, reaped.status) {
             (Some(Cause::TimedOut), _) => End::TimedOut,
             (Some(Cause::OutOfMemory { limit, seen }), _) => End::OutOfMemory { limit, seen },
             (Some(Cause::Cancelled), _) => End::Cancelled,
             (Some(Cause::OutputLost(error)), _) => End::OutputLost(error),
+            (None, _) if let Some((limit, seen)) = exceeded => End::OutOfMemory { limit, seen },
             (None, Status::Exited(code)) => End::Exited(code),
             (None, Status::Signaled { signal, core_dumped }) => {
                 End::Signaled { signal, core_dumped }
@@ -493,7 +530,7 @@ impl Jobs {
             wall,
             user: reaped.usage.user,
             system: reaped.usage.system,
-            peak_memory: reaped.usage.max_resident.max(job.tree.peak()),
+            peak_memory: reaped.usage.max_resident.max(job.tree.peak()).max(peak),
             stdout: job.stdout,
             stderr: job.stderr,
             group_is_empty,
@@ -625,12 +662,18 @@ impl Job {
 
 impl Drop for Jobs {
     fn drop(&mut self) {
+        if self.owner != std::process::id() {
+            // A fork of the process that has these jobs.
+            return;
+        }
         for job in self.running.values() {
             job.signal(libc::SIGKILL);
         }
         for job in self.running.values() {
             job.end();
         }
+        self.running.clear();
+        memory::settle();
     }
 }
 

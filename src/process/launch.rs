@@ -8,17 +8,33 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
-use super::channel::{Kind, Parcel, send_frame};
-use super::page::Page;
-use super::serve::{Hello, Role};
+use super::channel::{Kind, Parcel, send_some, write_frame};
+use super::crash::parse_panic;
+use super::memory::{self, Group, Meter};
+use super::page::{CrashKind, Page};
+use super::serve::{Hello, PANICKED, Role};
 use super::status::{Cause, ExitStatus};
 use super::supervisor::{Ready, Token, supervisor};
-use super::sys::{self, Lifeline, Plan, Spawned, Usage};
-use super::{entry, zygote};
+use super::sys::{self, Lifeline, Plan, Spawned};
+use super::{entry, fork, zygote};
 use crate::error::{Error, ErrorKind, Result, Scale};
 use crate::task::{codec, image};
 
 /// Where a child's standard input, output or error goes.
+///
+/// # Examples
+///
+/// ```
+/// use fourfold::process;
+/// use std::io::Read;
+///
+/// let (mut reader, writer) = std::io::pipe()?;
+/// process::Builder::new().stdout(writer).spawn(|| println!("from the child"), ())?.join()?;
+/// let mut text = String::new();
+/// reader.read_to_string(&mut text)?;
+/// assert_eq!(text, "from the child\n");
+/// # Ok::<(), fourfold::Error>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub enum Stdio {
@@ -41,6 +57,16 @@ impl<T: Into<OwnedFd>> From<T> for Stdio {
 }
 
 /// How a process is made.
+///
+/// # Examples
+///
+/// ```
+/// use fourfold::process::{Executor, StartMethod};
+///
+/// let pool = Executor::builder().workers(2).start_method(StartMethod::Forkserver).build()?;
+/// assert_eq!(pool.submit(u32::pow, (2, 5)).join()?, 32);
+/// # Ok::<(), fourfold::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StartMethod {
@@ -59,10 +85,14 @@ pub(crate) struct Settings {
     pub(crate) role: Role,
     pub(crate) daemon: bool,
     pub(crate) method: StartMethod,
+    /// By a fork of this process, whatever the method. Set by the unsafe `Builder::fork` alone.
+    pub(crate) fork: bool,
     pub(crate) env: Environment,
     pub(crate) cwd: Option<PathBuf>,
     pub(crate) stdio: [Stdio; 3],
     pub(crate) limits: Vec<(u32, libc::rlimit)>,
+    /// Resident bytes that the child and all that it starts may have.
+    pub(crate) memory: Option<u64>,
 }
 
 impl Settings {
@@ -72,10 +102,12 @@ impl Settings {
             role,
             daemon: false,
             method: StartMethod::Spawn,
+            fork: false,
             env: Environment::default(),
             cwd: None,
             stdio: [Stdio::Null, Stdio::Inherit, Stdio::Inherit],
             limits: Vec::new(),
+            memory: None,
         }
     }
 }
@@ -125,6 +157,8 @@ pub(crate) struct Proc {
     pub(crate) socket: OwnedFd,
     pub(crate) page: Page,
     pidfd: OwnedFd,
+    /// Keeps its memory limit, where the kernel does.
+    group: Option<Group>,
     state: Mutex<State>,
 }
 
@@ -135,11 +169,10 @@ struct State {
     cause: Option<Cause>,
 }
 
-/// How a child ended, and what it used.
+/// How a child ended.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ended {
     pub(crate) status: ExitStatus,
-    pub(crate) usage: Usage,
 }
 
 /// Where a child finds the channel to its parent.
@@ -149,13 +182,14 @@ const PAGE: RawFd = 4;
 
 /// Starts a child and greets it.
 pub(crate) fn launch(settings: Settings) -> Result<Proc> {
-    entry::check_may_spawn()?;
-    if super::current().is_daemon() {
-        return Err(Error::new(ErrorKind::NotStarted)
-            .with_message("a daemon may not have children of its own"));
-    }
+    launch_with(settings, &[])
+}
+
+/// Starts a child, and greets it with the frames in `work` behind the greeting: together they must fit in a socket.
+pub(crate) fn launch_with(settings: Settings, work: &[u8]) -> Result<Proc> {
+    check_may_start()?;
     let name = settings.name.clone();
-    start(settings).map_err(|error| match error.kind() {
+    start(settings, work).map_err(|error| match error.kind() {
         ErrorKind::Io => Error::new(ErrorKind::NotStarted)
             .with_task(name)
             .with_scale(Scale::Process)
@@ -164,10 +198,41 @@ pub(crate) fn launch(settings: Settings) -> Result<Proc> {
     })
 }
 
-fn start(settings: Settings) -> Result<Proc> {
-    let (ours, theirs) =
-        socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
-            .map_err(std::io::Error::from)?;
+/// Bytes of a name: the greeting, which has it, fits one frame.
+const MAX_NAME: usize = 4096;
+
+/// An error, if a child cannot be called so.
+pub(crate) fn check_name(name: &str) -> Result<()> {
+    if name.contains('\0') {
+        return Err(Error::invalid("the name of a process has a zero byte in it"));
+    }
+    if name.len() > MAX_NAME {
+        return Err(Error::invalid(format!(
+            "the name of a process has {} bytes; at most {MAX_NAME} are possible",
+            name.len()
+        )));
+    }
+    Ok(())
+}
+
+/// An error, if this process may not have children.
+pub(crate) fn check_may_start() -> Result<()> {
+    entry::check_may_spawn()?;
+    if super::current().is_daemon() {
+        return Err(Error::new(ErrorKind::NotStarted)
+            .with_message("a daemon may not have children of its own"));
+    }
+    Ok(())
+}
+
+/// Our end of the channel to a child, and its own.
+pub(crate) fn socket_pair() -> std::io::Result<(OwnedFd, OwnedFd)> {
+    let flags = SocketFlags::CLOEXEC;
+    Ok(socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)?)
+}
+
+fn start(settings: Settings, work: &[u8]) -> Result<Proc> {
+    let (ours, theirs) = socket_pair()?;
     let (page, page_fd) = Page::create()?;
     let lifeline = Lifeline::new()?;
     let nonce = nonce();
@@ -180,20 +245,26 @@ fn start(settings: Settings) -> Result<Proc> {
         daemon: settings.daemon,
     };
     let body = codec::encode(&hello, "greeting")?;
-    // Sent before there is a child: the socket keeps it.
-    send_frame(&ours, Kind::Hello, 0, 0, 0, &Parcel::new(body, Vec::new())?)?;
+    let mut first = Vec::new();
+    write_frame(&mut first, Kind::Hello, 0, 0, 0, &Parcel::new(body, Vec::new())?);
+    first.extend_from_slice(work);
+    // Sent before there is a child: the socket keeps it, and the child need not wait for it.
+    let mut sent = 0;
+    while sent < first.len() {
+        sent += send_some(&ours, &first[sent..], true)?;
+    }
     let spawned = match settings.method {
+        _ if settings.fork => fork::start(&settings, nonce, [&ours, &theirs], &page_fd, &lifeline)?,
         StartMethod::Spawn => execute(&settings, nonce, &theirs, &page_fd, &lifeline)?,
-        StartMethod::Forkserver => zygote::start(&settings, nonce, &theirs, &page_fd, &lifeline)?,
+        StartMethod::Forkserver => {
+            zygote::start(&settings, nonce, &theirs, (&page, &page_fd), &lifeline)?
+        }
     };
-    let state = State { lifeline: Some(lifeline), ended: None, cause: None };
-    Ok(Proc {
-        pid: spawned.pid,
-        socket: ours,
-        page,
-        pidfd: spawned.pidfd,
-        state: Mutex::new(state),
-    })
+    let mut proc = Proc::new(spawned, ours, page, lifeline);
+    // It has no task yet, and so has started nothing that would be left out.
+    let group = settings.memory.and_then(Group::create);
+    proc.group = group.filter(|group| group.put(proc.pid).is_ok());
+    Ok(proc)
 }
 
 /// Runs this executable.
@@ -234,6 +305,7 @@ pub(crate) fn execute(
         close_from: 5,
         lifeline: Some(lifeline),
         limits: &settings.limits,
+        ..Plan::default()
     })?)
 }
 
@@ -256,6 +328,13 @@ fn nonce() -> u64 {
 }
 
 impl Proc {
+    /// A child that has just been started.
+    pub(crate) fn new(spawned: Spawned, socket: OwnedFd, page: Page, lifeline: Lifeline) -> Proc {
+        let state = State { lifeline: Some(lifeline), ended: None, cause: None };
+        let Spawned { pid, pidfd } = spawned;
+        Proc { pid, socket, page, pidfd, group: None, state: Mutex::new(state) }
+    }
+
     /// Kills the child and its group, for this cause, if it has not ended. The first cause stands.
     pub(crate) fn kill(&self, cause: Option<Cause>) -> bool {
         let mut state = self.lock();
@@ -279,6 +358,27 @@ impl Proc {
         state.ended.is_none()
     }
 
+    /// Kills it and blocks until it has ended. Who watches it waits for it.
+    pub(crate) fn end(&self) {
+        self.kill(None);
+        sys::until_end(&self.pidfd);
+    }
+
+    /// Kills it and waits for it. Nobody watches it.
+    pub(crate) fn end_and_reap(&self) {
+        self.end();
+        self.reap();
+    }
+
+    /// Has `on_over` called at each sample that finds its memory over `limit`, unless the kernel keeps the limit.
+    pub(crate) fn meter(
+        &self,
+        limit: u64,
+        on_over: impl Fn(u64) + Send + Sync + 'static,
+    ) -> Option<Meter> {
+        self.group.is_none().then(|| memory::watch(self.pid, limit, on_over))
+    }
+
     /// How it ended, once it has been waited for.
     pub(crate) fn ended(&self) -> Option<Ended> {
         self.lock().ended
@@ -292,6 +392,19 @@ impl Proc {
         };
         let error = super::status::explain(&self.page, ended.status, cause.as_ref());
         Some(error.with_scale(Scale::Process).with_pid(self.pid))
+    }
+
+    /// As `explain`, for a child whose `main` is not ours: there a panic that nobody caught has a code of its own.
+    pub(crate) fn explain_program(&self) -> Option<Error> {
+        let error = self.explain()?;
+        let crash = self.page.crash().filter(|crash| crash.kind == CrashKind::Panic);
+        match crash {
+            Some(crash) if error.exit_code() == Some(PANICKED) => {
+                let error = Error::panicked(parse_panic(&crash.text));
+                Some(error.with_scale(Scale::Process).with_pid(self.pid))
+            }
+            _ => Some(error),
+        }
     }
 
     /// Has `then` called, by the supervisor, once the child has ended and been waited for.
@@ -324,12 +437,18 @@ impl Proc {
             Ok(Some(reaped)) => reaped,
             // Somebody else has waited for it: its status is lost, its end is not.
             Ok(None) | Err(_) => {
-                sys::Reaped { status: sys::Status::Exited(255), usage: Usage::default() }
+                sys::Reaped { status: sys::Status::Exited(255), usage: sys::Usage::default() }
             }
         };
         let status = ExitStatus::from(reaped.status);
+        let exceeded = self.group.as_ref().and_then(Group::exceeded);
+        if let (None, Some((limit, seen))) = (&state.cause, exceeded)
+            && !status.success()
+        {
+            state.cause = Some(Cause::OutOfMemory { limit, seen });
+        }
         state.lifeline = None;
-        state.ended = Some(Ended { status, usage: reaped.usage });
+        state.ended = Some(Ended { status });
         true
     }
 

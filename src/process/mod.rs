@@ -2,11 +2,12 @@
 //!
 //! | item | what it is |
 //! | --- | --- |
-//! | [`spawn`], [`Builder`], [`Child`] | one function in one process of its own |
+//! | [`spawn()`], [`Builder`], [`Child`] | one function in one process of its own |
+//! | [`fork()`] | this very process, twice |
 //! | [`Executor`] | a pool of processes that take task after task |
 //! | [`Command`], [`Jobs`] | programs to run, one or many at once |
 //! | [`Fd`] | a socket, a file, a pipe as an argument or a value |
-//! | [`current`], [`active_children`] | who this process is, and whom it has started |
+//! | [`current()`], [`active_children`] | who this process is, and whom it has started |
 //!
 //! A child is this executable, run again: see [`init`](crate::init) for where it begins. Sockets, files and locks are not
 //! inherited; what a function needs is passed to it.
@@ -21,12 +22,13 @@ mod crash;
 mod current;
 pub(crate) mod entry;
 mod executor;
+mod fork;
 mod jobs;
 mod launch;
 mod memory;
 mod page;
+mod patience;
 mod registry;
-
 mod serve;
 mod status;
 mod supervisor;
@@ -39,6 +41,7 @@ pub use self::child::Child;
 pub use self::command::Command;
 pub use self::current::{Current, current};
 pub use self::executor::{Executor, ExecutorBuilder};
+pub use self::fork::{Forked, fork};
 pub use self::jobs::{End, Finished, Jobs, JobsWaker};
 pub use self::registry::{ActiveChild, active_children};
 pub use self::status::ExitStatus;

@@ -5,6 +5,7 @@
 //! | `stage` | the child | how far the start has come, see [`Stage`] |
 //! | `progress` | both, by compare-and-swap | high half: the epoch; low half: how many tasks the child has taken up |
 //! | `taken_at` | the child | when it took up the last one, in ns of the monotonic clock |
+//! | `forked` | the kernel, for the zygote | the process that a zygote has forked to be this child |
 //! | `crash` and the fields of the record | the child, once | what it died of, written before it dies |
 //!
 //! A task is sent with the epoch of its sending. The child takes it up by one compare-and-swap on `progress`, which
@@ -64,7 +65,9 @@ struct Layout {
     crash: AtomicU32,
     crash_signal: AtomicI32,
     text_len: AtomicU32,
-    _reserved: [u64; 3],
+    forked: AtomicU32,
+    _unused: u32,
+    _reserved: [u64; 2],
     text: UnsafeCell<[u8; TEXT]>,
 }
 
@@ -188,7 +191,23 @@ impl Page {
         self.layout().crash.store(0, Ordering::Release);
     }
 
+    // The zygote's side.
+
+    /// Where the kernel is to put the number of the process that is forked to be this child. In place, and zero.
+    pub(crate) fn forked_address(&self) -> u64 {
+        let forked = &self.layout().forked;
+        // Written to, so that the kernel need not fetch the memory while the zygote is being killed.
+        forked.store(0, Ordering::Relaxed);
+        ptr::from_ref(forked) as u64
+    }
+
     // The parent's side.
+
+    /// The process that a zygote, which has ended since, forked to be this child.
+    pub(crate) fn forked(&self) -> Option<u32> {
+        // Acquire: the kernel wrote it before the zygote ended.
+        Some(self.layout().forked.load(Ordering::Acquire)).filter(|pid| *pid != 0)
+    }
 
     pub(crate) fn stage(&self) -> Stage {
         match self.layout().stage.load(Ordering::Acquire) {

@@ -30,6 +30,11 @@ fn lock() -> MutexGuard<'static, Registry> {
     registry
 }
 
+/// Holds it still, for a fork: the child finds it free.
+pub(crate) fn hold() -> impl Sized {
+    lock()
+}
+
 pub(crate) fn insert(entry: Entry) {
     if !entry.body.daemon {
         wait_at_exit();
@@ -70,6 +75,24 @@ impl ActiveChild {
 
 /// The children started by [`spawn`](super::spawn) or a [`Builder`](super::Builder) that have not ended, oldest first. The
 /// workers of executors are not among them.
+///
+/// # Examples
+///
+/// ```
+/// use fourfold::process;
+/// use std::io::Read;
+///
+/// fn wait(process::Fd(mut until): process::Fd<std::io::PipeReader>) {
+///     let _ = until.read(&mut [0]);
+/// }
+///
+/// let (reader, writer) = std::io::pipe()?;
+/// let child = process::Builder::new().name("waiter").spawn(wait, process::Fd(reader))?;
+/// assert!(process::active_children().iter().any(|active| active.pid() == child.pid()));
+/// drop(writer);
+/// child.join()?;
+/// # Ok::<(), fourfold::Error>(())
+/// ```
 pub fn active_children() -> Vec<ActiveChild> {
     lock()
         .alive

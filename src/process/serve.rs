@@ -4,14 +4,15 @@
 //! taken up, so a child that dies takes only the task with it that it had taken up last.
 #![allow(unsafe_code)]
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use serde::{Deserialize, Serialize};
 
 use super::channel::{Frame, Inbox, Kind, Parcel, Received, send_frame};
+use super::executor::Tasks;
 use super::page::{Page, Stage};
 use super::{crash, current, entry};
-use crate::error::{Error, Panic, Result};
+use crate::error::{Error, ErrorKind, Panic, Result};
 use crate::task::envelope::Envelope;
 use crate::task::{catch, codec, image};
 
@@ -32,8 +33,9 @@ pub(crate) struct Hello {
 pub(crate) enum Role {
     /// One task, and the process ends with it.
     Once,
-    /// Tasks until the parent hangs up. If `starts`, the first frame is a task to run before it is ready.
-    Worker { starts: bool },
+    /// Tasks until the parent hangs up, as one of so many workers. If `starts`, the first frame is a task to run before it
+    /// is ready.
+    Worker { starts: bool, workers: usize },
     /// No task: it forks further children at the parent's word.
     Zygote,
 }
@@ -46,9 +48,15 @@ pub(crate) fn serve(socket: OwnedFd, page: OwnedFd, nonce: u64) -> ! {
     // SAFETY: sets a disposition, as std does at the start of a program: writing to a closed pipe is an error.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
     let page = match Page::map(page.as_fd()) {
-        Ok(page) => Box::leak(Box::new(page)),
+        Ok(page) => page,
         Err(error) => entry::cannot_serve(&format!("the page of its parent is not there: {error}")),
     };
+    serve_on(socket, page, nonce)
+}
+
+/// As [`serve`], with the page mapped, in a process that ignores SIGPIPE already.
+pub(crate) fn serve_on(socket: OwnedFd, page: Page, nonce: u64) -> ! {
+    let page = Box::leak(Box::new(page));
     page.set_stage(Stage::Entered);
     crash::install(page);
     let mut server = Server { socket, page, inbox: Inbox::new() };
@@ -91,22 +99,39 @@ impl Server {
         match role {
             Role::Once => {
                 self.page.set_stage(Stage::Ready);
-                let code = match self.next_frame() {
-                    Some(frame) => self.run_task(frame),
-                    None => 0,
-                };
+                let mut code = 0;
+                if let Some(answer) =
+                    self.next_frame().and_then(|frame| self.run_task(frame, || ()))
+                {
+                    let Answer { kind, id, took, parcel } = answer;
+                    self.answer(kind, id, took, parcel);
+                    code = if kind == Kind::Panicked { PANICKED } else { 0 };
+                }
                 super::registry::end_of_main();
                 std::process::exit(code)
             }
-            Role::Worker { starts } => {
+            Role::Worker { starts, workers } => {
                 if starts {
                     self.run_start();
                 }
                 self.page.set_stage(Stage::Ready);
-                self.answer(Kind::Ready, 0, image::identity(), Parcel::default());
-                while let Some(frame) = self.next_frame() {
-                    if frame.kind == Kind::Task {
-                        self.run_task(frame);
+                // SAFETY: this process closes its socket by ending: `run` does not return, and `self` lives as long.
+                let socket = unsafe { BorrowedFd::borrow_raw(self.socket.as_raw_fd()) };
+                let inbox = std::mem::replace(&mut self.inbox, Inbox::new());
+                let mut tasks = Tasks::begin(socket, inbox, workers);
+                let ready = tasks.send(Kind::Ready, 0, image::identity(), &Parcel::default());
+                let mut parent_is_there = ready.is_ok();
+                while parent_is_there && let Some(frame) = tasks.next() {
+                    let (task, has_fds) = (frame.id, !frame.parcel.fds.is_empty());
+                    let taken = || {
+                        if has_fds {
+                            // Its parent is gone if it cannot be told: the answer finds that, too.
+                            let _ = tasks.send(Kind::Taken, task, 0, &Parcel::default());
+                        }
+                    };
+                    if let Some(answer) = self.run_task(frame, taken) {
+                        let Answer { kind, id, took, parcel } = answer;
+                        parent_is_there = tasks.send(kind, id, took, &parcel).is_ok();
                     }
                 }
                 std::process::exit(0)
@@ -144,25 +169,25 @@ impl Server {
         std::process::exit(PANICKED)
     }
 
-    /// Takes a task up, runs it and answers. Gives the exit code of a process that ends with it.
-    fn run_task(&mut self, frame: Frame) -> i32 {
+    /// Takes a task up, says so, and runs it. `None` if it has been taken back.
+    fn run_task(&mut self, frame: Frame, taken: impl FnOnce()) -> Option<Answer> {
         let began = monotonic();
         if !self.page.take(frame.epoch, began) {
-            return 0;
+            return None;
         }
+        taken();
         let (id, word) = (frame.id, frame.word);
         let result = catch::catch(|| call(word, frame.parcel));
-        let (kind, parcel, code) = match result {
+        let (kind, parcel) = match result {
             Ok(Ok(value)) => match Parcel::new(value.body, value.fds) {
-                Ok(parcel) => (Kind::Value, parcel, 0),
-                Err(error) => (Kind::NotSerializable, text(&error.to_string()), 0),
+                Ok(parcel) => (Kind::Value, parcel),
+                Err(error) => (Kind::NotSerializable, pack_error(&does_not_travel("value", error))),
             },
-            Ok(Err(error)) => (Kind::NotSerializable, text(&error.to_string()), 0),
-            Err(panic) => (Kind::Panicked, pack_panic(&panic), PANICKED),
+            Ok(Err(error)) => (Kind::NotSerializable, pack_error(&error)),
+            Err(panic) => (Kind::Panicked, pack_panic(&panic)),
         };
         self.page.clear_crash();
-        self.answer(kind, id, monotonic().saturating_sub(began), parcel);
-        code
+        Some(Answer { kind, id, took: monotonic().saturating_sub(began), parcel })
     }
 
     fn answer(&mut self, kind: Kind, id: u64, word: u64, parcel: Parcel) {
@@ -173,12 +198,21 @@ impl Server {
     }
 }
 
+/// How a task ended, to be sent.
+struct Answer {
+    kind: Kind,
+    id: u64,
+    /// In ns.
+    took: u64,
+    parcel: Parcel,
+}
+
 /// Calls the entry that the parent named.
 fn call(word: u64, parcel: Parcel) -> Result<Envelope> {
     let Some(entry) = image::resolve(word) else {
         return Err(Error::invalid("the parent named a function that is not in this executable"));
     };
-    let (body, fds) = parcel.open()?;
+    let (body, fds) = parcel.open().map_err(|error| does_not_travel("argument", error))?;
     entry(Envelope { body, fds })
 }
 
@@ -192,17 +226,29 @@ fn text(text: &str) -> Parcel {
     Parcel::new(text.as_bytes().to_vec(), Vec::new()).unwrap_or_default()
 }
 
+fn does_not_travel(what: &str, why: std::io::Error) -> Error {
+    Error::new(ErrorKind::NotSerializable)
+        .with_message(format!("the {what} cannot be carried"))
+        .with_source(why)
+}
+
+fn pack_error(error: &Error) -> Parcel {
+    let body = codec::encode(error, "error").unwrap_or_default();
+    Parcel::new(body, Vec::new()).unwrap_or_default()
+}
+
 fn pack_panic(panic: &Panic) -> Parcel {
-    let parts = (&panic.message, &panic.location, &panic.backtrace);
-    let body = codec::encode(&parts, "panic").unwrap_or_default();
+    let body = codec::encode(panic, "panic").unwrap_or_default();
     Parcel::new(body, Vec::new()).unwrap_or_default()
 }
 
 /// The panic in the body of a [`Kind::Panicked`].
 pub(crate) fn unpack_panic(body: &[u8]) -> Panic {
-    let (message, location, backtrace) =
-        codec::decode(body, "panic").unwrap_or_else(|_| ("?".to_owned(), None, None));
-    Panic { message, location, backtrace }
+    codec::decode(body, "panic").unwrap_or_else(|_| Panic {
+        message: "?".into(),
+        location: None,
+        backtrace: None,
+    })
 }
 
 /// The monotonic clock, in ns. The same for all processes of a machine.

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -45,6 +45,11 @@ const BELL: u64 = 0;
 
 static SUPERVISOR: Mutex<Option<&'static Supervisor>> = Mutex::new(None);
 
+/// Holds it still, for a fork: the child finds it free.
+pub(crate) fn hold() -> impl Sized {
+    SUPERVISOR.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
 /// The supervisor of this process, started at the first call.
 pub(crate) fn supervisor() -> io::Result<&'static Supervisor> {
     let mut slot = SUPERVISOR.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -54,11 +59,14 @@ pub(crate) fn supervisor() -> io::Result<&'static Supervisor> {
     {
         return Ok(supervisor);
     }
-    let supervisor: &'static Supervisor = Box::leak(Box::new(Supervisor::new(pid)?));
+    let supervisor = Arc::new(Supervisor::new(pid)?);
+    let runner = supervisor.clone();
     std::thread::Builder::new()
         .name("fourfold".into())
         .stack_size(256 << 10)
-        .spawn(move || supervisor.run())?;
+        .spawn(move || runner.run())?;
+    // For ever, now that its thread is there; without one its descriptors are closed again.
+    let supervisor: &'static Supervisor = Box::leak(Box::new(supervisor));
     *slot = Some(supervisor);
     Ok(supervisor)
 }
@@ -119,11 +127,6 @@ impl Supervisor {
     pub(crate) fn forget(&self, id: TimerId) -> bool {
         let job = self.lock().timers.remove(&id);
         job.is_some()
-    }
-
-    /// The descriptors that a forked child has inherited and must not use.
-    pub(crate) fn descriptors(&self) -> [RawFd; 2] {
-        [self.epoll.as_raw_fd(), self.bell.as_raw_fd()]
     }
 
     fn ring(&self) {

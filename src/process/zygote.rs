@@ -3,7 +3,7 @@
 //! The zygote has one thread and has done nothing but read its channel, so a fork of it is in a sound state, and costs the
 //! same however big the parent has become. Its forks are made with `CLONE_PARENT`: they are children of the parent, not of
 //! the zygote, so the parent waits for them, by the pidfd that comes back over the channel, and they survive the
-//! zygote.
+//! zygote. Should the zygote die as it forks, the kernel has left the number of the fork in the page of that child.
 //!
 //! A raw clone goes behind the C library's back. What its `fork` would have put right in the child, we do: the kernel
 //! writes the new thread id where the C library keeps it (`raise` and `abort` send themselves signals by it), and the
@@ -13,7 +13,7 @@
 use std::ffi::{OsString, c_void};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -23,17 +23,19 @@ use serde::{Deserialize, Serialize};
 use super::channel::{Inbox, Kind, Parcel, Received, send_frame};
 use super::entry;
 use super::launch::{self, Proc, Settings, Stdio};
+use super::page::Page;
 use super::serve::{self, Role, Server};
-use super::sys::{Lifeline, Spawned};
+use super::sys::{self, Lifeline, Spawned};
 use crate::error::{Error, ErrorKind, Result};
 use crate::task::codec;
 
 /// What a fork is to be. Its descriptors are the socket, the page, both ends of the lifeline, and those of `stdio`.
 #[derive(Debug, Serialize, Deserialize)]
-struct Request {
+pub(crate) struct Request {
     nonce: u64,
     depth: u32,
-    env: Vec<Vec<u8>>,
+    /// The environment, where it is another than the child has anyway.
+    env: Option<Vec<Vec<u8>>>,
     cwd: Option<Vec<u8>>,
     limits: Vec<(u32, u64, u64)>,
     /// Which of the standard descriptors come with this.
@@ -45,23 +47,69 @@ struct Zygote {
     owner: u32,
     proc: Arc<Proc>,
     inbox: Inbox,
+    /// The environment that it was started with.
+    env: Vec<Vec<u8>>,
 }
 
 static ZYGOTE: Mutex<Option<Zygote>> = Mutex::new(None);
+
+/// Holds it still, for a fork: the child finds it free.
+pub(crate) fn hold() -> impl Sized {
+    ZYGOTE.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
 
 /// Has a child forked. Where that cannot be done, it is run afresh.
 pub(crate) fn start(
     settings: &Settings,
     nonce: u64,
     socket: &OwnedFd,
-    page: &OwnedFd,
+    page: (&Page, &OwnedFd),
     lifeline: &Lifeline,
 ) -> Result<Spawned> {
+    let (page, page_fd) = page;
     if thread_id_address().is_none() {
-        return launch::execute(settings, nonce, socket, page, lifeline);
+        return launch::execute(settings, nonce, socket, page_fd, lifeline);
     }
-    let mut fds = vec![socket.try_clone()?, page.try_clone()?];
+    let mut fds = vec![socket.try_clone()?, page_fd.try_clone()?];
     fds.extend(lifeline.copies()?);
+    let (mut request, stdio) = request(settings, nonce)?;
+    fds.extend(stdio);
+    let env = request.env.take();
+    let mut slot = ZYGOTE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let owner = std::process::id();
+    if slot.as_ref().is_some_and(|z| z.owner != owner) {
+        // Our parent's: dropping it here would do no harm, but its lifeline is not ours to end.
+        std::mem::forget(slot.take());
+    }
+    // The second time with a fresh one, should it have been killed.
+    for _ in 0..2 {
+        if slot.as_ref().is_none_or(|zygote| zygote.proc.ended().is_some()) {
+            *slot = Some(Zygote::start(owner)?);
+        }
+        let zygote = slot.as_mut().expect("made just now");
+        request.env = env.clone().filter(|env| *env != zygote.env);
+        let parcel = Parcel::new(codec::encode(&request, "request")?, fds)?;
+        let asked = zygote.ask(&parcel);
+        fds = parcel.fds;
+        match asked {
+            Ok((pid, pidfd)) => return Ok(own(pid, pidfd)?),
+            Err(error) if error.kind() == ErrorKind::NotStarted => return Err(error),
+            Err(_) => {
+                // What it may have forked before it died has our socket and would meet the next one's fork there.
+                zygote.proc.end();
+                *slot = None;
+                if let Some(pid) = page.forked() {
+                    return Ok(own(pid, None)?);
+                }
+            }
+        }
+    }
+    Err(Error::new(ErrorKind::NotStarted).with_message("the forkserver ends again and again"))
+}
+
+/// What the child of these settings is to be, and its standard descriptors.
+pub(crate) fn request(settings: &Settings, nonce: u64) -> Result<(Request, Vec<OwnedFd>)> {
+    let mut fds = Vec::new();
     let mut stdio = [false; 3];
     for (index, wanted) in settings.stdio.iter().enumerate() {
         let fd = match wanted {
@@ -79,31 +127,29 @@ pub(crate) fn start(
     let request = Request {
         nonce,
         depth: entry::depth() + 1,
-        env: settings.env.strings()?.into_iter().map(|text| text.into_bytes()).collect(),
+        env: Some(variables(settings)?),
         cwd: settings.cwd.clone().or_else(|| std::env::current_dir().ok()).map(into_bytes),
         limits: settings.limits.iter().map(|(r, l)| (*r, l.rlim_cur, l.rlim_max)).collect(),
         stdio,
     };
-    let parcel = Parcel::new(codec::encode(&request, "request")?, fds)?;
-    let mut slot = ZYGOTE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    let owner = std::process::id();
-    if slot.as_ref().is_some_and(|z| z.owner != owner) {
-        // Our parent's: dropping it here would do no harm, but its lifeline is not ours to end.
-        std::mem::forget(slot.take());
-    }
-    // The second time with a fresh one, should it have been killed.
-    for _ in 0..2 {
-        if slot.as_ref().is_none_or(|zygote| zygote.proc.ended().is_some()) {
-            *slot = Some(Zygote::start(owner)?);
-        }
-        let zygote = slot.as_mut().expect("made just now");
-        match zygote.ask(&parcel) {
-            Ok(spawned) => return Ok(spawned),
-            Err(error) if error.kind() == ErrorKind::NotStarted => return Err(error),
-            Err(_) => *slot = None,
-        }
-    }
-    Err(Error::new(ErrorKind::NotStarted).with_message("the forkserver ends again and again"))
+    Ok((request, fds))
+}
+
+/// The environment that a child of these settings is to have.
+fn variables(settings: &Settings) -> Result<Vec<Vec<u8>>> {
+    Ok(settings.env.strings()?.into_iter().map(|text| text.into_bytes()).collect())
+}
+
+/// Makes a fork a child like others.
+fn own(pid: u32, pidfd: Option<OwnedFd>) -> io::Result<Spawned> {
+    let number = rustix::process::Pid::from_raw(pid as i32);
+    // As the fork itself does: whoever comes first. From here on we may want to kill its group.
+    let _ = rustix::process::setpgid(number, number);
+    let pidfd = match pidfd {
+        Some(pidfd) => pidfd,
+        None => sys::adopt(pid)?,
+    };
+    Ok(Spawned { pid, pidfd })
 }
 
 fn into_bytes(path: PathBuf) -> Vec<u8> {
@@ -120,15 +166,28 @@ fn standard(fd: RawFd) -> io::Result<OwnedFd> {
     }
 }
 
+impl Request {
+    pub(crate) fn depth(&self) -> u32 {
+        self.depth
+    }
+}
+
 impl Zygote {
     fn start(owner: u32) -> Result<Zygote> {
-        let proc = Arc::new(launch::launch(Settings::new("zygote".into(), Role::Zygote))?);
+        let mut settings = Settings::new("zygote".into(), Role::Zygote);
+        // Said one by one, so that it is known what the zygote has, whoever changes ours meanwhile.
+        settings.env.clear = true;
+        settings.env.changes =
+            std::env::vars_os().map(|(name, value)| (name, Some(value))).collect();
+        let env = variables(&settings)?;
+        let proc = Arc::new(launch::launch(settings)?);
         // Waited for as soon as it ends.
-        proc.watch(|_| {})?;
-        Ok(Zygote { owner, proc, inbox: Inbox::new() })
+        proc.watch(|_| {}).inspect_err(|_| proc.end_and_reap())?;
+        Ok(Zygote { owner, proc, inbox: Inbox::new(), env })
     }
 
-    fn ask(&mut self, parcel: &Parcel) -> Result<Spawned> {
+    /// The number of the fork, and its descriptor, if there was room for it here.
+    fn ask(&mut self, parcel: &Parcel) -> Result<(u32, Option<OwnedFd>)> {
         let socket = &self.proc.socket;
         send_frame(socket, Kind::Task, 0, 0, 0, parcel)?;
         let frame = loop {
@@ -139,12 +198,13 @@ impl Zygote {
                 return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
             }
         };
-        let (body, mut fds) = frame.parcel.open()?;
-        match (frame.kind, fds.pop()) {
-            (Kind::Value, Some(pidfd)) => Ok(Spawned { pid: frame.word as u32, pidfd }),
-            _ => Err(Error::new(ErrorKind::NotStarted)
-                .with_message(String::from_utf8_lossy(&body).into_owned())),
+        let (pid, opened) = (frame.word as u32, frame.parcel.open());
+        if frame.kind == Kind::Value {
+            return Ok((pid, opened.ok().and_then(|(_, mut fds)| fds.pop())));
         }
+        let (body, _) = opened?;
+        Err(Error::new(ErrorKind::NotStarted)
+            .with_message(String::from_utf8_lossy(&body).into_owned()))
     }
 }
 
@@ -156,6 +216,7 @@ impl Drop for Zygote {
 
 /// The zygote's life: fork at each request, until the parent hangs up.
 pub(crate) fn run(mut server: Server) -> ! {
+    rehearse();
     server.page.set_stage(super::page::Stage::Ready);
     while let Some(frame) = server.next_frame() {
         let answer = frame
@@ -182,6 +243,13 @@ pub(crate) fn run(mut server: Server) -> ! {
     std::process::exit(0)
 }
 
+/// Does once what each fork will do, so that what is looked up at the first call is found already: symbols by the loader,
+/// the clock, thread-local destructors.
+fn rehearse() {
+    let _ = serve::monotonic();
+    let _ = crate::task::catch::catch(|| ());
+}
+
 /// Forks. Returns in the zygote only.
 fn fork(server: &Server, request: Request, mut fds: Vec<OwnedFd>) -> Result<(u32, OwnedFd)> {
     let wanted = 4 + request.stdio.iter().filter(|given| **given).count();
@@ -190,17 +258,21 @@ fn fork(server: &Server, request: Request, mut fds: Vec<OwnedFd>) -> Result<(u32
     }
     let tid = thread_id_address().ok_or_else(|| Error::new(ErrorKind::Unsupported))?;
     let robust = robust_list();
+    // So that our parent knows of the fork also if we do not live to tell.
+    let page = Page::map(fds[1].as_fd())?;
     let mut pidfd: RawFd = -1;
     // SAFETY: all fields are numbers, for which zero is valid. No stack and no shared memory: the child is a copy.
     let mut args: libc::clone_args = unsafe { MaybeUninit::zeroed().assume_init() };
     args.flags = (libc::CLONE_PARENT
         | libc::CLONE_PIDFD
+        | libc::CLONE_PARENT_SETTID
         | libc::CLONE_CHILD_SETTID
         | libc::CLONE_CHILD_CLEARTID) as u64;
     args.pidfd = &raw mut pidfd as u64;
+    args.parent_tid = page.forked_address();
     args.child_tid = tid as u64;
     // SAFETY: this process has one thread, which holds no lock, so the copy may run any code. `child_tid` is where the C
-    // library keeps this thread's id.
+    // library keeps this thread's id; `parent_tid` lies in `page`.
     let result =
         unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<libc::clone_args>()) };
     match result {
@@ -211,7 +283,7 @@ fn fork(server: &Server, request: Request, mut fds: Vec<OwnedFd>) -> Result<(u32
                 unsafe { libc::syscall(libc::SYS_set_robust_list, head, len) };
             }
             let stdio = fds.split_off(4);
-            child(server.socket.as_raw_fd(), request, fds, stdio)
+            child(server.socket.as_raw_fd(), request, page, fds, stdio)
         }
         pid => {
             // SAFETY: CLONE_PIDFD has put a fresh descriptor here.
@@ -221,16 +293,21 @@ fn fork(server: &Server, request: Request, mut fds: Vec<OwnedFd>) -> Result<(u32
 }
 
 /// The fork's beginning: it becomes what it was asked to be, and serves.
-fn child(zygote_socket: RawFd, request: Request, mut fds: Vec<OwnedFd>, stdio: Vec<OwnedFd>) -> ! {
+fn child(
+    zygote_socket: RawFd,
+    request: Request,
+    page: Page,
+    mut fds: Vec<OwnedFd>,
+    stdio: Vec<OwnedFd>,
+) -> ! {
     if let Err(why) = prepare(zygote_socket, &request, &fds, stdio) {
         entry::cannot_serve(&format!("{why}"));
     }
-    // Both ends of the lifeline: should the parent be gone, closing them ends this group.
-    fds.truncate(2);
-    let page = fds.pop().expect("counted by the zygote");
+    // Both ends of the lifeline: should the parent be gone, closing them ends this group. The page is mapped.
+    fds.truncate(1);
     let socket = fds.pop().expect("counted by the zygote");
     entry::set_depth(request.depth);
-    serve::serve(socket, page, request.nonce)
+    serve::serve_on(socket, page, request.nonce)
 }
 
 fn prepare(
@@ -245,6 +322,11 @@ fn prepare(
         Lifeline::aim([fds[2].as_raw_fd(), fds[3].as_raw_fd()], libc::getpid())?;
         libc::close(zygote_socket);
     }
+    apply(request, stdio)
+}
+
+/// Makes this process, which has one thread, what the request says.
+pub(crate) fn apply(request: &Request, stdio: Vec<OwnedFd>) -> io::Result<()> {
     let targets = (0..).zip(request.stdio).filter(|(_, given)| *given).map(|(target, _)| target);
     for (target, fd) in targets.zip(stdio) {
         // SAFETY: a call on numbers. The standard descriptors belong to nobody in particular.
@@ -262,9 +344,16 @@ fn prepare(
             return Err(io::Error::last_os_error());
         }
     }
+    if let Some(env) = &request.env {
+        replace_environment(env);
+    }
+    Ok(())
+}
+
+fn replace_environment(variables: &[Vec<u8>]) {
     // SAFETY: this process has one thread.
     unsafe { libc::clearenv() };
-    for variable in &request.env {
+    for variable in variables {
         // The first byte may be `=` in odd environments; std does not take such a name either.
         if let Some(at) = variable.iter().skip(1).position(|byte| *byte == b'=') {
             let name = OsString::from_vec(variable[..=at].to_vec());
@@ -273,7 +362,6 @@ fn prepare(
             unsafe { std::env::set_var(name, value) };
         }
     }
-    Ok(())
 }
 
 /// Where the C library keeps the id of this thread, which it has told the kernel to clear at the thread's end.

@@ -5,6 +5,20 @@
 /// Implemented for functions and closures of no parameter (called with `()`), of one (called with the value itself) and of
 /// two to eight (called with a tuple), and for the named tasks of `#[fourfold::task]`. The marker `M` keeps these
 /// apart; it is always inferred. There is nothing to implement by hand.
+///
+/// # Examples
+///
+/// ```
+/// use fourfold::task::Call;
+///
+/// fn call<F: Call<A, M>, A, M>(f: F, args: A) -> F::Output {
+///     f.call(args)
+/// }
+///
+/// assert_eq!(call(|| 1, ()), 1);
+/// assert_eq!(call(str::len, "one"), 3);
+/// assert_eq!(call(u32::pow, (2, 3)), 8);
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be called with `{A}`",
     label = "does not take these arguments",
@@ -20,6 +34,26 @@ pub trait Call<A, M>: Sized {
 }
 
 /// A function with a name that machines agree on. Made by `#[fourfold::task]`, as a type named like the function.
+///
+/// # Examples
+///
+/// ```
+/// use fourfold::task::Task;
+///
+/// #[fourfold::task]
+/// fn double(n: u32) -> u32 {
+///     n * 2
+/// }
+///
+/// fn name_of<T: Task>(_task: T) -> &'static str {
+///     T::NAME
+/// }
+///
+/// # fn main() {
+/// assert!(name_of(double {}).ends_with("::double"));
+/// assert_eq!(<double as Task>::run(4), 8);
+/// # }
+/// ```
 pub trait Task: Copy + Send + Sync + 'static {
     /// The parameters: `()`, the one parameter, or a tuple.
     type Args;

@@ -45,7 +45,7 @@ where
     let args: A = args.unpack("argument")?;
     // SAFETY: `F` has no bytes to initialise (checked in `entry_of`, the only place that names this function), a value of
     // it was at hand where the task was submitted, and it is `Copy`, so one more may be made.
-    let function = unsafe { std::mem::MaybeUninit::<F>::uninit().assume_init() };
+    let function = unsafe { std::ptr::NonNull::<F>::dangling().read() };
     Envelope::pack(&function.call(args), "value")
 }
 
@@ -110,8 +110,8 @@ unsafe extern "C" fn look(
     let mut hasher = std::hash::DefaultHasher::new();
     image.base = info.dlpi_addr as usize;
     for header in headers {
-        hasher.write_u64(header.p_vaddr as u64);
-        hasher.write_u64(header.p_memsz as u64);
+        hasher.write_u64(header.p_vaddr);
+        hasher.write_u64(header.p_memsz);
         let start = image.base + header.p_vaddr as usize;
         let range = start..start + header.p_memsz as usize;
         if header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_X != 0 {

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`Call`] | a function, a closure or a named task, called with its arguments as one value |
 //! | [`Task`] | a function with a name that machines agree on, made by `#[fourfold::task]` |
+//! | [`Stateless`] | a function that can run in another process: one that captures nothing |
 //! | [`Payload`] | a value that can cross to another process: any serde type |
 
 mod call;
@@ -13,9 +14,11 @@ pub(crate) mod envelope;
 pub(crate) mod fd;
 pub(crate) mod image;
 mod payload;
+mod stateless;
 
 pub use self::call::{Call, Task, marker};
 pub use self::payload::Payload;
+pub use self::stateless::Stateless;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -7,6 +7,26 @@ use serde::de::DeserializeOwned;
 ///
 /// Implemented for every such type; there is nothing to implement by hand. A socket, a file or a pipe crosses in a
 /// [`process::Fd`](crate::process::Fd).
+///
+/// # Examples
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct Point {
+///     x: f64,
+///     y: f64,
+/// }
+///
+/// fn mirror(point: Point) -> Point {
+///     Point { x: -point.x, ..point }
+/// }
+///
+/// let mirrored = fourfold::process::spawn(mirror, Point { x: 1.0, y: 2.0 })?.join()?;
+/// assert_eq!((mirrored.x, mirrored.y), (-1.0, 2.0));
+/// # Ok::<(), fourfold::Error>(())
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot cross to another process",
     label = "not a serde type that owns its data",
@@ -17,4 +37,5 @@ use serde::de::DeserializeOwned;
 )]
 pub trait Payload: Serialize + DeserializeOwned + Send + 'static {}
 
+#[diagnostic::do_not_recommend]
 impl<T: Serialize + DeserializeOwned + Send + 'static> Payload for T {}

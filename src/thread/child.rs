@@ -79,7 +79,7 @@ impl<T: Send + 'static> Child<T> {
         self.record.name()
     }
 
-    /// Gives it another name, which [`current`](super::current), [`enumerate`](super::enumerate) and, cut at 15 bytes, the
+    /// Gives it another name, which [`current`](super::current()), [`enumerate`](super::enumerate) and, cut at 15 bytes, the
     /// system's tools show from now on.
     ///
     /// # Errors

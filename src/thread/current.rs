@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::registry::{self, Kind, Record};
 use crate::error::Result;
 
-/// A thread of this process. Made by [`current`] and [`enumerate`].
+/// A thread of this process. Made by [`current()`] and [`enumerate`].
 #[derive(Clone)]
 pub struct Thread {
     record: Arc<Record>,
@@ -50,6 +50,17 @@ pub fn enumerate() -> Vec<Thread> {
 }
 
 /// How many threads [`enumerate`] lists.
+///
+/// # Examples
+///
+/// ```
+/// use fourfold::thread;
+///
+/// let child = thread::spawn(std::thread::park, ())?;
+/// assert!(thread::active_count() >= 2);
+/// # drop(child);
+/// # Ok::<(), fourfold::Error>(())
+/// ```
 pub fn active_count() -> usize {
     registry::alive().len() + 1
 }
@@ -65,7 +76,7 @@ impl Thread {
         self.record.name()
     }
 
-    /// Gives it another name, which [`current`], [`enumerate`] and, cut at 15 bytes, the system's tools show from now on.
+    /// Gives it another name, which [`current()`], [`enumerate`] and, cut at 15 bytes, the system's tools show from now on.
     ///
     /// # Errors
     ///

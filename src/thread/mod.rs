@@ -5,7 +5,7 @@
 //! | [`spawn`], [`Builder`] | start a thread, with a name, a stack size, as a daemon |
 //! | [`Child`] | a thread that was started: wait for it, ask about it, rename it |
 //! | [`Executor`], [`ExecutorBuilder`] | runs tasks on a few threads, at most so many at a time |
-//! | [`current`], [`enumerate`], [`active_count`] | who am I, and who else is there |
+//! | [`current()`], [`enumerate`], [`active_count`] | who am I, and who else is there |
 //!
 //! | file | what is in it |
 //! | --- | --- |

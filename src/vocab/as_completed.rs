@@ -36,7 +36,7 @@ pub fn as_completed<T: Send + 'static>(
     all
 }
 
-/// Outcomes as they come. Made by [`as_completed`].
+/// Outcomes as they come. Made by [`as_completed()`].
 pub struct AsCompleted<T> {
     handles: Vec<Option<Handle<T>>>,
     /// Indices whose place in `handles` is free again, when they are reused.

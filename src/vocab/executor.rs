@@ -23,6 +23,7 @@ use super::Handle;
 /// | a memory limit per task | none: threads share their memory | `memory_limit`: of the worker's whole process tree |
 /// | a panic | an error of that task | an error of that task |
 /// | a segfault, an abort, an exit | ends this whole process | an error of that task; the worker is replaced |
+/// | a task that submits to its own executor and waits | through a clone; does not count as busy, up to 256 at a time | through [`process::Executor::current`](crate::process::Executor::current); does not count, up to 64 at a time |
 /// | a callback runs | in the worker thread | in this process, on a thread of the executor |
 ///
 /// # Examples

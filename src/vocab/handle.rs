@@ -16,6 +16,16 @@ use crate::error::Outcome;
 /// The same type at every scale. Dropping it lets the task go on, unobserved. It is a [`Future`] too, which async
 /// code awaits, on any runtime.
 ///
+/// # Scales
+///
+/// | | `thread` | `process` |
+/// | --- | --- | --- |
+/// | [`cancel`](Handle::cancel) of a task that waits | it is dropped | it is dropped |
+/// | `cancel` of a task that runs | `false`: it goes on | its worker is killed, with all that it has started |
+/// | [`on_done`](Handle::on_done) calls back | in the worker that ran it, or at once in the calling thread | in this process, on one thread for all callbacks |
+/// | the value is made | by the worker | from bytes, by the thread that takes it, or the first callback's |
+/// | [`join`](Handle::join) by a task of the same executor | its worker counts as free meanwhile | likewise, from when it submits |
+///
 /// # Examples
 ///
 /// ```
@@ -32,6 +42,23 @@ pub struct Handle<T> {
 }
 
 /// How far a task has come.
+///
+/// # Examples
+///
+/// ```
+/// use fourfold::{TaskState, thread};
+///
+/// let pool = thread::Executor::builder().workers(1).build()?;
+/// let (release, held) = std::sync::mpsc::channel::<()>();
+/// let first = pool.submit(move || held.recv().is_ok(), ());
+/// let second = pool.submit(|| 2, ());
+/// assert_eq!(second.state(), TaskState::Pending);
+/// assert!(second.cancel());
+/// assert_eq!(second.state(), TaskState::Cancelled);
+/// release.send(()).unwrap();
+/// assert!(first.join()?);
+/// # Ok::<(), fourfold::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TaskState {
@@ -72,6 +99,21 @@ impl<T: Send + 'static> Handle<T> {
     /// # Errors
     ///
     /// As [`join`](Handle::join); and `AlreadyTaken` if an earlier call gave the outcome.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fourfold::thread;
+    /// use std::time::Duration;
+    ///
+    /// let pool = thread::Executor::builder().workers(1).build()?;
+    /// let (release, held) = std::sync::mpsc::channel();
+    /// let mut handle = pool.submit(move || held.recv().unwrap(), ());
+    /// assert!(handle.join_timeout(Duration::from_millis(1)).is_none());
+    /// release.send(7).unwrap();
+    /// assert_eq!(handle.join()?, 7);
+    /// # Ok::<(), fourfold::Error>(())
+    /// ```
     pub fn join_timeout(&mut self, timeout: Duration) -> Option<Outcome<T>> {
         self.wait(Instant::now().checked_add(timeout))
     }
@@ -109,6 +151,18 @@ impl<T: Send + 'static> Handle<T> {
     ///
     /// A task that waits is dropped at every scale. A task that runs: at the process scale its worker is killed; at
     /// the thread scale it goes on, since a thread cannot be killed, and `false` is returned.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fourfold::process;
+    ///
+    /// let pool = process::Executor::builder().workers(1).build()?;
+    /// let handle: fourfold::Handle<()> = pool.submit(|| loop { std::thread::park() }, ());
+    /// assert!(handle.cancel());
+    /// assert!(handle.join().unwrap_err().is_cancelled());
+    /// # Ok::<(), fourfold::Error>(())
+    /// ```
     pub fn cancel(&self) -> bool {
         self.cancel_if(true)
     }
@@ -131,6 +185,20 @@ impl<T: Send + 'static> Handle<T> {
     /// At the thread scale it is called by the worker that ran the task (or by this thread, if the task has finished), at
     /// the process scale in this process, by a thread of the executor's own: never in the worker process. Callbacks of one
     /// executor may delay each other. A panic in a callback goes to the panic hook and harms nothing else.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fourfold::process;
+    ///
+    /// let pool = process::Executor::builder().workers(1).build()?;
+    /// let (sender, outcomes) = std::sync::mpsc::channel();
+    /// let handle = pool.submit(|| 3, ());
+    /// handle.on_done(move |outcome| sender.send(outcome.as_ref().is_ok()).unwrap());
+    /// assert!(outcomes.recv().unwrap());
+    /// assert_eq!(handle.join()?, 3); // a callback looks; the value is still there
+    /// # Ok::<(), fourfold::Error>(())
+    /// ```
     pub fn on_done(&self, callback: impl FnOnce(&Outcome<T>) + Send + 'static) {
         self.cell.on_done(Box::new(callback));
     }

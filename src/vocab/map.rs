@@ -13,8 +13,27 @@ type Source<'a, T> = Box<dyn FnMut() -> Option<Handle<T>> + 'a>;
 ///
 /// Nothing is submitted before the first outcome is asked for, and from then on at most
 /// [`buffer`](Map::buffer) tasks are under way or finished and not yet taken: memory stays bounded, also over an endless
-/// iterator. Dropping it
-/// cancels those that still wait.
+/// iterator. Dropping it cancels those that still wait.
+///
+/// # Scales
+///
+/// | | `thread` | `process` |
+/// | --- | --- | --- |
+/// | the buffer, unless set | 4 for each worker | 64 for each worker, and 64 |
+/// | the executor meanwhile | is kept alive | is borrowed |
+///
+/// # Examples
+///
+/// ```
+/// use fourfold::thread;
+///
+/// let pool = thread::Executor::builder().workers(2).build()?;
+/// let mut squares = pool.map(|n: u64| n * n, 0..).buffer(8); // an endless iterator
+/// assert_eq!(squares.next().unwrap()?, 0);
+/// assert_eq!(squares.next().unwrap()?, 1);
+/// assert_eq!(squares.next().unwrap()?, 4);
+/// # Ok::<(), fourfold::Error>(())
+/// ```
 pub struct Map<'a, T: Send + 'static> {
     source: Option<Source<'a, T>>,
     window: VecDeque<Handle<T>>,
@@ -22,6 +41,20 @@ pub struct Map<'a, T: Send + 'static> {
 }
 
 /// Outcomes in the order in which they come. Made by an executor's `map_unordered`; bounded as [`Map`] is.
+///
+/// # Examples
+///
+/// ```
+/// use fourfold::thread;
+///
+/// let pool = thread::Executor::builder().workers(2).build()?;
+/// let mut sum = 0;
+/// for square in pool.map_unordered(|n: u64| n * n, 1..=3) {
+///     sum += square?;
+/// }
+/// assert_eq!(sum, 14);
+/// # Ok::<(), fourfold::Error>(())
+/// ```
 pub struct Unordered<'a, T: Send + 'static> {
     source: Option<Source<'a, T>>,
     window: AsCompleted<T>,

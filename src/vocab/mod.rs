@@ -6,7 +6,21 @@
 //! | [`Handle`] | one task that was submitted: wait for it, cancel it, be called when it is done |
 //! | [`TaskState`] | pending, running, finished, cancelled |
 //! | [`Map`], [`Unordered`] | the outcomes of one function over many arguments, as an iterator |
-//! | [`as_completed`] | handles, as they finish |
+//! | [`as_completed()`] | handles, as they finish |
+//!
+//! # What may be submitted
+//!
+//! The bounds of `submit(f, args)` say what crosses at a scale, so that the compiler refuses what cannot. The scales `green` and
+//! `cluster` are still to come; their bounds are here since one trait must have room for all four.
+//!
+//! | scale | the function `F` | the arguments `A`, the value | crosses |
+//! | --- | --- | --- | --- |
+//! | `green` | `'static` | `'static` | nothing: one thread |
+//! | `thread` | `Send + 'static` | `Send + 'static` | cores |
+//! | `process` | [`Stateless`](crate::task::Stateless): `Copy + Send + Sync + 'static`, and of no size | [`Payload`](crate::task::Payload) | address spaces |
+//! | `cluster` | [`Task`](crate::task::Task), of `#[fourfold::task]` | [`Payload`](crate::task::Payload) | machines |
+//!
+//! What capture, cancel, time limit, memory limit, panic and crash mean at each scale is the table at [`Executor`].
 
 mod as_completed;
 mod executor;

@@ -1,4 +1,4 @@
-//! The suite at the process scale.
+//! The suite at the process scale, and what only this scale can do.
 
 use fourfold::process as scale;
 
@@ -7,3 +7,22 @@ const SHARES_MEMORY: bool = false;
 
 #[path = "suite/mod.rs"]
 mod suite;
+
+#[path = "process/callbacks.rs"]
+mod callbacks;
+#[path = "process/carrying.rs"]
+mod carrying;
+#[path = "process/descriptors.rs"]
+mod descriptors;
+#[path = "process/ends.rs"]
+mod ends;
+#[path = "process/identity.rs"]
+mod identity;
+#[path = "process/losses.rs"]
+mod losses;
+#[path = "process/nested.rs"]
+mod nested;
+#[path = "process/payloads.rs"]
+mod payloads;
+#[path = "process/stress.rs"]
+mod stress;

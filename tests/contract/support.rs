@@ -87,6 +87,33 @@ impl Guest {
     pub(crate) fn pass(mut self) {
         self.stream.write_all(&[1]).unwrap();
     }
+
+    /// Waits until its process has ended, or let go of it: how long that took. Panics after the limit.
+    #[allow(dead_code, reason = "for tests/main_ends.rs, which includes this file")]
+    pub(crate) fn gone(mut self) -> Duration {
+        let begin = Instant::now();
+        self.stream.set_read_timeout(Some(LIMIT)).unwrap();
+        match self.stream.read(&mut [0]) {
+            Ok(0) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => {}
+            other => panic!("guest {} is still there: {other:?}", self.name),
+        }
+        begin.elapsed()
+    }
+
+    /// Whether it stands there still.
+    #[allow(dead_code, reason = "for tests/main_ends.rs, which includes this file")]
+    pub(crate) fn is_there(&self) -> bool {
+        self.stream.set_nonblocking(true).unwrap();
+        let read = (&self.stream).read(&mut [0]);
+        self.stream.set_nonblocking(false).unwrap();
+        read.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+    }
+
+    /// Lets it go on, if it has not been killed meanwhile.
+    pub(crate) fn pass_if_there(mut self) {
+        let _ = self.stream.write_all(&[1]);
+    }
 }
 
 /// Called by a task: waits at the gate under this name, and gives the name back.

@@ -13,7 +13,8 @@ Usage: cargo xtask <CHORE>
   test             check that the tools are there, then run every test: unit, integration, contract, fault and doc tests, and
                    the start of a child under each build profile. Installs nothing outside of cargo's own folders.
   soak [MINUTES]   run the fault and stress tests again and again, at length; 10 minutes by default
-  bench [NAME…]    measure us beside our peers, in one run; all of them by default
+  bench [NAME…]    measure us beside our peers, in one run; all figures by default. Builds the peers, and installs tools
+                   that are missing: with cargo below target/peers, with apt-get from the system's packages
   ci               run each script in ci/, as .ci/run does
 ";
 

@@ -9,6 +9,7 @@ use rustix::event::epoll;
 
 use super::pool::{BELL, Pool};
 use crate::error::Result;
+use crate::process::patience::Patience;
 use crate::process::supervisor::{Ready, Token, supervisor, timespec};
 use crate::vocab::wait::{Pending, park};
 
@@ -34,6 +35,9 @@ pub(super) struct Lending {
     sleepers: usize,
     streak: u32,
     quiet: u32,
+    patience: Patience,
+    /// A tick is on its way.
+    ticking: bool,
     token: Option<Token>,
 }
 
@@ -66,9 +70,15 @@ impl Pool {
         let mut lending = self.lending();
         if lending.lent && !lending.driving {
             lending.driving = true;
+            let patience = lending.patience;
             drop(lending);
+            let began = Instant::now();
+            patience.look(|| {
+                pending.task().is_none_or(|task| !self.look_for(task)) || pending.is_done()
+            });
             self.drive(pending, deadline);
             let mut lending = self.lending();
+            lending.patience.learn(began.elapsed());
             lending.driving = false;
             lending.drove = true;
             if lending.sleepers > 0 {
@@ -92,33 +102,45 @@ impl Pool {
     }
 
     fn drive(&self, pending: &dyn Pending, deadline: Option<Instant>) {
+        if pending.is_done() {
+            return;
+        }
+        DRIVES.set(self);
         let waker = Waker::from(Arc::new(Bell(self.me.clone())));
         pending.register(&waker);
-        DRIVES.set(self);
         let mut events = Vec::with_capacity(32);
         while !pending.is_done() {
-            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            let now = Instant::now();
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(now));
             if left.is_some_and(|left| left.is_zero()) {
                 pending.forget(&waker);
                 break;
             }
-            self.read_ready(&mut events, left);
+            self.read_ready(&mut events, left, true);
         }
         DRIVES.set(std::ptr::null());
     }
 
-    fn read_ready(&self, events: &mut Vec<epoll::Event>, timeout: Option<Duration>) {
+    fn read_ready(&self, events: &mut Vec<epoll::Event>, timeout: Option<Duration>, driver: bool) {
         events.clear();
         let timeout = timeout.map(timespec);
         let space = rustix::buffer::spare_capacity(events);
-        if epoll::wait(&self.epoll, space, timeout.as_ref()).is_err() {
+        if epoll::wait(&self.epoll, space, timeout.as_ref()).is_err() || events.is_empty() {
             return;
         }
-        let rung = events.iter().any(|event| event.data.u64() == BELL);
-        if rung {
-            let _ = rustix::io::read(&self.bell, &mut [0; 8]);
+        if events.iter().any(|event| event.data.u64() == BELL) {
+            self.silence_bell(driver);
         }
         self.on_events(events.iter().map(|event| event.data.u64()));
+    }
+
+    /// Takes a ring off the bell. Only the driver may while there is one, since it is for the driver: it could not be woken
+    /// by a ring that another has taken. Whoever begins to drive does so under the lock, and is rung for only then.
+    fn silence_bell(&self, driver: bool) {
+        let lending = self.lending();
+        if driver || !lending.driving {
+            let _ = rustix::io::read(&self.bell, &mut [0; 8]);
+        }
     }
 
     fn lend(&self, lending: &mut Lending) {
@@ -130,15 +152,18 @@ impl Pool {
             lending.lent = true;
             lending.quiet = 0;
             lending.drove = true;
-            self.tick_later();
+            if !lending.ticking {
+                lending.ticking = true;
+                self.tick_later();
+            }
         }
     }
 
     fn take_reading_back(&self, lending: &mut Lending) {
-        lending.streak = 0;
         if !lending.lent {
             return;
         }
+        lending.streak = 0;
         if let (Some(token), Ok(supervisor)) = (lending.token, supervisor()) {
             let _ = supervisor.pause(&self.epoll, token, false);
         }
@@ -158,6 +183,7 @@ impl Pool {
 
     fn tick(&self) {
         let mut lending = self.lending();
+        lending.ticking = false;
         if !lending.lent {
             return;
         }
@@ -169,6 +195,7 @@ impl Pool {
                 return self.take_reading_back(&mut lending);
             }
         }
+        lending.ticking = true;
         drop(lending);
         self.tick_later();
     }
@@ -183,7 +210,7 @@ struct Watcher(Weak<Pool>);
 impl Ready for Watcher {
     fn ready(self: Arc<Self>) {
         if let Some(pool) = self.0.upgrade() {
-            pool.read_ready(&mut Vec::with_capacity(32), Some(Duration::ZERO));
+            pool.read_ready(&mut Vec::with_capacity(32), Some(Duration::ZERO), false);
         }
     }
 }

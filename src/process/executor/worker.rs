@@ -1,12 +1,14 @@
 //! One worker, as the pool sees it: what it was sent, what it has answered, what is still to be written to it.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::pool::Task;
-use crate::process::channel::{Inbox, Kind, send_fds, send_some, write_frame};
+use super::task::Task;
+use crate::process::channel::{
+    FDS_PER_MESSAGE, Inbox, Kind, Parcel, send_fds, send_some, write_frame,
+};
 use crate::process::launch::Proc;
 use crate::process::memory::Meter;
 
@@ -34,6 +36,10 @@ pub(super) struct Worker {
     pub(super) total: u64,
     /// Bytes that the socket had no room for.
     pub(super) out: Vec<u8>,
+    /// Where in `out` descriptors go along, and which.
+    parcels: VecDeque<(usize, Parcel)>,
+    /// Tasks that the task it runs has submitted to the pool, and that have no outcome yet.
+    pub(super) nested: HashSet<u64>,
     /// A moving average of how long a task takes, in ns.
     average: u64,
     /// Whether a timer is set for the task that runs.
@@ -64,6 +70,8 @@ impl Worker {
             answered: 0,
             total: 0,
             out: Vec::new(),
+            parcels: VecDeque::new(),
+            nested: HashSet::new(),
             average: u64::MAX,
             timer: false,
             wants_writable: false,
@@ -81,7 +89,19 @@ impl Worker {
     }
 
     pub(super) fn has_room(&self) -> bool {
-        self.phase == Phase::Ready && self.sent.len() < self.depth() && self.out.len() < MAX_OUT
+        self.phase == Phase::Ready
+            && self.sent.len() < self.depth()
+            && self.out.len() < MAX_OUT
+            && !self.waits()
+    }
+
+    /// Whether its task has tasks of its own under way.
+    pub(super) fn waits(&self) -> bool {
+        !self.nested.is_empty()
+    }
+
+    pub(super) fn is_retiring(&self) -> bool {
+        self.phase == Phase::Retiring
     }
 
     pub(super) fn is_idle(&self) -> bool {
@@ -112,20 +132,49 @@ impl Worker {
         Ok(())
     }
 
+    /// Queues something else for writing: word of a task that its task has submitted.
+    pub(super) fn tell(&mut self, kind: Kind, number: u64, word: u64, parcel: Parcel) {
+        let start = self.out.len();
+        write_frame(&mut self.out, kind, number, word, 0, &parcel);
+        if parcel.fd_count() > 0 {
+            self.parcels.push_back((start, parcel));
+        }
+    }
+
     /// Writes what the socket takes. Whether all was written.
     pub(super) fn flush(&mut self) -> io::Result<bool> {
         let mut written = 0;
         let result = loop {
-            if written == self.out.len() {
+            let with_fds = self.parcels.front().is_some_and(|(at, _)| *at == written);
+            let next = self.parcels.get(usize::from(with_fds));
+            let end = next.map_or(self.out.len(), |(at, _)| *at);
+            let part = &self.out[written..end];
+            if part.is_empty() {
                 break Ok(true);
             }
-            match send_some(&self.proc.socket, &self.out[written..], true) {
-                Ok(count) => written += count,
+            let sent = match self.parcels.front() {
+                Some((_, parcel)) if with_fds => {
+                    // More than fit one message are sent without a pause: half of them would be nothing.
+                    let nonblocking = parcel.fd_count() <= FDS_PER_MESSAGE;
+                    send_fds(&self.proc.socket, part, parcel, nonblocking)
+                }
+                _ => send_some(&self.proc.socket, part, true),
+            };
+            match sent {
+                Ok(count) => {
+                    written += count;
+                    if with_fds {
+                        self.parcels.pop_front();
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break Ok(false),
                 Err(error) => break Err(error),
             }
         };
         self.out.drain(..written);
+        for (at, _) in &mut self.parcels {
+            *at -= written;
+        }
         result
     }
 
@@ -155,6 +204,11 @@ impl Worker {
         self.epoch = self.epoch.wrapping_add(1);
         let kept = (taken.wrapping_sub(self.answered) as usize).min(self.sent.len());
         self.sent.split_off(kept).into()
+    }
+
+    /// The task that it runs, as far as its answers have been read.
+    pub(super) fn running(&self) -> Option<u64> {
+        self.victim()
     }
 
     /// The task that the worker had taken up and not answered when it died.

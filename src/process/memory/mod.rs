@@ -5,12 +5,14 @@
 //! compared with the limit is first the sum of the resident sizes, which is cheap and counts shared pages several times;
 //! only if that is over, the sum of the proportional sizes, which counts a shared page once.
 
+mod cgroup;
 mod tree;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
+pub(crate) use self::cgroup::{Group, settle};
 pub(crate) use self::tree::Tree;
 
 /// The time between two samples.
@@ -65,6 +67,11 @@ impl Drop for Meter {
     }
 }
 
+/// Holds it still, for a fork: the child finds it free.
+pub(crate) fn hold() -> impl Sized {
+    lock()
+}
+
 fn lock() -> MutexGuard<'static, Sampler> {
     let mut sampler = SAMPLER.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let pid = std::process::id();
@@ -90,7 +97,7 @@ fn run() {
                 return;
             }
         }
-        let scan = sample % SCAN_EVERY == 0;
+        let scan = sample.is_multiple_of(SCAN_EVERY);
         let mut over = Vec::new();
         for watched in sampler.watched.values_mut() {
             if scan {

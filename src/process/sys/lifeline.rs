@@ -13,12 +13,14 @@ const F_SETSIG: libc::c_int = 10;
 #[derive(Debug)]
 pub(crate) struct Lifeline {
     ends: [OwnedFd; 2],
+    /// The process that it stands for. A fork of it has copies, which mean nothing.
+    owner: u32,
 }
 
 impl Lifeline {
     pub(crate) fn new() -> io::Result<Lifeline> {
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
-        let lifeline = Lifeline { ends: [reader, writer] };
+        let lifeline = Lifeline { ends: [reader, writer], owner: std::process::id() };
         for end in lifeline.descriptors() {
             set(end, F_SETSIG, libc::SIGKILL)?;
             set(end, libc::F_SETFL, libc::O_ASYNC)?;
@@ -48,6 +50,9 @@ impl Lifeline {
 
 impl Drop for Lifeline {
     fn drop(&mut self) {
+        if self.owner != std::process::id() {
+            return;
+        }
         // Closing an end that is armed would kill the group of a parent that lives.
         for end in self.descriptors() {
             let _ = set(end, libc::F_SETFL, 0);

@@ -8,6 +8,7 @@ mod spawn;
 
 pub(crate) use self::lifeline::Lifeline;
 pub(crate) use self::pidfd::{
-    Reaped, Status, Usage, group_exists, kill_group, peek, reap, reap_blocking, signal,
+    Reaped, Status, Usage, adopt, group_exists, kill_group, peek, reap, reap_blocking, signal,
+    until_end,
 };
 pub(crate) use self::spawn::{Plan, Spawned, spawn};

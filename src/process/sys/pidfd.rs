@@ -3,8 +3,11 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 /// How a process ended, as the kernel tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +94,29 @@ fn wait(pidfd: impl AsFd, options: libc::c_int) -> io::Result<Option<Reaped>> {
         max_resident: usage.ru_maxrss as u64 * 1024,
     };
     Ok(Some(Reaped { status, usage }))
+}
+
+/// A descriptor for a child that came without one. The number means it: it has not been waited for. Where there is no
+/// descriptor to be had, the child is ended and waited for.
+pub(crate) fn adopt(pid: u32) -> io::Result<OwnedFd> {
+    let Some(number) = Pid::from_raw(pid as libc::pid_t) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    pidfd_open(number, PidfdFlags::empty()).map_err(|error| {
+        kill_group(pid, libc::SIGKILL);
+        // SAFETY: system calls on numbers; it may not lead a group yet.
+        unsafe {
+            libc::kill(pid as libc::pid_t, libc::SIGKILL);
+            libc::waitpid(pid as libc::pid_t, std::ptr::null_mut(), 0);
+        }
+        error.into()
+    })
+}
+
+/// Blocks until a process has ended. It is not waited for.
+pub(crate) fn until_end(pidfd: impl AsFd) {
+    let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
+    while let Err(rustix::io::Errno::INTR) = poll(&mut fds, None) {}
 }
 
 /// Sends a signal to the process. Nothing happens if it has ended.

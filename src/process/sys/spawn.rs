@@ -2,8 +2,8 @@
 //!
 //! A clone that shares memory (`CLONE_VM`) and holds the calling thread until the child has executed or ended
 //! (`CLONE_VFORK`), on a stack of its own. Until then the child runs in our memory: it allocates nothing, takes no
-//! lock, calls async-signal-safe functions only, and no signal handler of ours can run in it: all signals are blocked, and
-//! the handlers are reset before the mask is lifted. What failed it leaves in the `Context`, which is ours as well.
+//! lock, calls async-signal-safe functions only, and no signal handler of ours can run in it: it begins without any, or with
+//! all signals blocked until they are reset. What failed it leaves in the `Context`, which is ours as well.
 #![allow(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
@@ -32,6 +32,8 @@ pub(crate) struct Plan<'a> {
     /// Aimed at the child's group. The child leads a group of its own in any case.
     pub(crate) lifeline: Option<&'a Lifeline>,
     pub(crate) limits: &'a [(u32, libc::rlimit)],
+    /// The `cgroup.procs` of the group that the child puts itself in.
+    pub(crate) cgroup: Option<RawFd>,
 }
 
 /// A child that has executed its program.
@@ -73,8 +75,7 @@ pub(crate) fn spawn(plan: &Plan<'_>) -> io::Result<Spawned> {
         reset_handlers: false,
         failure: Cell::new((0, "")),
     };
-    let (pid, pidfd) =
-        with_signals_blocked(|| with_stack(|stack| clone(context_of(&context), stack)))?;
+    let (pid, pidfd) = with_stack(|stack| clone(context_of(&context), stack))?;
     // SAFETY: CLONE_PIDFD has put a fresh descriptor here.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
     let (number, step) = context.failure.get();
@@ -101,12 +102,16 @@ fn context_of(context: &Context<'_>) -> *mut c_void {
     ptr::from_ref(context).cast_mut().cast()
 }
 
-fn with_signals_blocked<R>(run: impl FnOnce() -> R) -> R {
+/// Runs this with all signals blocked but `but`, if there is one.
+fn with_signals_blocked<R>(but: Option<c_int>, run: impl FnOnce() -> R) -> R {
     let mut all = MaybeUninit::<libc::sigset_t>::uninit();
     let mut old = MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: both sets are places of their type; `old` is filled before it is read.
+    // SAFETY: both sets are places of their type; each is filled before it is read.
     unsafe {
         libc::sigfillset(all.as_mut_ptr());
+        if let Some(signal) = but {
+            libc::sigdelset(all.as_mut_ptr(), signal);
+        }
         libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), old.as_mut_ptr());
         let result = run();
         libc::pthread_sigmask(libc::SIG_SETMASK, old.as_ptr(), ptr::null_mut());
@@ -160,14 +165,16 @@ fn with_stack<R>(run: impl FnOnce(*mut c_void) -> io::Result<R>) -> io::Result<R
 
 /// Clones, and returns once the child has executed or ended: its pid, and a descriptor for it.
 fn clone(context: *mut c_void, stack: *mut c_void) -> io::Result<(libc::pid_t, RawFd)> {
+    // A child that ends while SIGCHLD is blocked here would wake another thread for nothing: the kernel drops at once what
+    // is ignored by default, but not where it is blocked. The child has no handler from its first moment.
     #[cfg(target_arch = "x86_64")]
-    match clone_clearing(context, stack) {
+    match with_signals_blocked(Some(libc::SIGCHLD), || clone_clearing(context, stack)) {
         // Before 5.5, or not let through by a filter of system calls.
         Err(error)
             if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EINVAL | libc::EPERM)) => {}
         result => return result,
     }
-    clone_resetting(context, stack)
+    with_signals_blocked(None, || clone_resetting(context, stack))
 }
 
 /// `clone3` with `CLONE_CLEAR_SIGHAND`, which saves the child a call for each signal.
@@ -257,6 +264,9 @@ fn prepare(context: &Context<'_>) -> Result<(), &'static str> {
         check(libc::setpgid(0, 0), "setpgid")?;
         if let Some(lifeline) = plan.lifeline {
             Lifeline::aim(lifeline.descriptors(), libc::getpid()).map_err(|_| "lifeline")?;
+        }
+        if let Some(procs) = plan.cgroup {
+            check(libc::write(procs, b"0".as_ptr().cast(), 1) as c_int, "memory group")?;
         }
         place_descriptors(plan.fds)?;
         if let Some(cwd) = plan.cwd {
@@ -416,7 +426,7 @@ mod tests {
             failure: Cell::new((0, "")),
         };
         let run = |stack| clone_resetting(context_of(&context), stack);
-        let (_, pidfd) = with_signals_blocked(|| with_stack(run)).unwrap();
+        let (_, pidfd) = with_signals_blocked(None, || with_stack(run)).unwrap();
         // SAFETY: a fresh descriptor of CLONE_PIDFD.
         let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
         assert_eq!(context.failure.get().0, 0);

@@ -5,6 +5,7 @@ use std::sync::mpsc::channel;
 
 use fourfold::vocab::Executor;
 use fourfold::{ErrorKind, Handle, TaskState};
+use serde::{Deserialize, Serialize};
 
 use super::scale;
 use crate::support::{Gate, LIMIT, Log, eventually, note, visit, within};
@@ -167,6 +168,45 @@ fn code_for_several_scales_uses_the_trait() {
         assert_eq!(total(&pool, |n| n * n, 3).unwrap(), 14);
         Executor::<fn(u64) -> u64, u64, _>::shutdown(&pool);
         assert_eq!(total(&pool, |n| n, 1).unwrap_err().kind(), ErrorKind::ShutDown);
+    });
+}
+
+#[derive(Serialize, Deserialize)]
+struct Repeat {
+    text: String,
+    count: usize,
+}
+
+impl Repeat {
+    fn run(self) -> String {
+        self.text.repeat(self.count)
+    }
+
+    fn run_with(self, end: char) -> String {
+        self.run() + &end.to_string()
+    }
+}
+
+#[fourfold::task]
+fn area(width: u64, height: u64) -> u64 {
+    width * height
+}
+
+#[test]
+fn a_value_with_a_run_method_a_closure_a_function_and_a_named_task_are_submitted_alike() {
+    within(LIMIT, || {
+        let pool = scale::Executor::builder().workers(2).build().unwrap();
+        let repeat = || Repeat { text: "ab".into(), count: 2 };
+        assert_eq!(pool.submit(Repeat::run, repeat()).join().unwrap(), "abab");
+        assert_eq!(pool.submit(Repeat::run_with, (repeat(), '!')).join().unwrap(), "abab!");
+        let all: Vec<String> =
+            pool.map(Repeat::run, [repeat(), repeat()]).collect::<Result<_, _>>().unwrap();
+        assert_eq!(all, ["abab", "abab"]);
+        assert_eq!(pool.submit(|a: i64, b: i64| a - b, (1, 3)).join().unwrap(), -2);
+        assert_eq!(pool.submit(i64::abs, -4).join().unwrap(), 4);
+        assert_eq!(pool.submit(area, (3, 4)).join().unwrap(), 12);
+        assert_eq!(pool.submit(area {}, (3, 4)).join().unwrap(), 12);
+        assert_eq!(scale::spawn(area {}, (5, 6)).unwrap().join().unwrap(), 30);
     });
 }
 

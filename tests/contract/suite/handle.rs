@@ -249,7 +249,7 @@ async fn async_code_awaits_many_at_once() {
     let gate = Gate::new();
     let first = pool.submit(visit, (gate.port(), 1));
     let second = pool.submit(visit, (gate.port(), 2));
-    let failing = pool.submit(|| panic!("awaited"), ());
+    let failing = pool.submit(|| -> () { panic!("awaited") }, ());
     let porter = std::thread::spawn(move || {
         let mut guests = gate.next_few(2);
         guests.remove(1).pass();
@@ -258,6 +258,6 @@ async fn async_code_awaits_many_at_once() {
     let all = async { tokio::join!(first, second, failing) };
     let (first, second, failing) = tokio::time::timeout(LIMIT, all).await.unwrap();
     assert_eq!((first.unwrap(), second.unwrap()), (1, 2));
-    assert_eq!(failing.map(|()| ()).unwrap_err().kind(), ErrorKind::Panicked);
+    assert_eq!(failing.unwrap_err().kind(), ErrorKind::Panicked);
     porter.join().unwrap();
 }

@@ -75,7 +75,7 @@ fn unordered_gives_all_of_them_and_is_bounded_too() {
         let mut given = Vec::new();
         let mut squares = pool.map_unordered(square, numbers).buffer(7);
         assert_eq!(taken.get(), 0);
-        while let Some(outcome) = squares.next() {
+        for outcome in squares.by_ref() {
             given.push(outcome.unwrap());
             assert!(taken.get() < given.len() + 7, "{} for {}", taken.get(), given.len());
         }

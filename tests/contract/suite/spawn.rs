@@ -10,7 +10,7 @@ use fourfold::{ErrorKind, Scale};
 use serde::{Deserialize, Serialize};
 
 use super::{SHARES_MEMORY, scale};
-use crate::support::{Gate, LIMIT, Log, note, visit, within};
+use crate::support::{Gate, Guest, LIMIT, Log, note, visit, within};
 
 fn hold_and_add(port: u16, a: u32, b: u32) -> u32 {
     visit(port, 0);
@@ -41,6 +41,7 @@ fn arguments_go_as_a_tuple_as_the_value_itself_or_as_nothing() {
     fn pair((a, b): (u32, u32)) -> u32 {
         a * b
     }
+    #[allow(clippy::too_many_arguments)]
     fn eight(a: u8, b: u8, c: u8, d: u8, e: u8, f: u8, g: u8, h: String) -> String {
         format!("{a}{b}{c}{d}{e}{f}{g}{h}")
     }
@@ -75,14 +76,16 @@ fn a_value_with_a_run_method_and_a_closure_run_too() {
     });
 }
 
+fn nothing() {}
+
 #[test]
 fn the_name_is_the_one_given_or_that_of_the_function() {
     within(LIMIT, || {
         let named = scale::Builder::new().name("reader").spawn(|| 1, ()).unwrap();
         assert_eq!(named.name(), "reader");
         assert_eq!(named.join().unwrap(), 1);
-        let child = scale::spawn(wait_units, 0).unwrap();
-        assert!(child.name().ends_with("spawn::wait_units"), "{}", child.name());
+        let child = scale::spawn(nothing, ()).unwrap();
+        assert!(child.name().ends_with("spawn::nothing"), "{}", child.name());
         child.join().unwrap();
     });
 }
@@ -130,25 +133,35 @@ fn daemon_is_what_the_builder_said() {
     });
 }
 
-fn wait_units(units: u32) {
+/// Takes so many units of time, from when it is let through.
+fn wait_units(port: u16, units: u32) {
+    visit(port, units.into());
     sleep(units * Duration::from_millis(100));
 }
 
 #[test]
 fn three_together_take_as_long_as_the_longest_and_in_turn_as_their_sum() {
     within(LIMIT, || {
+        let gate = Gate::new();
+        let start = |units| scale::spawn(wait_units, (gate.port(), units)).unwrap();
+        let children = [5, 3, 2].map(start);
+        let guests = gate.next_few(3);
         let begin = Instant::now();
-        let children = [5, 3, 2].map(|units| scale::spawn(wait_units, units).unwrap());
+        guests.into_iter().for_each(Guest::pass);
         for child in children {
             child.join().unwrap();
         }
         let together = begin.elapsed();
 
-        let begin = Instant::now();
+        let mut in_turn = Duration::ZERO;
         for units in [5, 3, 2] {
-            scale::spawn(wait_units, units).unwrap().join().unwrap();
+            let child = start(units);
+            let guest = gate.next();
+            let begin = Instant::now();
+            guest.pass();
+            child.join().unwrap();
+            in_turn += begin.elapsed();
         }
-        let in_turn = begin.elapsed();
         assert!(together * 4 < in_turn * 3, "{together:?} together, {in_turn:?} in turn");
     });
 }
@@ -180,7 +193,7 @@ fn join_first_join_last_and_no_join_give_the_order_asked_for() {
                 let child = (way == "last").then_some(child);
                 guest.pass();
                 gate.next().pass();
-                child.map(|child| child.join().unwrap());
+                child.into_iter().for_each(|child| child.join().unwrap());
             }
             assert_eq!(log.lines(), expected, "join {way}");
         }

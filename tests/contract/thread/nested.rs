@@ -47,7 +47,7 @@ fn every_way_of_waiting_lends_the_worker() {
             },
             (),
         );
-        assert_eq!(all.join().unwrap().unwrap(), (1..12).sum());
+        assert_eq!(all.join().unwrap().unwrap(), (1..12).sum::<u64>());
     });
 }
 

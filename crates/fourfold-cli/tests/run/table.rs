@@ -45,6 +45,18 @@ fn eight_jobs_and_what_is_said_of_each() {
         assert_eq!(told.split_whitespace().next(), Some(&*tries.to_string()), "{row}");
     }
     assert!(!directory.path().join("flaky").exists());
+    // The README's table is this one, but for times and the memory seen.
+    let commands = std::fs::read_to_string(checkout().join("examples/eight-jobs")).unwrap();
+    let readme = readme();
+    for (index, ((outcome, _), command)) in outcomes.iter().zip(commands.lines()).enumerate() {
+        let begin = format!("{}  {outcome}", index + 1);
+        let is_row = |line: &str| line.trim_start().starts_with(&begin) && line.ends_with(command);
+        assert!(readme.lines().any(is_row), "README.md does not show {begin:?} for {command:?}");
+    }
+}
+
+fn readme() -> String {
+    std::fs::read_to_string(checkout().join("README.md")).unwrap()
 }
 
 #[test]
@@ -63,4 +75,6 @@ fn the_main_job_runs_over_files_of_the_checkout() {
         format!("{path}\t{}\n", text.lines().next().unwrap().strip_prefix("//! ").unwrap())
     };
     assert_eq!(printed, paths.iter().map(first_line).collect::<String>());
+    let shown = format!("```text\n{printed}```\n");
+    assert!(readme().contains(&shown), "README.md does not show\n{shown}");
 }

@@ -1,0 +1,76 @@
+//! Which cores a process runs on.
+
+use std::fs;
+
+use rustix::process::Pid;
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+use crate::Failure;
+
+/// Where the caller and the process that it speaks with run.
+#[derive(Clone, Copy)]
+pub(crate) enum Placing {
+    /// The caller on core 0, the other on core 1.
+    Pinned,
+    /// Wherever the kernel puts them.
+    Free,
+}
+
+impl Placing {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Placing::Pinned => "caller on core 0, the others on core 1",
+            Placing::Free => "not pinned",
+        }
+    }
+
+    /// Makes what runs in other processes, which inherit their cores; what it needs of this one is put where the caller is.
+    pub(crate) fn place<T>(self, make: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+        match self {
+            Placing::Free => make(),
+            Placing::Pinned => {
+                pin(&core(1))?;
+                let made = make();
+                pin(&core(0))?;
+                made
+            }
+        }
+    }
+}
+
+/// Runs this with the caller placed, and all cores free again afterwards.
+pub(crate) fn with<T>(
+    placing: Placing,
+    run: impl FnOnce() -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let all = sched_getaffinity(None)?;
+    if let Placing::Pinned = placing {
+        if !(all.is_set(0) && all.is_set(1)) {
+            return Err("the cores 0 and 1 are not both to be had".into());
+        }
+        pin(&core(0))?;
+    }
+    let result = run();
+    pin(&all)?;
+    result
+}
+
+fn core(number: usize) -> CpuSet {
+    let mut set = CpuSet::new();
+    set.set(number);
+    set
+}
+
+/// Puts every thread of this process on these cores.
+fn pin(cores: &CpuSet) -> Result<(), Failure> {
+    for thread in fs::read_dir("/proc/self/task")? {
+        let number: i32 = thread?.file_name().to_string_lossy().parse()?;
+        // One that has ended meanwhile needs no core.
+        if let Err(error) = sched_setaffinity(Pid::from_raw(number), cores)
+            && error != rustix::io::Errno::SRCH
+        {
+            return Err(error.into());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,220 @@
+//! Forking this very process: one call, and both branches go on from it.
+//!
+//! The fork has the calling thread only. What the others held locked stays locked in it, so the locks of this library
+//! that a child may need are held across the fork, by the thread that comes through it. What the parent has (children,
+//! pools, jobs, its supervisor) stays the parent's: each knows its process, and is dropped in the fork without effect.
+//!
+//! The fork's life hangs on the parent's, by a lifeline as any child's does, of which it closes its own copies. It has
+//! copies of the lifelines of older children, which therefore break only when it is gone; it is, as soon as the parent is:
+//! the youngest fork has a lifeline that nobody else holds.
+#![allow(unsafe_code)]
+
+use std::io::{self, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
+
+use super::builder::Builder;
+use super::child::{self, Child};
+use super::launch::{self, Proc, Settings};
+use super::page::{Page, Stage};
+use super::serve;
+use super::supervisor::supervisor;
+use super::sys::{self, Lifeline, Spawned};
+use super::{
+    callbacks, crash, current, entry, memory, registry, supervisor as supervising, zygote,
+};
+use crate::error::{Error, ErrorKind, Result, Scale};
+
+/// Which branch of a [`fork`] this is.
+#[derive(Debug)]
+pub enum Forked {
+    /// The process that called; and its child, whose end can be waited for. Its outcome is `()` if it exits with 0.
+    Parent(Child<()>),
+    /// The new process.
+    Child,
+}
+
+/// Divides this process in two that both go on from here.
+///
+/// The child ends as any process does: when its `main` returns, or by [`std::process::exit`]. How it ended is told by the
+/// [`Child`] that the parent has, exactly: a panic with its message and place, a signal, an exit code. It does not outlive
+/// the parent. Pools, children and jobs of the parent are not the child's: dropping them there has no effect, and it
+/// may start its own.
+///
+/// Prefer [`spawn`](super::spawn), which starts a clean process: a fork has one thread only, and inherits every descriptor
+/// and all memory as it was, and a big parent takes long to fork (17 ms a GiB, say).
+///
+/// # Errors
+///
+/// If the system has no room for another process, or this one may not have children.
+///
+/// # Safety
+///
+/// Locks that other threads hold at this moment stay locked in the child for ever, and what those guard may be half
+/// changed. The caller sees to it that the child uses nothing of the kind, unless this process has one thread of its own.
+/// The allocator and this library's process scale look after theirs; its thread scale does not.
+///
+/// # Examples
+///
+/// ```
+/// use fourfold::process::{self, Forked};
+///
+/// let parent = std::process::id();
+/// // SAFETY: the child calls `current` and exits.
+/// match unsafe { process::fork() }? {
+///     Forked::Child => {
+///         let me = process::current();
+///         let right = me.parent_pid() == parent && me.pid() != parent;
+///         std::process::exit(if right { 7 } else { 1 });
+///     }
+///     Forked::Parent(child) => {
+///         assert_ne!(child.pid(), parent);
+///         assert_eq!(child.join().unwrap_err().exit_code(), Some(7));
+///     }
+/// }
+/// # Ok::<(), fourfold::Error>(())
+/// ```
+pub unsafe fn fork() -> Result<Forked> {
+    launch::check_may_start()?;
+    let parent = std::process::id();
+    // The descriptor is for children that map the page afresh.
+    let (page, _) = Page::create()?;
+    let lifeline = Lifeline::new()?;
+    let (ours, theirs) = launch::socket_pair()?;
+    // SAFETY: the caller's promise is the one asked for.
+    match unsafe { divide(&lifeline) }.map_err(not_started)? {
+        Side::Child => {
+            drop((ours, theirs, lifeline));
+            entry::set_depth(entry::depth() + 1);
+            let page: &'static Page = Box::leak(Box::new(page));
+            page.set_stage(Stage::Ready);
+            crash::install(page);
+            current::set("fork".into(), parent, false);
+            Ok(Forked::Child)
+        }
+        Side::Parent(spawned) => {
+            drop(theirs);
+            let proc = Proc::new(spawned, ours, page, lifeline);
+            Ok(Forked::Parent(child::adopt(Arc::new(proc), "fork".into())?))
+        }
+    }
+}
+
+impl Builder {
+    /// Starts the child by a fork of this process instead, which has all memory as it is now, and the calling thread only.
+    ///
+    /// It is the way to give a child what no argument can carry. See [`fork`](super::fork()) for what else it means.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fourfold::process;
+    /// use std::sync::Mutex;
+    ///
+    /// static TABLE: Mutex<Vec<u32>> = Mutex::new(Vec::new());
+    ///
+    /// *TABLE.lock().unwrap() = (0..1_000).collect();
+    /// let builder = process::Builder::new();
+    /// // SAFETY: no other thread uses the table, which the child finds as it is now.
+    /// let child = unsafe { builder.fork() }.spawn(|| TABLE.lock().unwrap().len(), ())?;
+    /// assert_eq!(child.join()?, 1_000);
+    /// # Ok::<(), fourfold::Error>(())
+    /// ```
+    ///
+    /// # Safety
+    ///
+    /// As [`fork`](super::fork()): the child's function uses nothing that another thread may hold locked.
+    pub unsafe fn fork(mut self) -> Builder {
+        self.settings.fork = true;
+        self
+    }
+}
+
+/// Starts a child for [`Builder::fork`]: a fork that serves, and never comes back from here.
+pub(crate) fn start(
+    settings: &Settings,
+    nonce: u64,
+    [ours, theirs]: [&OwnedFd; 2],
+    page: &OwnedFd,
+    lifeline: &Lifeline,
+) -> Result<Spawned> {
+    let (request, stdio) = zygote::request(settings, nonce)?;
+    let (socket, page) = (theirs.try_clone()?, page.try_clone()?);
+    // SAFETY: `settings.fork` is set by the unsafe `Builder::fork` alone, whose caller promises what is asked for.
+    match unsafe { divide(lifeline) }? {
+        Side::Parent(spawned) => Ok(spawned),
+        Side::Child => {
+            // SAFETY: their owners are on the stack below, which this process never goes back to.
+            unsafe {
+                for fd in [ours.as_raw_fd(), theirs.as_raw_fd()] {
+                    libc::close(fd);
+                }
+                for fd in lifeline.descriptors() {
+                    libc::close(fd);
+                }
+            }
+            entry::set_depth(request.depth());
+            if let Err(error) = zygote::apply(&request, stdio) {
+                entry::cannot_serve(&error.to_string());
+            }
+            serve::serve(socket, page, nonce)
+        }
+    }
+}
+
+/// Which side of a fork this is, without a page and a name yet.
+enum Side {
+    Parent(Spawned),
+    Child,
+}
+
+/// Forks. The child has a group of its own, which ends when this process does.
+///
+/// # Safety
+///
+/// As [`fork`].
+unsafe fn divide(lifeline: &Lifeline) -> io::Result<Side> {
+    // What is in the buffers would be written by both.
+    let _ = io::stdout().flush();
+    let _ = io::stderr().flush();
+    // Before there is a child that would be left behind without one.
+    supervisor()?;
+    let held = (
+        // In the order in which they are taken within each other.
+        zygote::hold(),
+        registry::hold(),
+        supervising::hold(),
+        memory::hold(),
+        callbacks::hold(),
+        current::hold(),
+    );
+    // SAFETY: the caller's promise is the one asked for; the allocator is looked after by the C library.
+    let pid = unsafe { libc::fork() };
+    let failure = io::Error::last_os_error();
+    drop(held);
+    match pid {
+        -1 => Err(failure),
+        0 => {
+            // SAFETY: calls on numbers.
+            let me = unsafe {
+                libc::setpgid(0, 0);
+                libc::getpid()
+            };
+            if Lifeline::aim(lifeline.descriptors(), me).is_err() {
+                entry::cannot_serve("its life cannot be tied to its parent's");
+            }
+            Ok(Side::Child)
+        }
+        pid => {
+            // The child does so too: whoever is first, the group is there for both.
+            // SAFETY: a call on numbers. The child has not been waited for, so the number is its own.
+            unsafe { libc::setpgid(pid, pid) };
+            let pid = pid as u32;
+            Ok(Side::Parent(Spawned { pid, pidfd: sys::adopt(pid)? }))
+        }
+    }
+}
+
+fn not_started(error: io::Error) -> Error {
+    Error::new(ErrorKind::NotStarted).with_scale(Scale::Process).with_source(error)
+}

@@ -1,0 +1,204 @@
+//! Forking: one call, both branches. Not in the harness, whose threads a fork would not have.
+
+use std::cell::Cell;
+use std::fs;
+use std::io::Write;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use fourfold::process::{self, Executor, ExitStatus, Forked};
+use fourfold::{ErrorKind, Result};
+
+/// No test takes longer.
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn main() {
+    if let Some(path) = std::env::args().nth(1).filter(|arg| arg.starts_with("family=")) {
+        return family(path.trim_start_matches("family="));
+    }
+    std::thread::spawn(|| {
+        std::thread::sleep(2 * LIMIT);
+        eprintln!("the tests did not end within {:?}", 2 * LIMIT);
+        std::process::abort();
+    });
+    let tests: [(&str, fn()); 7] = [
+        ("both_branches_know_who_they_are", both_branches_know_who_they_are),
+        ("each_end_is_told", each_end_is_told),
+        ("memory_is_the_child_s_own_from_then_on", memory_is_the_child_s_own_from_then_on),
+        ("a_fork_has_children_and_pools_of_its_own", a_fork_has_children_and_pools_of_its_own),
+        ("what_the_parent_has_survives_a_fork_that_drops_it", survives_a_fork_that_drops_it),
+        ("a_builder_s_fork_is_a_child_like_any_other", a_builder_s_fork),
+        ("forks_end_with_a_parent_that_is_killed", forks_end_with_a_parent_that_is_killed),
+    ];
+    for (name, test) in tests {
+        test();
+        println!("test {name} ... ok");
+    }
+}
+
+/// Runs `child` in a fork, which exits with what it returns.
+fn fork(child: impl FnOnce() -> i32) -> process::Child<()> {
+    // SAFETY: this process has one thread besides the library's and the watchdog, which holds nothing.
+    match unsafe { process::fork() }.unwrap() {
+        Forked::Parent(forked) => forked,
+        Forked::Child => std::process::exit(child()),
+    }
+}
+
+fn both_branches_know_who_they_are() {
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let parent = std::process::id();
+    let child = fork(move || {
+        let me = process::current();
+        let (pid, above) = (std::process::id(), me.parent_pid());
+        assert_eq!((me.pid(), me.depth()), (pid, 1));
+        writer.write_all(format!("{pid} {above}").as_bytes()).unwrap();
+        0
+    });
+    let told = std::io::read_to_string(reader).unwrap();
+    assert_eq!(told, format!("{} {parent}", child.pid()));
+    assert_ne!(child.pid(), parent);
+    assert_eq!((child.parent_pid(), process::current().pid()), (parent, parent));
+    child.join().unwrap();
+}
+
+fn each_end_is_told() {
+    fork(|| 0).join().unwrap();
+    assert_eq!(fork(|| 3).join().unwrap_err().kind(), ErrorKind::Exited(3));
+    let panicked = fork(|| {
+        std::panic::set_hook(Box::new(|_| {}));
+        panic!("in the fork")
+    });
+    // Its hook is replaced, so its record is gone; its exit code says it.
+    assert_eq!(panicked.join().unwrap_err().exit_code(), Some(101));
+    let panicked = fork(|| std::thread::spawn(|| panic!("in a thread")).join().map_or(101, |()| 0));
+    let error = panicked.join().unwrap_err();
+    assert_eq!(error.panic().unwrap().message(), "in a thread");
+    assert!(error.panic().unwrap().location().unwrap().contains("tests/fork.rs"));
+    let aborted = fork(|| std::process::abort());
+    assert_eq!(aborted.join().unwrap_err().signal(), Some(6));
+    let mut slow = fork(|| {
+        std::thread::sleep(LIMIT);
+        0
+    });
+    assert!(slow.join_timeout(Duration::from_millis(1)).is_none() && slow.is_alive());
+    slow.terminate();
+    assert_eq!(slow.join_timeout(LIMIT).unwrap().unwrap_err().signal(), Some(15));
+    let status = slow.exit_status().unwrap();
+    assert!(matches!(status, ExitStatus::Signaled { signal: 15, .. }), "{status}");
+}
+
+fn memory_is_the_child_s_own_from_then_on() {
+    let number = Cell::new(1);
+    let child = fork(|| {
+        number.set(number.get() + 1);
+        number.get()
+    });
+    assert_eq!(child.join().unwrap_err().exit_code(), Some(2));
+    assert_eq!(number.get(), 1);
+}
+
+fn a_fork_has_children_and_pools_of_its_own() {
+    let child = fork(|| {
+        let in_a_child = process::spawn(|| process::current().depth(), ()).unwrap().join().unwrap();
+        let pool = Executor::builder().workers(2).build().unwrap();
+        let sum: Result<u32> = pool.map(|n: u32| n + 1, 0..10).sum();
+        let twice = fork(|| 40).join().unwrap_err().exit_code().unwrap();
+        in_a_child as i32 + sum.unwrap() as i32 - 55 + twice
+    });
+    assert_eq!(child.join().unwrap_err().exit_code(), Some(42));
+}
+
+fn survives_a_fork_that_drops_it() {
+    let pool = Executor::builder().workers(1).build().unwrap();
+    let worker = pool.submit(std::process::id, ()).join().unwrap();
+    let sleeper = process::spawn(|| std::thread::sleep(Duration::from_secs(3600)), ()).unwrap();
+    for _ in 0..20 {
+        // SAFETY: as in `fork`.
+        let child = match unsafe { process::fork() }.unwrap() {
+            Forked::Parent(child) => child,
+            Forked::Child => {
+                assert!(process::active_children().is_empty());
+                drop((pool, sleeper));
+                std::process::exit(5)
+            }
+        };
+        assert_eq!(child.join().unwrap_err().exit_code(), Some(5));
+        assert_eq!(pool.submit(std::process::id, ()).join().unwrap(), worker);
+        assert!(sleeper.is_alive());
+    }
+    sleeper.kill();
+    assert_eq!(sleeper.join().unwrap_err().signal(), Some(9));
+}
+
+fn a_builder_s_fork() {
+    static SEEN: std::sync::Mutex<u32> = std::sync::Mutex::new(0);
+    *SEEN.lock().unwrap() = 7;
+    let report = |word: String| {
+        let directory = std::env::current_dir().unwrap();
+        let value = std::env::var("FOURFOLD_TEST_VALUE").unwrap_or_default();
+        (word, *SEEN.lock().unwrap(), directory, value, process::current().name().to_owned())
+    };
+    let builder =
+        process::Builder::new().name("twin").current_dir("/").env("FOURFOLD_TEST_VALUE", "v");
+    // SAFETY: no other thread locks `SEEN` or changes the environment.
+    let child = unsafe { builder.fork() }.spawn(report, "word".to_owned()).unwrap();
+    let (word, seen, directory, value, name) = child.join().unwrap();
+    assert_eq!((word.as_str(), seen, value.as_str(), name.as_str()), ("word", 7, "v", "twin"));
+    assert_eq!(directory, std::path::Path::new("/"));
+    // SAFETY: as above.
+    let child =
+        unsafe { process::Builder::new().fork() }.spawn(|| -> () { panic!("there") }, ()).unwrap();
+    assert_eq!(child.join().unwrap_err().panic().unwrap().message(), "there");
+}
+
+/// A program with a fork, a fork's child and an older child. Tells all pids, and sleeps.
+fn family(path: &str) {
+    let sleep = || std::thread::sleep(Duration::from_secs(3600));
+    let older = process::spawn(std::thread::sleep, Duration::from_secs(3600)).unwrap();
+    let (mut reader, mut writer) = std::io::pipe().unwrap();
+    let forked = fork(move || {
+        let child = process::spawn(std::thread::sleep, Duration::from_secs(3600)).unwrap();
+        writer.write_all(&child.pid().to_le_bytes()).unwrap();
+        sleep();
+        0
+    });
+    let mut inner = [0; 4];
+    std::io::Read::read_exact(&mut reader, &mut inner).unwrap();
+    let pids = format!("{} {} {}\n", older.pid(), forked.pid(), u32::from_le_bytes(inner));
+    fs::write(format!("{path}.new"), pids).unwrap();
+    fs::rename(format!("{path}.new"), path).unwrap();
+    sleep();
+}
+
+fn forks_end_with_a_parent_that_is_killed() {
+    let directory = tempfile::tempdir().unwrap();
+    for round in 0..5 {
+        let path = directory.path().join(format!("pids{round}"));
+        let mut program = Command::new(std::env::current_exe().unwrap())
+            .arg(format!("family={}", path.display()))
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        let end = Instant::now() + LIMIT;
+        while !path.exists() {
+            assert!(Instant::now() < end, "the family was not complete within {LIMIT:?}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let pids = fs::read_to_string(&path).unwrap();
+        program.kill().unwrap();
+        assert_eq!(program.wait().unwrap().signal(), Some(9));
+        let end = Instant::now() + LIMIT;
+        while pids.split_whitespace().any(is_there) {
+            assert!(Instant::now() < end, "some of {pids} outlived their parent");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+/// Whether a process lives, rather than being a zombie that its new parent has not waited for.
+fn is_there(pid: &str) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
+}
