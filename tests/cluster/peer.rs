@@ -12,14 +12,14 @@ const WANTED: [&str; 10] =
 
 /// An interpreter, and its version as in `3.13`.
 #[derive(Clone, Debug)]
-pub struct Python {
+pub(crate) struct Python {
     path: PathBuf,
-    pub version: String,
+    pub(crate) version: String,
 }
 
 /// The interpreters of this machine, one of each version, from pyenv and the `PATH`. What is missing is printed; with
 /// `FOURFOLD_PYTHONS=required` in the environment, none at all is an error.
-pub fn pythons() -> &'static [Python] {
+pub(crate) fn pythons() -> &'static [Python] {
     static FOUND: OnceLock<Vec<Python>> = OnceLock::new();
     FOUND.get_or_init(|| {
         let found: Vec<Python> = WANTED.iter().filter_map(|version| find(version)).collect();
@@ -36,7 +36,7 @@ pub fn pythons() -> &'static [Python] {
 }
 
 /// The oldest and the newest, where not every one is worth the time.
-pub fn ends() -> Vec<&'static Python> {
+pub(crate) fn ends() -> Vec<&'static Python> {
     let all = pythons();
     let mut ends: Vec<&Python> = all.iter().filter(|python| python.version == "2.7").collect();
     let mut python3 = all.iter().filter(|python| python.version != "2.7");
@@ -65,14 +65,14 @@ fn find(version: &str) -> Option<Python> {
 }
 
 /// A running program of `peer.py`. It is killed when this is dropped.
-pub struct Peer {
+pub(crate) struct Peer {
     child: Child,
     output: BufReader<ChildStdout>,
     name: String,
 }
 
 impl Python {
-    pub fn start(&self, args: &[&str]) -> Peer {
+    pub(crate) fn start(&self, args: &[&str]) -> Peer {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster/peer.py");
         let mut child = Command::new(&self.path)
             .args(["-B", "-s", "-E"])
@@ -87,21 +87,21 @@ impl Python {
     }
 
     /// Runs a program to its end, which has to be a good one.
-    pub fn run(&self, args: &[&str]) {
+    pub(crate) fn run(&self, args: &[&str]) {
         self.start(args).finish();
     }
 }
 
 impl Peer {
     /// The next line of its output, or nothing at its end.
-    pub fn line(&mut self) -> String {
+    pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();
         self.output.read_line(&mut line).expect("text");
         line.trim_end().to_owned()
     }
 
     /// Waits for its end, and gives what it wrote. It ends itself by SIGALRM after a while.
-    pub fn finish(mut self) -> String {
+    pub(crate) fn finish(mut self) -> String {
         let mut rest = String::new();
         self.output.read_to_string(&mut rest).expect("text");
         let status = self.child.wait().expect("it is our child");
@@ -109,7 +109,7 @@ impl Peer {
         rest
     }
 
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.child.kill().expect("it is our child");
         self.child.wait().expect("it is our child");
     }

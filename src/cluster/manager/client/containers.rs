@@ -41,8 +41,11 @@ pub struct List<T> {
 /// A dict on a server, in the order of insertion.
 pub struct Dict<K, V> {
     proxy: Proxy,
-    entries: PhantomData<fn(K, V) -> (K, V)>,
+    entries: PhantomData<Entries<K, V>>,
 }
+
+/// Takes entries and gives them; it holds none.
+type Entries<K, V> = fn(K, V) -> (K, V);
 
 macro_rules! proxies {
     ($($word:ident<$($t:ident),*> $marker:ident $what:literal),*) => {$(

@@ -2,118 +2,22 @@
 
 use std::time::Duration;
 
-use fourfold_wire::pickle::{NodeId, Value};
-use fourfold_wire::talk::{Arguments, Call, Exception, Reply};
+use fourfold_wire::pickle::NodeId;
+use fourfold_wire::talk::{Arguments, Call, Exception};
 
 use super::args::{Wait, count, lock_wait, queue_wait, text, timeout};
-use super::errors::{attribute_error, no_order, runtime_error, value_error};
-use super::thing::{ACQUIRE_TOLD, Called, Due, Out, Thing, flag};
+use super::errors::{attribute_error, value_error};
+use super::thing::{ACQUIRE_TOLD, Called, Due, Thing, flag};
+use super::told::{
+    Told, barrier_reply, condition_reply, event_reply, lock_reply, queue_reply, rlock_reply,
+    semaphore_reply,
+};
 use super::{dicts, lists};
 use crate::cluster::manager::item::Item;
 use crate::words::{
-    Barrier, BarrierReply, BarrierRequest, Condition, ConditionReply, ConditionRequest, Event,
-    EventReply, EventRequest, Lock, LockReply, LockRequest, Participant, Queue, QueueReply,
-    QueueRequest, RLock, Replies, Semaphore, SemaphoreReply, SemaphoreRequest, Word,
+    Barrier, BarrierRequest, Condition, ConditionRequest, Event, EventRequest, Lock, LockRequest,
+    Participant, Queue, QueueRequest, RLock, Replies, Semaphore, SemaphoreRequest, Word,
 };
-
-/// Puts replies of a word into those of Python.
-struct Told<'a> {
-    due: &'a mut Vec<Due>,
-}
-
-impl Told<'_> {
-    fn all<R>(&mut self, replies: Replies<R>, tell: impl Fn(R) -> Out) {
-        self.due.extend(replies.into_iter().map(|(to, reply)| Due { to, what: tell(reply) }));
-    }
-}
-
-fn done() -> Out {
-    Out::Reply(Reply::none())
-}
-
-fn value(value: impl Into<Value>) -> Out {
-    Out::Reply(Reply::Return(value.into()))
-}
-
-fn error(exception: Exception) -> Out {
-    Out::Reply(Reply::Error(exception))
-}
-
-fn number(number: usize) -> Out {
-    value(number as i64)
-}
-
-fn queue_reply(reply: QueueReply<Item>) -> Out {
-    match reply {
-        QueueReply::Done => done(),
-        QueueReply::Full(_) => error(Exception::new("queue", "Full")),
-        QueueReply::NoOrder(_) => error(no_order()),
-        QueueReply::Item { item, at } => Out::Item { item, at },
-        QueueReply::Empty => error(Exception::new("queue", "Empty")),
-        QueueReply::Shut => error(Exception::new("queue", "ShutDown")),
-        QueueReply::Len(len) => number(len),
-        QueueReply::Is(is) => value(is),
-        QueueReply::TooManyDone => error(value_error("task_done() called too many times")),
-    }
-}
-
-fn lock_reply(reply: LockReply) -> Out {
-    match reply {
-        LockReply::Acquired { owner_died } => Out::Lock { taken: true, owner_died },
-        LockReply::Busy => Out::Lock { taken: false, owner_died: false },
-        LockReply::Released => done(),
-        // `RuntimeError` to Python 3.
-        LockReply::NotHeld => {
-            error(Exception::new("_thread", "error").with("release unlocked lock"))
-        }
-        LockReply::Is(is) => value(is),
-    }
-}
-
-fn rlock_reply(reply: LockReply) -> Out {
-    match reply {
-        LockReply::NotHeld => error(runtime_error("cannot release un-acquired lock")),
-        other => lock_reply(other),
-    }
-}
-
-fn semaphore_reply(reply: SemaphoreReply) -> Out {
-    match reply {
-        SemaphoreReply::Acquired => value(true),
-        SemaphoreReply::Busy => value(false),
-        SemaphoreReply::Released => done(),
-        SemaphoreReply::TooMany => error(value_error("Semaphore released too many times")),
-        SemaphoreReply::Value(free) => number(free),
-    }
-}
-
-fn event_reply(reply: EventReply) -> Out {
-    match reply {
-        EventReply::Done => done(),
-        EventReply::Is(is) => value(is),
-    }
-}
-
-fn condition_reply(reply: ConditionReply) -> Out {
-    match reply {
-        ConditionReply::Lock(reply) => rlock_reply(reply),
-        ConditionReply::Woken(notified) => value(notified),
-        ConditionReply::Notified => done(),
-        ConditionReply::NotHeld => {
-            error(runtime_error("cannot wait on or notify an un-acquired lock"))
-        }
-    }
-}
-
-fn barrier_reply(reply: BarrierReply) -> Out {
-    match reply {
-        BarrierReply::Passed(place) => number(place),
-        BarrierReply::Broken => error(Exception::new("threading", "BrokenBarrierError")),
-        BarrierReply::Done => done(),
-        BarrierReply::Number(n) => number(n),
-        BarrierReply::Is(is) => value(is),
-    }
-}
 
 impl Thing {
     /// Carries out a call. What it does for others who wait is among those that are due.

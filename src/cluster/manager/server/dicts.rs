@@ -188,7 +188,8 @@ pub(super) fn dict(dict: &mut Items, method: &str, args: Arguments) -> Result<Ca
         "__iter__" => {
             plain(&args)?;
             let names: Vec<Item> = dict.iter().map(|(name, _)| name.clone()).collect();
-            return Ok(Called::New("Iterator", Thing::Iterator(names.into_iter())));
+            let iterator = Thing::Iterator(names.into_iter());
+            return Ok(Called::New("Iterator", Box::new(iterator)));
         }
         _ => return Ok(Called::Unknown),
     };

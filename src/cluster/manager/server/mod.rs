@@ -7,6 +7,7 @@ mod args;
 mod builder;
 mod calls;
 mod connection;
+mod deliver;
 mod dicts;
 mod errors;
 mod handle;
@@ -16,6 +17,7 @@ mod objects;
 mod options;
 mod reactor;
 mod thing;
+mod told;
 
 pub use self::builder::ServerBuilder;
 pub use self::handle::Server;

@@ -1,7 +1,7 @@
 //! The thread that serves all connections of a manager.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BinaryHeap, HashMap};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use rustix::event::{Timespec, epoll::EventFlags};
 use super::connection::{Connection, Read};
 use super::listener::Listener;
 use super::objects::{self, Objects};
-use super::thing::{ACQUIRE_TOLD, Called, Due, Out};
+use super::thing::{ACQUIRE_TOLD, Called, Due};
 use crate::words::Participant;
 
 /// What the poller says an event is of. Connections count on from the last.
@@ -35,7 +35,7 @@ pub(super) struct Bell {
 }
 
 pub(super) struct Reactor {
-    epoll: OwnedFd,
+    pub(super) epoll: OwnedFd,
     listener: Listener,
     /// Held so that what the poller looks at stays open.
     _bell: Arc<Bell>,
@@ -43,8 +43,8 @@ pub(super) struct Reactor {
     /// Within which a peer has to have proved that it knows the key.
     handshake: Duration,
     address: talk::Address,
-    objects: Objects,
-    connections: HashMap<u64, Connection>,
+    pub(super) objects: Objects,
+    pub(super) connections: HashMap<u64, Connection>,
     next: u64,
     deadlines: BinaryHeap<Reverse<(Instant, u64, u64)>>,
     /// Until when no connection is accepted.
@@ -158,7 +158,7 @@ impl Reactor {
     }
 
     /// Carries out the requests that have come, as far as it goes without waiting.
-    fn pump(&mut self, id: u64) {
+    pub(super) fn pump(&mut self, id: u64) {
         loop {
             let Some(connection) = self.connections.get_mut(&id) else { return };
             match connection.session.next_request() {
@@ -260,7 +260,7 @@ impl Reactor {
             }
             Ok(Called::New(typeid, thing)) => {
                 let exposed = thing.exposed().iter().map(|&name| name.to_owned()).collect();
-                let new = self.objects.add(thing);
+                let new = self.objects.add(*thing);
                 self.objects.refer(new);
                 let token = Token {
                     typeid: typeid.to_owned(),
@@ -286,109 +286,6 @@ impl Reactor {
             }),
             Err(error) => Some(Reply::Error(error)),
         }
-    }
-
-    /// Gives replies to those they are for. `current` has just asked; others have waited.
-    fn deliver(&mut self, due: Vec<Due>, current: Option<u64>) {
-        let mut due = VecDeque::from(due);
-        while let Some(Due { to: Participant(id), what }) = due.pop_front() {
-            let Some(connection) = self.connections.get_mut(&id) else { continue };
-            let waited = connection.waits.take();
-            if let Some(object) = waited.and_then(|object| self.objects.object(object)) {
-                object.waiting -= 1;
-            }
-            match what {
-                Out::Reply(reply) => connection.session.reply(&reply),
-                Out::Lock { taken, owner_died } => {
-                    let reply = match connection.told {
-                        true => Value::tuple([Value::from(taken), Value::from(owner_died)]),
-                        false => Value::from(taken),
-                    };
-                    connection.session.reply(&Reply::Return(reply));
-                }
-                Out::Item { item, at } => {
-                    let from = connection.called;
-                    if waited.is_some() && !connection.is_alive() {
-                        let mut more = Vec::new();
-                        if let Some(object) = self.objects.object(from) {
-                            object.thing.take_back(Participant(id), item, at, &mut more);
-                        }
-                        due.extend(more);
-                        due.extend(self.end(id));
-                        continue;
-                    }
-                    connection.session.reply_value(item.root());
-                    connection.unsent = Some((from, item, at));
-                }
-            }
-            if let Some(object) = waited {
-                self.objects.drop_if_unused(object);
-            }
-            if current != Some(id) {
-                due.extend(self.send(id));
-                // It may have sent its next request already.
-                if self.connections.get_mut(&id).is_some_and(|waiter| waiter.session.has_pending())
-                {
-                    self.pump(id);
-                }
-            }
-        }
-    }
-
-    /// Writes, and looks for room later where it is needed. What becomes due if the connection ends is given back.
-    fn send(&mut self, id: u64) -> Vec<Due> {
-        let Some(connection) = self.connections.get_mut(&id) else { return Vec::new() };
-        if connection.flush().is_err() {
-            return self.end(id);
-        }
-        let unsent = !connection.session.output().is_empty();
-        if connection.session.is_over() && !unsent {
-            return self.end(id);
-        }
-        if unsent != connection.wants_room {
-            connection.wants_room = unsent;
-            let room = if unsent { EventFlags::OUT } else { EventFlags::empty() };
-            let data = epoll::EventData::new_u64(id);
-            let flags = EventFlags::IN | room;
-            if epoll::modify(&self.epoll, &connection.socket, data, flags).is_err() {
-                return self.end(id);
-            }
-        }
-        Vec::new()
-    }
-
-    fn flush(&mut self, id: u64) {
-        let due = self.send(id);
-        self.deliver(due, None);
-    }
-
-    fn close(&mut self, id: u64) {
-        let due = self.end(id);
-        self.deliver(due, None);
-    }
-
-    /// Forgets a connection, and frees what it held.
-    fn end(&mut self, id: u64) -> Vec<Due> {
-        let mut due = Vec::new();
-        let Some(connection) = self.connections.remove(&id) else { return due };
-        let who = Participant(id);
-        if let Some(object) = connection.waits.and_then(|object| self.objects.object(object)) {
-            object.waiting -= 1;
-        }
-        if let Some((from, item, at)) = connection.unsent
-            && let Some(object) = self.objects.object(from)
-        {
-            object.thing.take_back(who, item, at, &mut due);
-        }
-        for &touched in &connection.touched {
-            if let Some(object) = self.objects.object(touched) {
-                object.thing.gone(who, &mut due);
-            }
-        }
-        if let Some(object) = connection.waits {
-            self.objects.drop_if_unused(object);
-        }
-        due
     }
 
     /// Ends the waits whose time is over.

@@ -57,7 +57,7 @@ pub(super) enum Called {
     /// The replies are among those that are due, or the caller waits, for ever or so long.
     Asked(Option<std::time::Duration>),
     /// A new object, which the caller gets a proxy for.
-    New(&'static str, Thing),
+    New(&'static str, Box<Thing>),
     /// There is no such method.
     Unknown,
 }
