@@ -5,7 +5,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::exit;
+use crate::key::KeyArgs;
+use crate::queue::QueueArgs;
 use crate::run::args::RunArgs;
+use crate::serve::ServeArgs;
 
 /// Run work in parallel, and always be told how it ended.
 #[derive(Debug, Parser)]
@@ -25,6 +28,9 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Run(Box<RunArgs>),
+    Serve(ServeArgs),
+    Queue(QueueArgs),
+    Key(KeyArgs),
 }
 
 /// Reads the command line. What is shown instead, help or a usage error, gives the exit status.

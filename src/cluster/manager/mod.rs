@@ -32,7 +32,6 @@ mod address;
 mod client;
 mod item;
 mod key;
-mod repr;
 mod server;
 
 pub use self::address::{Address, ToAddress};
@@ -41,6 +40,6 @@ pub use self::client::{
     List, Lock, LockGuard, Proxy, PutError, Queue, RLock, RLockGuard, Semaphore, SharedValue,
 };
 pub use self::key::{Key, read_key, write_new_key};
-pub use self::server::{HandBack, QueueOptions, Server, ServerBuilder};
-pub use fourfold_wire::pickle::{Globals, Value};
+pub use self::server::{HandBack, QueueOptions, Server, ServerBuilder, Stopper};
+pub use fourfold_wire::pickle::{Globals, Value, from_value, to_value};
 pub use fourfold_wire::talk::Exception;

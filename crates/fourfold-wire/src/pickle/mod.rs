@@ -37,6 +37,7 @@ mod node;
 mod opcode;
 mod plain;
 mod reader;
+mod repr;
 mod same;
 #[cfg(feature = "serde")]
 mod ser;

@@ -59,7 +59,12 @@ impl Server {
         self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
     }
 
-    /// Waits until a client shuts it down.
+    /// What ends it from elsewhere: from another thread, while this one waits.
+    pub fn stopper(&self) -> Stopper {
+        Stopper { bell: self.bell.clone() }
+    }
+
+    /// Waits until a client shuts it down, or a [`Stopper`] does.
     ///
     /// # Errors
     ///
@@ -74,13 +79,8 @@ impl Server {
     ///
     /// The server had failed.
     pub fn shutdown(mut self) -> Result<()> {
-        self.ring();
+        self.stopper().stop();
         self.join()
-    }
-
-    fn ring(&self) {
-        // A counter that is never read can be rung often enough.
-        let _ = rustix::io::write(&self.bell.stop, &1u64.to_ne_bytes());
     }
 
     fn join(&mut self) -> Result<()> {
@@ -92,10 +92,24 @@ impl Server {
     }
 }
 
+/// Ends a [`Server`] from elsewhere.
+#[derive(Clone, Debug)]
+pub struct Stopper {
+    bell: Arc<Bell>,
+}
+
+impl Stopper {
+    /// Ends the server. Does not wait for that.
+    pub fn stop(&self) {
+        // A counter that is never read can be rung often enough.
+        let _ = rustix::io::write(&self.bell.stop, &1u64.to_ne_bytes());
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         if self.thread.is_some() {
-            self.ring();
+            self.stopper().stop();
             let _ = self.join();
         }
     }

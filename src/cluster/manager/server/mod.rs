@@ -20,5 +20,5 @@ mod thing;
 mod told;
 
 pub use self::builder::ServerBuilder;
-pub use self::handle::Server;
+pub use self::handle::{Server, Stopper};
 pub use self::options::{HandBack, QueueOptions};

@@ -5,7 +5,6 @@ use fourfold_wire::talk::{Arguments, Exception, Reply};
 use super::args::{count, int, items, text, truth};
 use super::errors::{array_error, type_error, value_error};
 use crate::cluster::manager::item::{Item, Key};
-use crate::cluster::manager::repr;
 use crate::words::{
     Array, Barrier, Condition, Dict, Event, HandBack, List, Lock, Order, Participant, Queue, RLock,
     Semaphore,
@@ -296,7 +295,7 @@ impl Thing {
     pub(super) fn describe(&self) -> String {
         match self {
             Thing::List(_) | Thing::Dict(_) => match self.value() {
-                Some(value) => repr::repr(value.root()),
+                Some(value) => value.to_string(),
                 None => String::new(),
             },
             Thing::Namespace(names) => {
@@ -304,21 +303,21 @@ impl Thing {
                 let mut parts: Vec<String> = names
                     .names()
                     .filter(|(name, _)| !name.starts_with('_'))
-                    .map(|(name, item)| format!("{name}={}", repr::repr(item.root())))
+                    .map(|(name, item)| format!("{name}={}", item.root()))
                     .collect();
                 parts.sort();
                 format!("Namespace({})", parts.join(", "))
             }
             Thing::Value { code, value } => {
                 let code = fourfold_wire::pickle::Value::from(code.as_str());
-                format!("Value({}, {})", repr::repr(code.root()), repr::repr(value.root()))
+                format!("Value({}, {})", code.root(), value.root())
             }
             Thing::Array(array) if array.numbers().is_empty() => {
                 format!("array('{}')", array.code())
             }
             Thing::Array(array) => {
                 let list = super::lists::numbers(array.numbers());
-                format!("array('{}', {})", array.code(), repr::repr(list.root()))
+                format!("array('{}', {})", array.code(), list.root())
             }
             Thing::Event(event) => {
                 let state = if event.is_set() { "set" } else { "unset" };

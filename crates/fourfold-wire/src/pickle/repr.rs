@@ -1,20 +1,38 @@
 //! Values as Python's `repr` shows them.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
-use fourfold_wire::pickle::{Made, Node, NodeRef};
+use super::{Made, Node, NodeRef, Value};
 
 /// The longest text, in bytes. What is longer ends in dots.
 const LONGEST: usize = 64 << 10;
 /// How deep values are shown.
 const DEPTH: usize = 100;
 
-/// The value as Python's `repr` shows it. Objects are shown as the call that makes them.
-pub(super) fn repr(node: NodeRef<'_>) -> String {
-    let mut out = String::new();
-    write(node, DEPTH, &mut out);
-    cut(&mut out);
-    out
+impl fmt::Display for NodeRef<'_> {
+    /// As Python's `repr` shows it, cut after 64 KiB. An object is shown as the call that makes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = String::new();
+        write(*self, DEPTH, &mut out);
+        cut(&mut out);
+        f.write_str(&out)
+    }
+}
+
+impl fmt::Display for Value {
+    /// As Python's `repr` shows it, cut after 64 KiB.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fourfold_wire::pickle::Value;
+    ///
+    /// let value = Value::tuple([Value::from("it's"), Value::from(1.0), Value::none()]);
+    /// assert_eq!(value.to_string(), r#"("it's", 1.0, None)"#);
+    /// ```
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.root().fmt(f)
+    }
 }
 
 fn cut(out: &mut String) {
@@ -85,7 +103,6 @@ fn write(node: NodeRef<'_>, depth: usize, out: &mut String) {
             }
             (_, None) => out.push_str("<object>"),
         },
-        _ => out.push_str("<object>"),
     }
 }
 
@@ -104,7 +121,7 @@ fn row(node: NodeRef<'_>, open: &str, close: &str, depth: usize, out: &mut Strin
 }
 
 /// As Python writes a float: the shortest digits, an exponent from 1e16 on.
-pub(super) fn float(value: f64, out: &mut String) {
+fn float(value: f64, out: &mut String) {
     let size = value.abs();
     if value.is_nan() {
         out.push_str("nan");
@@ -160,11 +177,10 @@ fn bytes_literal(bytes: &[u8], out: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fourfold_wire::pickle::Value;
 
     #[test]
     fn as_python_shows_it() {
-        let shown = |value: Value| repr(value.root());
+        let shown = |value: Value| value.to_string();
         assert_eq!(
             shown(Value::list([1.into(), "a'b".into(), Value::none()])),
             "[1, \"a'b\", None]"
@@ -178,7 +194,7 @@ mod tests {
             assert_eq!(shown(value.into()), text);
         }
         let cyclic = Value::read(b"]q\x00h\x00a.").expect("a pickle");
-        assert!(repr(cyclic.root()).contains("..."));
+        assert!(cyclic.to_string().contains("..."));
         assert!(shown("x".repeat(1 << 20).as_str().into()).len() < LONGEST + 10);
     }
 }

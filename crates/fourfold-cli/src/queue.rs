@@ -1,0 +1,217 @@
+//! `fourfold queue`: put, get, count and wait for the items of a queue, from a shell.
+
+use std::io::{self, BufRead as _, Write as _};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use fourfold::cluster::manager::{
+    CallError, Client, GetError, PutError, Queue, Value, from_value, to_value,
+};
+
+use crate::exit;
+use crate::key::{KeyFile, address, fail};
+
+/// Use a queue that `fourfold serve` or a Python program serves.
+///
+/// The exit status is 1 if there was no item or no room in time, and 255 if something else went wrong.
+#[derive(Debug, Args)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+pub(crate) struct QueueArgs {
+    #[command(subcommand)]
+    command: QueueCommand,
+}
+
+/// Which queue, and where.
+#[derive(Debug, Args)]
+struct Which {
+    /// Where the server listens: PORT on this machine, HOST:PORT, a path with a / in it, or @NAME.
+    #[arg(long, value_name = "ADDR")]
+    at: String,
+
+    #[command(flatten)]
+    key: KeyFile,
+
+    /// The name of the queue.
+    name: String,
+}
+
+#[derive(Debug, Subcommand)]
+enum QueueCommand {
+    /// Put items into the queue: those given, or else each line of standard input.
+    Put {
+        #[command(flatten)]
+        which: Which,
+        /// Items are JSON, and not text.
+        #[arg(long)]
+        json: bool,
+        /// Wait for room for so many seconds at most.
+        #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+        timeout: Option<Duration>,
+        items: Vec<String>,
+    },
+    /// Take items out of the queue, and print each on a line: text as it is, anything else as JSON, and what JSON
+    /// cannot say as Python shows it.
+    Get {
+        #[command(flatten)]
+        which: Which,
+        /// How many.
+        #[arg(short = 'n', long, value_name = "N", default_value_t = 1)]
+        count: u64,
+        /// Print text as JSON too.
+        #[arg(long)]
+        json: bool,
+        /// Wait for each for so many seconds at most.
+        #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+        timeout: Option<Duration>,
+        /// Say task_done for each once it is printed.
+        #[arg(long)]
+        done: bool,
+    },
+    /// Print how many items are in the queue.
+    Len {
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Wait until all items that were put are said to be done.
+    Join {
+        #[command(flatten)]
+        which: Which,
+    },
+}
+
+fn seconds(typed: &str) -> Result<Duration, String> {
+    let seconds: f64 = typed.parse().map_err(|_| "a number of seconds is wanted")?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+/// Why it did not work out.
+enum Failed {
+    /// There was no item, or no room.
+    InTime(&'static str),
+    /// The reader of standard output went away.
+    Unread,
+    Otherwise(Box<dyn std::error::Error>),
+}
+
+impl<E: std::error::Error + 'static> From<E> for Failed {
+    fn from(error: E) -> Failed {
+        Failed::Otherwise(error.into())
+    }
+}
+
+pub(crate) fn run(typed: QueueArgs) -> ExitCode {
+    let result = match typed.command {
+        QueueCommand::Put { which, json, timeout, items } => put(&which, json, timeout, items),
+        QueueCommand::Get { which, count, json, timeout, done } => {
+            get(&which, count, json, timeout, done)
+        }
+        QueueCommand::Len { which } => len(&which),
+        QueueCommand::Join { which } => connect(&which).and_then(|queue| Ok(queue.join()?)),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failed::InTime(what)) => {
+            eprintln!("fourfold: {what}");
+            ExitCode::from(1)
+        }
+        Err(Failed::Unread) => ExitCode::from(exit::CLOSED_PIPE),
+        Err(Failed::Otherwise(error)) => fail(&error),
+    }
+}
+
+fn connect(which: &Which) -> Result<Queue<serde_json::Value>, Failed> {
+    let client = Client::connect(address(&which.at), which.key.read()?)?;
+    Ok(client.queue(&which.name)?)
+}
+
+fn put(
+    which: &Which,
+    json: bool,
+    timeout: Option<Duration>,
+    items: Vec<String>,
+) -> Result<(), Failed> {
+    let queue = connect(which)?;
+    let put = |text: String| -> Result<(), Failed> {
+        let item =
+            if json { serde_json::from_str(&text)? } else { serde_json::Value::String(text) };
+        let result = match timeout {
+            Some(limit) => queue.put_timeout(item, limit),
+            None => queue.put(item),
+        };
+        match result {
+            Ok(()) => Ok(()),
+            Err(PutError::Full(_)) => Err(Failed::InTime("the queue is full")),
+            Err(error) => Err(error.into()),
+        }
+    };
+    match items.is_empty() {
+        false => items.into_iter().try_for_each(put),
+        true => io::stdin().lock().lines().try_for_each(|line| put(line?)),
+    }
+}
+
+fn get(
+    which: &Which,
+    count: u64,
+    json: bool,
+    timeout: Option<Duration>,
+    done: bool,
+) -> Result<(), Failed> {
+    let queue = connect(which)?;
+    let mut args = Vec::new();
+    if let Some(limit) = timeout {
+        args = vec![Value::from(true), to_value(&limit.as_secs_f64())?];
+    }
+    for _ in 0..count {
+        // As it is: what JSON cannot say would be lost otherwise.
+        let item = queue.proxy().call("get", &args, &[]).map_err(|error: CallError| match error
+            .exception()
+        {
+            Some(exception) if exception.is("queue", "Empty") => {
+                Failed::InTime("the queue is empty")
+            }
+            Some(exception) if exception.is("queue", "ShutDown") => GetError::ShutDown.into(),
+            _ => error.into(),
+        })?;
+        let mut stdout = io::stdout().lock();
+        writeln!(stdout, "{}", shown(&item, json)).and_then(|()| stdout.flush()).map_err(
+            |error| match error.kind() {
+                io::ErrorKind::BrokenPipe => Failed::Unread,
+                _ => error.into(),
+            },
+        )?;
+        if done {
+            queue.task_done()?;
+        }
+    }
+    Ok(())
+}
+
+/// Text as it is, anything else as JSON, and what JSON cannot say as Python shows it.
+fn shown(item: &Value, json: bool) -> String {
+    match (item.root().as_str(), from_value::<serde_json::Value>(item)) {
+        (Some(text), _) if !json => text.to_owned(),
+        (_, Ok(value)) => value.to_string(),
+        (_, Err(_)) => item.to_string(),
+    }
+}
+
+fn len(which: &Which) -> Result<(), Failed> {
+    let len = connect(which)?.len()?;
+    writeln!(io::stdout(), "{len}").map_err(|_| Failed::Unread)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn items_are_shown_as_text_json_or_python() {
+        let list = Value::list([Value::from(1), Value::from("a")]);
+        assert_eq!(shown(&list, false), r#"[1,"a"]"#);
+        assert_eq!(shown(&Value::from("it's"), false), "it's");
+        assert_eq!(shown(&Value::from("it's"), true), r#""it's""#);
+        assert_eq!(shown(&Value::from(vec![0u8, b'a']), false), r"b'\x00a'");
+    }
+}
