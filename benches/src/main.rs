@@ -3,6 +3,7 @@
 
 mod contest;
 mod costs;
+mod manager;
 mod map;
 mod memory;
 mod observe;
@@ -41,6 +42,7 @@ const FIGURES: &[Figure] = &[
         ..figure("all-inputs", "the same, each of them run: a quarter of an hour", memory::run_all)
     },
     figure("threads", "submit and join on a pool of threads", threads::run),
+    figure("manager", "calls of the network queue, beside CPython's manager", manager::run),
     figure("costs", "what a unit of work costs at each scale", costs::run),
 ];
 

@@ -63,13 +63,14 @@ fn measure(placing: Placing) -> Result<Vec<Verdict>, Failure> {
 pub(crate) fn nothing() {}
 
 /// A process that sends back what it is sent.
-struct Partner {
+/// Another process that sends back what it gets: what no call between processes can be faster than.
+pub(crate) struct Partner {
     child: Child,
     socket: UnixStream,
 }
 
 impl Partner {
-    fn start() -> Result<Partner, Failure> {
+    pub(crate) fn start() -> Result<Partner, Failure> {
         let (ours, theirs) = UnixStream::pair()?;
         let child = Command::new(env::current_exe()?)
             .arg(ECHO)
@@ -80,7 +81,7 @@ impl Partner {
         Ok(partner)
     }
 
-    fn ping(&mut self) -> Result<(), Failure> {
+    pub(crate) fn ping(&mut self) -> Result<(), Failure> {
         let mut message = [7; MESSAGE];
         self.socket.write_all(&message)?;
         Ok(self.socket.read_exact(&mut message)?)
