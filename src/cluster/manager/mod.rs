@@ -17,16 +17,45 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # In three terminals
+//!
+//! A server that hands an item back when the worker that took it dies, and a stock Python producer:
+//!
+//! ```text
+//! $ fourfold key new queue.key
+//! $ fourfold serve --python 5000 --key-file queue.key --hand-back until-next \
+//!       --queue get_task_queue --queue get_result_queue
+//! 127.0.0.1:5000
+//! ```
+//!
+//! ```text
+//! $ python3
+//! >>> from multiprocessing.managers import BaseManager
+//! >>> class QueueManager(BaseManager): pass
+//! >>> QueueManager.register('get_task_queue'); QueueManager.register('get_result_queue')
+//! >>> key = open('queue.key', 'rb').read().strip()
+//! >>> m = QueueManager(address=('127.0.0.1', 5000), authkey=key); m.connect()
+//! >>> tasks, results = m.get_task_queue(), m.get_result_queue()
+//! >>> for n in range(10): tasks.put(n)
+//! >>> sorted(results.get() for _ in range(10))
+//! ```
+//!
+//! The worker in the third may be that of [`Client`]'s example, a Python program, or both; one that is killed midway is
+//! replaced by any other. A shell can take part, too: `fourfold queue get --at 5000 --key-file queue.key get_task_queue`.
+//!
 //! # What the protocol can and cannot do
 //!
 //! Both ends prove that they know the key. Nothing is encrypted: beyond this machine a server takes an explicit
 //! [`plaintext`](ServerBuilder::plaintext), and belongs behind a tunnel or in a network that is trusted.
 //!
-//! One thread serves all connections; a connection costs about a kilobyte and a descriptor, so the number of clients
-//! is that of the descriptors the process may have. A request that waits costs no thread.
+//! One thread serves all connections, so the number of clients is that of the descriptors the process may have. A
+//! request that waits costs no thread, and one that moves a very long message holds up the others for that long.
 //!
 //! A connection that ends, by death or not, gives back the locks and permits it held. What it had taken from a queue
 //! is handed back if the queue was made so: see [`HandBack`].
+//!
+//! Not served: a `Pool`, which would run Python's functions; a `Condition` over the lock of another object; functions as
+//! arguments, such as the `key` of `list.sort`; a `Barrier` with an action.
 
 mod address;
 mod client;

@@ -179,10 +179,10 @@ impl Server {
         self.peer
     }
 
-    /// Whether bytes have come that are not part of a request yet, or of one that waits for the last reply.
+    /// How many bytes have come that are not part of a request yet, or of one that waits for the last reply.
     #[must_use]
-    pub fn has_pending(&self) -> bool {
-        self.decoder.pending() > 0
+    pub fn pending(&self) -> usize {
+        self.decoder.pending()
     }
 
     /// How many bytes of memory the buffers take.

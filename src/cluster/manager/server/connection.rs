@@ -57,17 +57,17 @@ impl Connection {
 
     /// Reads what is there, through a buffer that all connections share.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> Read {
-        let mut ahead = 0;
         loop {
             match rustix::net::recv(&self.socket, &mut *buffer, RecvFlags::DONTWAIT) {
                 Ok((0, _)) => return Read::Ended,
                 Ok((n, _)) => {
                     self.session.push(&buffer[..n]);
-                    ahead += n;
-                    if self.session.is_busy() && ahead > AHEAD {
+                    let ahead = self.session.pending() > AHEAD;
+                    if self.session.is_busy() && ahead {
                         return Read::Ended;
                     }
-                    if n < buffer.len() || ahead > AHEAD {
+                    // What is left is told again: others have their turn.
+                    if n < buffer.len() || ahead {
                         return Read::Drained;
                     }
                 }

@@ -50,9 +50,8 @@ impl Reactor {
             if current != Some(id) {
                 due.extend(self.send(id));
                 // It may have sent its next request already.
-                if self.connections.get_mut(&id).is_some_and(|waiter| waiter.session.has_pending())
-                {
-                    self.pump(id);
+                if self.connections.get(&id).is_some_and(|waiter| waiter.session.pending() > 0) {
+                    self.again.push(id);
                 }
             }
         }

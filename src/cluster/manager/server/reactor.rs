@@ -50,6 +50,8 @@ pub(super) struct Reactor {
     /// Until when no connection is accepted.
     paused: Option<Instant>,
     buffer: Vec<u8>,
+    /// Connections whose next request came before the reply to the last.
+    pub(super) again: Vec<u64>,
     stopping: bool,
 }
 
@@ -79,6 +81,7 @@ impl Reactor {
             deadlines: BinaryHeap::new(),
             paused: None,
             buffer: vec![0; 64 << 10],
+            again: Vec::new(),
             stopping: false,
         })
     }
@@ -97,6 +100,10 @@ impl Reactor {
                 }
             }
             self.expire();
+            // Not where they are found: one could lead to the next, without end.
+            while let Some(id) = self.again.pop() {
+                self.pump(id);
+            }
         }
         self.say_last_words();
         Ok(())
