@@ -3,10 +3,12 @@
 use std::cmp::Ordering;
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use super::Element;
 
 /// The order in which items leave a queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Order {
     /// First in, first out.
     Fifo,

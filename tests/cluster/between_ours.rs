@@ -253,6 +253,30 @@ fn objects_live_as_long_as_their_proxies() {
 }
 
 #[test]
+fn a_server_in_a_child_process_serves_the_same_and_ends_with_its_handle() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("queue.sock");
+    let builder =
+        || Server::builder(key()).queue("jobs").value("n", 5).semaphore("permits", 2, true);
+    let server = builder().spawn(path.as_path()).expect("a process");
+    assert_ne!(server.pid(), std::process::id());
+    let client = Client::connect(server.address(), key()).expect("a connection");
+    let jobs = client.queue::<i32>("jobs").expect("a queue");
+    jobs.put(1).expect("room");
+    assert_eq!(jobs.get().expect("an item"), 1);
+    assert_eq!(client.value::<i32>("n").expect("a value").get().expect("a number"), 5);
+    assert_eq!(client.semaphore("permits").expect("permits").permits().expect("a number"), 2);
+    assert!(server.is_running() && path.exists());
+    server.shutdown();
+    assert!(jobs.put(2).is_err() && !path.exists());
+
+    let server = builder().spawn("127.0.0.1:0").expect("a process");
+    let client = Client::connect(server.address(), key()).expect("a connection");
+    client.shutdown_server().expect("an answer");
+    server.wait().expect("a good end");
+}
+
+#[test]
 fn another_key_and_another_name_are_refused() {
     let server = server();
     let error = Client::connect(server.address(), Key::new(*b"other")).expect_err("another key");

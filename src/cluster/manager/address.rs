@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use fourfold_wire::talk;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
@@ -25,7 +26,7 @@ use crate::error::{Error, Result};
 /// assert!(matches!("@queue".parse()?, Address::Abstract(name) if name == b"queue"));
 /// # Ok::<(), fourfold::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Address {
     /// A TCP socket.

@@ -69,6 +69,6 @@ pub use self::client::{
     List, Lock, LockGuard, Proxy, PutError, Queue, RLock, RLockGuard, Semaphore, SharedValue,
 };
 pub use self::key::{Key, read_key, write_new_key};
-pub use self::server::{HandBack, QueueOptions, Server, ServerBuilder, Stopper};
+pub use self::server::{HandBack, QueueOptions, Server, ServerBuilder, ServerProcess, Stopper};
 pub use fourfold_wire::pickle::{Globals, Value, from_value, to_value};
 pub use fourfold_wire::talk::Exception;

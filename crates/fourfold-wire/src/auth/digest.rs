@@ -91,7 +91,7 @@ impl Digest {
 }
 
 fn keyed<M: Mac + KeyInit>(key: &Key) -> M {
-    <M as KeyInit>::new_from_slice(key.bytes()).expect("HMAC takes a key of any length")
+    <M as KeyInit>::new_from_slice(key.expose()).expect("HMAC takes a key of any length")
 }
 
 #[cfg(test)]

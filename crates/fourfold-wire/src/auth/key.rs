@@ -24,7 +24,9 @@ impl Key {
         Key(bytes.into())
     }
 
-    pub(super) fn bytes(&self) -> &[u8] {
+    /// The bytes of the key, to hand it on to whoever may know it.
+    #[must_use]
+    pub fn expose(&self) -> &[u8] {
         &self.0
     }
 }

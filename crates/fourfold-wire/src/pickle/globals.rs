@@ -102,6 +102,13 @@ impl Globals {
         self
     }
 
+    /// The list, by module and name in Python 3; `None` if any is allowed.
+    #[must_use]
+    pub fn list(&self) -> Option<impl Iterator<Item = (&str, &str)>> {
+        let list = self.0.as_ref()?;
+        Some(list.iter().map(|(module, name)| (module.as_str(), name.as_str())))
+    }
+
     /// Whether everything is allowed.
     pub(crate) fn is_any(&self) -> bool {
         self.0.is_none()

@@ -38,7 +38,7 @@ pub struct Server {
 impl Server {
     /// A server whose clients have to know this key.
     pub fn builder(key: Key) -> ServerBuilder {
-        ServerBuilder::new(key)
+        ServerBuilder::new(&key)
     }
 
     pub(super) fn new(

@@ -42,6 +42,26 @@ impl Listener {
         Ok((listener, address))
     }
 
+    /// The socket, to be handed to another process, and the path that whoever serves there removes.
+    pub(super) fn into_parts(mut self) -> io::Result<(OwnedFd, Option<PathBuf>)> {
+        // Copied, since what has a path to remove cannot be taken apart.
+        let socket = self.as_fd().try_clone_to_owned()?;
+        let path = match &mut self {
+            Listener::Unix(_, path) => path.take(),
+            Listener::Tcp(_) => None,
+        };
+        Ok((socket, path))
+    }
+
+    /// What another process listens at.
+    pub(super) fn from_parts(socket: OwnedFd, address: &Address) -> Listener {
+        match address {
+            Address::Tcp(_) => Listener::Tcp(socket.into()),
+            Address::Unix(path) => Listener::Unix(socket.into(), Some(path.clone())),
+            Address::Abstract(_) => Listener::Unix(socket.into(), None),
+        }
+    }
+
     pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
             Listener::Tcp(listener) => listener.as_fd(),

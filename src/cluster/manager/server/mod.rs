@@ -15,10 +15,13 @@ mod listener;
 mod lists;
 mod objects;
 mod options;
+mod process;
 mod reactor;
+mod settings;
 mod thing;
 mod told;
 
 pub use self::builder::ServerBuilder;
 pub use self::handle::{Server, Stopper};
 pub use self::options::{HandBack, QueueOptions};
+pub use self::process::ServerProcess;

@@ -1,12 +1,14 @@
 //! What kind of queue is served.
 
+use serde::{Deserialize, Serialize};
+
 use crate::words::Order;
 
 /// What happens to an item when the connection ends that got it from a queue.
 ///
 /// A stock server never gives an item back. The protocol has no word for having received one either: whatever can be
 /// known to have been undelivered stays in the queue under all of these.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum HandBack {
     /// It is gone with its consumer, as with a stock server.
@@ -29,7 +31,7 @@ pub enum HandBack {
 /// let tasks = QueueOptions::default().capacity(100).hand_back(HandBack::UntilNext);
 /// assert_ne!(tasks, QueueOptions::default().priority());
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueueOptions {
     pub(super) order: Order,
     pub(super) capacity: usize,

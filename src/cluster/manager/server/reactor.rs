@@ -34,6 +34,13 @@ pub(super) struct Bell {
     pub(super) stop: OwnedFd,
 }
 
+impl Bell {
+    pub(super) fn new() -> std::io::Result<Bell> {
+        use rustix::event::{EventfdFlags, eventfd};
+        Ok(Bell { stop: eventfd(0, EventfdFlags::CLOEXEC)? })
+    }
+}
+
 pub(super) struct Reactor {
     pub(super) epoll: OwnedFd,
     listener: Listener,
