@@ -111,9 +111,10 @@ impl Shared {
         named: &[(&str, Value)],
     ) -> std::result::Result<std::result::Result<Value, Reply>, CallError> {
         let kept = LINKS.with_borrow_mut(|links| links.remove(&self.id));
+        // A forked process has a copy, and the same connection is its parent's.
         let mut link = match kept {
-            Some((_, link)) => link,
-            None => self.open()?,
+            Some((_, link)) if link.is_of_this_process() => link,
+            _ => self.open()?,
         };
         let reply = link.ask(Some(target), method, args, named);
         if link.is_usable() {

@@ -71,6 +71,8 @@ pub(super) struct Link {
     talk: Talk,
     /// What was said and what was not is not known any more.
     broken: bool,
+    /// The process that made it.
+    pid: u32,
 }
 
 impl Link {
@@ -83,7 +85,7 @@ impl Link {
         let stream = Stream::connect(address, limit)?;
         stream.set_timeout(Some(limit))?;
         let talk = Talk::random(options)?;
-        let mut link = Link { stream, talk, broken: false };
+        let mut link = Link { stream, talk, broken: false, pid: std::process::id() };
         loop {
             let handshake = link.talk.shake_hands();
             // What says that its key is wrong goes out all the same.
@@ -133,6 +135,10 @@ impl Link {
                 }
             }
         }
+    }
+
+    pub(super) fn is_of_this_process(&self) -> bool {
+        self.pid == std::process::id()
     }
 
     /// Whether it can be asked again.
