@@ -9,9 +9,10 @@ mod tree;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub(crate) use self::tree::Tree;
+use super::supervisor::{Supervisor, supervisor};
 
 /// The time between two samples.
 pub(crate) const INTERVAL: Duration = Duration::from_millis(25);
@@ -27,6 +28,7 @@ struct Watched {
 struct Sampler {
     owner: u32,
     next: u64,
+    /// Somebody looks, or is about to.
     running: bool,
     watched: BTreeMap<u64, Watched>,
 }
@@ -50,12 +52,34 @@ pub(crate) fn watch(pid: u32, limit: u64, on_over: impl Fn(u64) + Send + Sync + 
     sampler.next += 1;
     let on_over = Arc::new(on_over);
     sampler.watched.insert(id, Watched { tree: Tree::new(pid), limit, on_over });
-    if !sampler.running {
-        let thread = std::thread::Builder::new().name("fourfold-memory".into());
-        sampler.running = thread.stack_size(256 << 10).spawn(run).is_ok();
-    }
+    drop(sampler);
+    see_to_it();
     CHANGED.notify_all();
     Meter { id }
+}
+
+/// Has somebody look at what is watched: a thread, or the supervisor as long as there is no thread to be had.
+fn see_to_it() {
+    let mut sampler = lock();
+    if sampler.running || sampler.watched.is_empty() {
+        return;
+    }
+    sampler.running = true;
+    let thread = std::thread::Builder::new().name("fourfold-memory".into());
+    if thread.stack_size(256 << 10).spawn(run).is_ok() {
+        return;
+    }
+    drop(sampler);
+    let again = |supervisor: &Supervisor| {
+        supervisor.at(Instant::now() + INTERVAL, || {
+            look(lock(), true);
+            lock().running = false;
+            see_to_it();
+        })
+    };
+    if supervisor().map(again).is_err() {
+        lock().running = false;
+    }
 }
 
 impl Drop for Meter {
@@ -96,19 +120,24 @@ fn run() {
             }
         }
         let scan = sample.is_multiple_of(SCAN_EVERY);
-        let mut over = Vec::new();
-        for watched in sampler.watched.values_mut() {
-            if scan {
-                watched.tree.scan_group();
-            }
-            if let Some(seen) = watched.tree.over(watched.limit) {
-                over.push((watched.on_over.clone(), seen));
-            }
-        }
-        drop(sampler);
-        for (on_over, seen) in over {
-            on_over(seen);
-        }
+        look(sampler, scan);
         std::thread::sleep(INTERVAL);
+    }
+}
+
+/// One sample of all that is watched.
+fn look(mut sampler: MutexGuard<'_, Sampler>, scan: bool) {
+    let mut over = Vec::new();
+    for watched in sampler.watched.values_mut() {
+        if scan {
+            watched.tree.scan_group();
+        }
+        if let Some(seen) = watched.tree.over(watched.limit) {
+            over.push((watched.on_over.clone(), seen));
+        }
+    }
+    drop(sampler);
+    for (on_over, seen) in over {
+        on_over(seen);
     }
 }
