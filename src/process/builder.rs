@@ -5,10 +5,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::child::{self, Child, Work};
-use super::launch::Settings;
+use super::launch::{self, Settings};
 pub use super::launch::{StartMethod, Stdio};
 use super::serve::Role;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::task::envelope::Envelope;
 use crate::task::{Call, Payload, Stateless, image, name_of};
 
@@ -217,19 +217,18 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// If the process cannot be started, the arguments cannot be serialised, or the name has a zero byte in it.
+    /// If the process cannot be started, the arguments cannot be serialised, or the name has a zero byte in it or more than 4,096 bytes.
     pub fn spawn<F, A, M>(mut self, _function: F, args: A) -> Result<Child<F::Output>>
     where
         F: Call<A, M> + Stateless,
         A: Payload,
         F::Output: Payload,
     {
-        if self.settings.name.contains('\0') {
-            return Err(Error::invalid("the name of a process has a zero byte in it"));
-        }
+        launch::check_name(&self.settings.name)?;
         let task = name_of::<F>();
         if !self.named {
-            self.settings.name.clone_from(&task);
+            // Of a function with many parameters of many parameters, the beginning.
+            self.settings.name = task.chars().take(1000).collect();
         }
         let entry = image::entry_of::<F, A, M>()?;
         let args = Envelope::pack(&args, "argument")?;

@@ -269,9 +269,15 @@ fn flags(nonblocking: bool) -> SendFlags {
     if nonblocking { flags | SendFlags::DONTWAIT } else { flags }
 }
 
+/// Room for what a child that runs one small task gets.
+const LITTLE: usize = 2 << 10;
+/// Room for two frames.
+const ENOUGH: usize = 2 * (HEADER + INLINE);
+
 /// The receiving end: bytes and descriptors as they come, frames as they are whole.
 pub(crate) struct Inbox {
-    /// Room for two frames, so that there is always room for one: `start..end` has been read and is not yet taken.
+    /// `start..end` has been read and is not yet taken. Little room at first, as each page of it costs a young process a
+    /// fault; once that has been filled, room for two frames, so that there is always room for one.
     buffer: Box<[u8]>,
     start: usize,
     end: usize,
@@ -290,8 +296,13 @@ pub(crate) enum Received {
 
 impl Inbox {
     pub(crate) fn new() -> Inbox {
-        let buffer = vec![0; 2 * (HEADER + INLINE)].into_boxed_slice();
-        Inbox { buffer, start: 0, end: 0, fds: VecDeque::new(), truncated: false }
+        Inbox {
+            buffer: vec![0; LITTLE].into_boxed_slice(),
+            start: 0,
+            end: 0,
+            fds: VecDeque::new(),
+            truncated: false,
+        }
     }
 
     /// Reads once. Whole frames are to be taken out first: what is left then leaves room for one.
@@ -368,13 +379,20 @@ impl Inbox {
         Ok(Some(Frame { kind, id, word, epoch, parcel: Parcel { body, fds } }))
     }
 
-    /// Moves what is left, which is less than a frame, to the front once it is in the way.
+    /// Moves what is left, which is less than a frame, to the front once it is in the way. There is room for a byte at the
+    /// least then, and for more than that once there was too little.
     fn make_room(&mut self) {
+        let was_filled = self.end == self.buffer.len();
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
         } else if self.buffer.len() - self.end < HEADER + INLINE {
             self.buffer.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
+        }
+        if was_filled && self.buffer.len() < ENOUGH {
+            let mut larger = vec![0; ENOUGH].into_boxed_slice();
+            larger[..self.end].copy_from_slice(&self.buffer[..self.end]);
+            self.buffer = larger;
         }
     }
 }

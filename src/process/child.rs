@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::channel::{Frame, Inbox, Kind, Received};
 use super::channel::{Parcel, send_fds, send_some, write_frame};
-use super::launch::{Proc, Settings, launch};
+use super::launch::{Proc, Settings, launch_with};
 use super::registry::{self, Entry};
 use super::serve::unpack_panic;
 use super::status::{Cause, ExitStatus};
@@ -58,9 +58,12 @@ pub(crate) struct Work {
     pub(crate) task: String,
 }
 
+/// Bytes of a task that goes with the greeting. Any socket has room for so many before there is a child to read them.
+const AT_ONCE: usize = 1 << 10;
+
 /// Starts a child and gives it its work.
 pub(crate) fn start<T: Payload>(
-    settings: Settings,
+    mut settings: Settings,
     work: Work,
     timeout: Option<Duration>,
     memory: Option<u64>,
@@ -69,9 +72,20 @@ pub(crate) fn start<T: Payload>(
     let parcel = Parcel::new(work.args.body, work.args.fds)?;
     // Before the child exists, so that a supervisor that cannot be started leaves none behind.
     let supervisor = supervisor()?;
-    let proc = Arc::new(launch(settings)?);
-    // The child may be gone already, which its end tells.
-    let _ = send_work(&proc, work.entry, &parcel);
+    settings.memory = memory;
+    let mut bytes = Vec::new();
+    write_frame(&mut bytes, Kind::Task, 0, work.entry, 0, &parcel);
+    // One with a memory limit is put in its group before it has a task.
+    let at_once = parcel.fd_count() == 0 && bytes.len() <= AT_ONCE && memory.is_none();
+    let proc = if at_once {
+        Arc::new(launch_with(settings, &bytes)?)
+    } else {
+        let proc = Arc::new(launch_with(settings, &[])?);
+        // Of descriptors only some can be on their way, until the child takes them off. It may be gone already, which its
+        // end tells.
+        let _ = send_work(&proc, &bytes, &parcel);
+        proc
+    };
     drop(parcel);
     let body = Arc::new(Body {
         id: next_id(),
@@ -93,9 +107,9 @@ pub(crate) fn start<T: Payload>(
             }
         })
     });
-    let meter = memory.map(|limit| {
+    let meter = memory.and_then(|limit| {
         let proc = Arc::downgrade(&proc);
-        super::memory::watch(body.proc.pid, limit, move |seen| {
+        body.proc.meter(limit, move |seen| {
             if let Some(proc) = proc.upgrade() {
                 proc.kill(Some(Cause::OutOfMemory { limit, seen }));
             }
@@ -148,11 +162,9 @@ pub(crate) fn adopt(proc: Arc<Proc>, name: String) -> Result<Child<()>> {
     Ok(Child { handle, body })
 }
 
-/// Sends the one task. The socket of a child that has just been started is empty, and takes it without waiting.
-fn send_work(proc: &Proc, entry: u64, parcel: &Parcel) -> std::io::Result<()> {
-    let mut bytes = Vec::new();
-    write_frame(&mut bytes, Kind::Task, 0, entry, 0, parcel);
-    let mut sent = send_fds(&proc.socket, &bytes, parcel, false)?;
+/// Sends the frame of the one task with its descriptors.
+fn send_work(proc: &Proc, bytes: &[u8], parcel: &Parcel) -> std::io::Result<()> {
+    let mut sent = send_fds(&proc.socket, bytes, parcel, false)?;
     while sent < bytes.len() {
         sent += send_some(&proc.socket, &bytes[sent..], false)?;
     }

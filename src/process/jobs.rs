@@ -17,7 +17,7 @@ use rustix::event::{EventfdFlags, epoll, eventfd};
 use super::capture::Capture;
 use super::command::Command;
 use super::launch::{Stdio, c_string, null_device};
-use super::memory::{self, Tree};
+use super::memory::{self, Group, Tree};
 use super::supervisor::timespec;
 use super::sys::{self, Lifeline, Plan, Spawned, Status};
 use crate::error::{Error, ErrorKind, Result, Scale, signal_name};
@@ -70,6 +70,8 @@ struct Job {
     grace: Duration,
     limit: Option<u64>,
     tree: Tree,
+    /// Keeps its memory limit, where the kernel does.
+    group: Option<Group>,
     stdout: Option<Capture>,
     stderr: Option<Capture>,
     cause: Option<Cause>,
@@ -313,7 +315,8 @@ impl Jobs {
             };
             fds.push((source, target));
         }
-        let spawned = self.spawn(command, &fds, &lifeline)?;
+        let group = command.memory.and_then(Group::create);
+        let spawned = self.spawn(command, &fds, &lifeline, group.as_ref())?;
         let (pid, now) = (spawned.pid, Instant::now());
         let job = Job {
             pid,
@@ -323,8 +326,9 @@ impl Jobs {
             began: now,
             timeout: command.timeout,
             grace: command.grace,
-            limit: command.memory,
+            limit: command.memory.filter(|_| group.is_none()),
             tree: Tree::new(pid),
+            group,
             stdout,
             stderr,
             cause: None,
@@ -356,6 +360,7 @@ impl Jobs {
         command: &Command,
         fds: &[(i32, i32)],
         lifeline: &Lifeline,
+        group: Option<&Group>,
     ) -> Result<Spawned> {
         let argv = command.argv()?;
         let envp = match command.env.is_inherited() {
@@ -370,6 +375,7 @@ impl Jobs {
             fds,
             close_from: 3,
             lifeline: Some(lifeline),
+            cgroup: group.map(Group::procs),
             ..Plan::default()
         };
         // Where the program was found the last time is tried first, alone.
@@ -493,11 +499,15 @@ impl Jobs {
         let wall = job.began.elapsed();
         let job = self.running.remove(&key).expect("found just now");
         let _ = epoll::delete(&self.epoll, &job.pidfd);
+        let peak = job.group.as_ref().and_then(Group::peak).unwrap_or(0);
+        let exceeded = job.group.as_ref().and_then(Group::exceeded);
+        let exceeded = exceeded.filter(|_| reaped.status != Status::Exited(0));
         let end = match (job.cause, reaped.status) {
             (Some(Cause::TimedOut), _) => End::TimedOut,
             (Some(Cause::OutOfMemory { limit, seen }), _) => End::OutOfMemory { limit, seen },
             (Some(Cause::Cancelled), _) => End::Cancelled,
             (Some(Cause::OutputLost(error)), _) => End::OutputLost(error),
+            (None, _) if let Some((limit, seen)) = exceeded => End::OutOfMemory { limit, seen },
             (None, Status::Exited(code)) => End::Exited(code),
             (None, Status::Signaled { signal, core_dumped }) => {
                 End::Signaled { signal, core_dumped }
@@ -520,7 +530,7 @@ impl Jobs {
             wall,
             user: reaped.usage.user,
             system: reaped.usage.system,
-            peak_memory: reaped.usage.max_resident.max(job.tree.peak()),
+            peak_memory: reaped.usage.max_resident.max(job.tree.peak()).max(peak),
             stdout: job.stdout,
             stderr: job.stderr,
             group_is_empty,
@@ -662,6 +672,8 @@ impl Drop for Jobs {
         for job in self.running.values() {
             job.end();
         }
+        self.running.clear();
+        memory::settle();
     }
 }
 

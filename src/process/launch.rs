@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
-use super::channel::{Kind, Parcel, send_frame};
+use super::channel::{Kind, Parcel, send_some, write_frame};
 use super::crash::parse_panic;
+use super::memory::{self, Group, Meter};
 use super::page::{CrashKind, Page};
 use super::serve::{Hello, PANICKED, Role};
 use super::status::{Cause, ExitStatus};
@@ -90,6 +91,8 @@ pub(crate) struct Settings {
     pub(crate) cwd: Option<PathBuf>,
     pub(crate) stdio: [Stdio; 3],
     pub(crate) limits: Vec<(u32, libc::rlimit)>,
+    /// Resident bytes that the child and all that it starts may have.
+    pub(crate) memory: Option<u64>,
 }
 
 impl Settings {
@@ -104,6 +107,7 @@ impl Settings {
             cwd: None,
             stdio: [Stdio::Null, Stdio::Inherit, Stdio::Inherit],
             limits: Vec::new(),
+            memory: None,
         }
     }
 }
@@ -153,6 +157,8 @@ pub(crate) struct Proc {
     pub(crate) socket: OwnedFd,
     pub(crate) page: Page,
     pidfd: OwnedFd,
+    /// Keeps its memory limit, where the kernel does.
+    group: Option<Group>,
     state: Mutex<State>,
 }
 
@@ -176,15 +182,37 @@ const PAGE: RawFd = 4;
 
 /// Starts a child and greets it.
 pub(crate) fn launch(settings: Settings) -> Result<Proc> {
+    launch_with(settings, &[])
+}
+
+/// Starts a child, and greets it with the frames in `work` behind the greeting: together they must fit in a socket.
+pub(crate) fn launch_with(settings: Settings, work: &[u8]) -> Result<Proc> {
     check_may_start()?;
     let name = settings.name.clone();
-    start(settings).map_err(|error| match error.kind() {
+    start(settings, work).map_err(|error| match error.kind() {
         ErrorKind::Io => Error::new(ErrorKind::NotStarted)
             .with_task(name)
             .with_scale(Scale::Process)
             .with_source(error),
         _ => error,
     })
+}
+
+/// Bytes of a name: the greeting, which has it, fits one frame.
+const MAX_NAME: usize = 4096;
+
+/// An error, if a child cannot be called so.
+pub(crate) fn check_name(name: &str) -> Result<()> {
+    if name.contains('\0') {
+        return Err(Error::invalid("the name of a process has a zero byte in it"));
+    }
+    if name.len() > MAX_NAME {
+        return Err(Error::invalid(format!(
+            "the name of a process has {} bytes; at most {MAX_NAME} are possible",
+            name.len()
+        )));
+    }
+    Ok(())
 }
 
 /// An error, if this process may not have children.
@@ -203,7 +231,7 @@ pub(crate) fn socket_pair() -> std::io::Result<(OwnedFd, OwnedFd)> {
     Ok(socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)?)
 }
 
-fn start(settings: Settings) -> Result<Proc> {
+fn start(settings: Settings, work: &[u8]) -> Result<Proc> {
     let (ours, theirs) = socket_pair()?;
     let (page, page_fd) = Page::create()?;
     let lifeline = Lifeline::new()?;
@@ -217,8 +245,14 @@ fn start(settings: Settings) -> Result<Proc> {
         daemon: settings.daemon,
     };
     let body = codec::encode(&hello, "greeting")?;
-    // Sent before there is a child: the socket keeps it.
-    send_frame(&ours, Kind::Hello, 0, 0, 0, &Parcel::new(body, Vec::new())?)?;
+    let mut first = Vec::new();
+    write_frame(&mut first, Kind::Hello, 0, 0, 0, &Parcel::new(body, Vec::new())?);
+    first.extend_from_slice(work);
+    // Sent before there is a child: the socket keeps it, and the child need not wait for it.
+    let mut sent = 0;
+    while sent < first.len() {
+        sent += send_some(&ours, &first[sent..], true)?;
+    }
     let spawned = match settings.method {
         _ if settings.fork => fork::start(&settings, nonce, [&ours, &theirs], &page_fd, &lifeline)?,
         StartMethod::Spawn => execute(&settings, nonce, &theirs, &page_fd, &lifeline)?,
@@ -226,7 +260,11 @@ fn start(settings: Settings) -> Result<Proc> {
             zygote::start(&settings, nonce, &theirs, (&page, &page_fd), &lifeline)?
         }
     };
-    Ok(Proc::new(spawned, ours, page, lifeline))
+    let mut proc = Proc::new(spawned, ours, page, lifeline);
+    // It has no task yet, and so has started nothing that would be left out.
+    let group = settings.memory.and_then(Group::create);
+    proc.group = group.filter(|group| group.put(proc.pid).is_ok());
+    Ok(proc)
 }
 
 /// Runs this executable.
@@ -267,6 +305,7 @@ pub(crate) fn execute(
         close_from: 5,
         lifeline: Some(lifeline),
         limits: &settings.limits,
+        ..Plan::default()
     })?)
 }
 
@@ -293,7 +332,7 @@ impl Proc {
     pub(crate) fn new(spawned: Spawned, socket: OwnedFd, page: Page, lifeline: Lifeline) -> Proc {
         let state = State { lifeline: Some(lifeline), ended: None, cause: None };
         let Spawned { pid, pidfd } = spawned;
-        Proc { pid, socket, page, pidfd, state: Mutex::new(state) }
+        Proc { pid, socket, page, pidfd, group: None, state: Mutex::new(state) }
     }
 
     /// Kills the child and its group, for this cause, if it has not ended. The first cause stands.
@@ -329,6 +368,15 @@ impl Proc {
     pub(crate) fn end_and_reap(&self) {
         self.end();
         self.reap();
+    }
+
+    /// Has `on_over` called at each sample that finds its memory over `limit`, unless the kernel keeps the limit.
+    pub(crate) fn meter(
+        &self,
+        limit: u64,
+        on_over: impl Fn(u64) + Send + Sync + 'static,
+    ) -> Option<Meter> {
+        self.group.is_none().then(|| memory::watch(self.pid, limit, on_over))
     }
 
     /// How it ended, once it has been waited for.
@@ -393,6 +441,12 @@ impl Proc {
             }
         };
         let status = ExitStatus::from(reaped.status);
+        let exceeded = self.group.as_ref().and_then(Group::exceeded);
+        if let (None, Some((limit, seen))) = (&state.cause, exceeded)
+            && !status.success()
+        {
+            state.cause = Some(Cause::OutOfMemory { limit, seen });
+        }
         state.lifeline = None;
         state.ended = Some(Ended { status });
         true

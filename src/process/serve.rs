@@ -48,9 +48,15 @@ pub(crate) fn serve(socket: OwnedFd, page: OwnedFd, nonce: u64) -> ! {
     // SAFETY: sets a disposition, as std does at the start of a program: writing to a closed pipe is an error.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
     let page = match Page::map(page.as_fd()) {
-        Ok(page) => Box::leak(Box::new(page)),
+        Ok(page) => page,
         Err(error) => entry::cannot_serve(&format!("the page of its parent is not there: {error}")),
     };
+    serve_on(socket, page, nonce)
+}
+
+/// As [`serve`], with the page mapped, in a process that ignores SIGPIPE already.
+pub(crate) fn serve_on(socket: OwnedFd, page: Page, nonce: u64) -> ! {
+    let page = Box::leak(Box::new(page));
     page.set_stage(Stage::Entered);
     crash::install(page);
     let mut server = Server { socket, page, inbox: Inbox::new() };

@@ -34,7 +34,8 @@ use crate::task::codec;
 pub(crate) struct Request {
     nonce: u64,
     depth: u32,
-    env: Vec<Vec<u8>>,
+    /// The environment, where it is another than the child has anyway.
+    env: Option<Vec<Vec<u8>>>,
     cwd: Option<Vec<u8>>,
     limits: Vec<(u32, u64, u64)>,
     /// Which of the standard descriptors come with this.
@@ -46,6 +47,8 @@ struct Zygote {
     owner: u32,
     proc: Arc<Proc>,
     inbox: Inbox,
+    /// The environment that it was started with.
+    env: Vec<Vec<u8>>,
 }
 
 static ZYGOTE: Mutex<Option<Zygote>> = Mutex::new(None);
@@ -69,9 +72,9 @@ pub(crate) fn start(
     }
     let mut fds = vec![socket.try_clone()?, page_fd.try_clone()?];
     fds.extend(lifeline.copies()?);
-    let (request, stdio) = request(settings, nonce)?;
+    let (mut request, stdio) = request(settings, nonce)?;
     fds.extend(stdio);
-    let parcel = Parcel::new(codec::encode(&request, "request")?, fds)?;
+    let env = request.env.take();
     let mut slot = ZYGOTE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let owner = std::process::id();
     if slot.as_ref().is_some_and(|z| z.owner != owner) {
@@ -84,7 +87,11 @@ pub(crate) fn start(
             *slot = Some(Zygote::start(owner)?);
         }
         let zygote = slot.as_mut().expect("made just now");
-        match zygote.ask(&parcel) {
+        request.env = env.clone().filter(|env| *env != zygote.env);
+        let parcel = Parcel::new(codec::encode(&request, "request")?, fds)?;
+        let asked = zygote.ask(&parcel);
+        fds = parcel.fds;
+        match asked {
             Ok((pid, pidfd)) => return Ok(own(pid, pidfd)?),
             Err(error) if error.kind() == ErrorKind::NotStarted => return Err(error),
             Err(_) => {
@@ -120,12 +127,17 @@ pub(crate) fn request(settings: &Settings, nonce: u64) -> Result<(Request, Vec<O
     let request = Request {
         nonce,
         depth: entry::depth() + 1,
-        env: settings.env.strings()?.into_iter().map(|text| text.into_bytes()).collect(),
+        env: Some(variables(settings)?),
         cwd: settings.cwd.clone().or_else(|| std::env::current_dir().ok()).map(into_bytes),
         limits: settings.limits.iter().map(|(r, l)| (*r, l.rlim_cur, l.rlim_max)).collect(),
         stdio,
     };
     Ok((request, fds))
+}
+
+/// The environment that a child of these settings is to have.
+fn variables(settings: &Settings) -> Result<Vec<Vec<u8>>> {
+    Ok(settings.env.strings()?.into_iter().map(|text| text.into_bytes()).collect())
 }
 
 /// Makes a fork a child like others.
@@ -162,10 +174,16 @@ impl Request {
 
 impl Zygote {
     fn start(owner: u32) -> Result<Zygote> {
-        let proc = Arc::new(launch::launch(Settings::new("zygote".into(), Role::Zygote))?);
+        let mut settings = Settings::new("zygote".into(), Role::Zygote);
+        // Said one by one, so that it is known what the zygote has, whoever changes ours meanwhile.
+        settings.env.clear = true;
+        settings.env.changes =
+            std::env::vars_os().map(|(name, value)| (name, Some(value))).collect();
+        let env = variables(&settings)?;
+        let proc = Arc::new(launch::launch(settings)?);
         // Waited for as soon as it ends.
         proc.watch(|_| {}).inspect_err(|_| proc.end_and_reap())?;
-        Ok(Zygote { owner, proc, inbox: Inbox::new() })
+        Ok(Zygote { owner, proc, inbox: Inbox::new(), env })
     }
 
     /// The number of the fork, and its descriptor, if there was room for it here.
@@ -198,6 +216,7 @@ impl Drop for Zygote {
 
 /// The zygote's life: fork at each request, until the parent hangs up.
 pub(crate) fn run(mut server: Server) -> ! {
+    rehearse();
     server.page.set_stage(super::page::Stage::Ready);
     while let Some(frame) = server.next_frame() {
         let answer = frame
@@ -222,6 +241,13 @@ pub(crate) fn run(mut server: Server) -> ! {
         }
     }
     std::process::exit(0)
+}
+
+/// Does once what each fork will do, so that what is looked up at the first call is found already: symbols by the loader,
+/// the clock, thread-local destructors.
+fn rehearse() {
+    let _ = serve::monotonic();
+    let _ = crate::task::catch::catch(|| ());
 }
 
 /// Forks. Returns in the zygote only.
@@ -256,9 +282,8 @@ fn fork(server: &Server, request: Request, mut fds: Vec<OwnedFd>) -> Result<(u32
                 // SAFETY: the head lies in this thread's own block, which the copy has too.
                 unsafe { libc::syscall(libc::SYS_set_robust_list, head, len) };
             }
-            drop(page);
             let stdio = fds.split_off(4);
-            child(server.socket.as_raw_fd(), request, fds, stdio)
+            child(server.socket.as_raw_fd(), request, page, fds, stdio)
         }
         pid => {
             // SAFETY: CLONE_PIDFD has put a fresh descriptor here.
@@ -268,16 +293,21 @@ fn fork(server: &Server, request: Request, mut fds: Vec<OwnedFd>) -> Result<(u32
 }
 
 /// The fork's beginning: it becomes what it was asked to be, and serves.
-fn child(zygote_socket: RawFd, request: Request, mut fds: Vec<OwnedFd>, stdio: Vec<OwnedFd>) -> ! {
+fn child(
+    zygote_socket: RawFd,
+    request: Request,
+    page: Page,
+    mut fds: Vec<OwnedFd>,
+    stdio: Vec<OwnedFd>,
+) -> ! {
     if let Err(why) = prepare(zygote_socket, &request, &fds, stdio) {
         entry::cannot_serve(&format!("{why}"));
     }
-    // Both ends of the lifeline: should the parent be gone, closing them ends this group.
-    fds.truncate(2);
-    let page = fds.pop().expect("counted by the zygote");
+    // Both ends of the lifeline: should the parent be gone, closing them ends this group. The page is mapped.
+    fds.truncate(1);
     let socket = fds.pop().expect("counted by the zygote");
     entry::set_depth(request.depth);
-    serve::serve(socket, page, request.nonce)
+    serve::serve_on(socket, page, request.nonce)
 }
 
 fn prepare(
@@ -314,9 +344,16 @@ pub(crate) fn apply(request: &Request, stdio: Vec<OwnedFd>) -> io::Result<()> {
             return Err(io::Error::last_os_error());
         }
     }
+    if let Some(env) = &request.env {
+        replace_environment(env);
+    }
+    Ok(())
+}
+
+fn replace_environment(variables: &[Vec<u8>]) {
     // SAFETY: this process has one thread.
     unsafe { libc::clearenv() };
-    for variable in &request.env {
+    for variable in variables {
         // The first byte may be `=` in odd environments; std does not take such a name either.
         if let Some(at) = variable.iter().skip(1).position(|byte| *byte == b'=') {
             let name = OsString::from_vec(variable[..=at].to_vec());
@@ -325,7 +362,6 @@ pub(crate) fn apply(request: &Request, stdio: Vec<OwnedFd>) -> io::Result<()> {
             unsafe { std::env::set_var(name, value) };
         }
     }
-    Ok(())
 }
 
 /// Where the C library keeps the id of this thread, which it has told the kernel to clear at the thread's end.

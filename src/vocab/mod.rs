@@ -17,7 +17,7 @@
 //! | --- | --- | --- | --- |
 //! | `green` | `'static` | `'static` | nothing: one thread |
 //! | `thread` | `Send + 'static` | `Send + 'static` | cores |
-//! | `process` | `Copy + Send + Sync + 'static` and of no size | [`Payload`](crate::task::Payload) | address spaces |
+//! | `process` | [`Stateless`](crate::task::Stateless): `Copy + Send + Sync + 'static`, and of no size | [`Payload`](crate::task::Payload) | address spaces |
 //! | `cluster` | [`Task`](crate::task::Task), of `#[fourfold::task]` | [`Payload`](crate::task::Payload) | machines |
 //!
 //! What capture, cancel, time limit, memory limit, panic and crash mean at each scale is the table at [`Executor`].

@@ -8,7 +8,7 @@ use super::front::{Executor, Owner, Side};
 use super::pool::Pool;
 use crate::error::{Error, Result};
 use crate::process::channel::Parcel;
-use crate::process::launch::{Environment, StartMethod};
+use crate::process::launch::{self, Environment, StartMethod};
 use crate::task::envelope::Envelope;
 use crate::task::{Call, Payload, image};
 
@@ -114,7 +114,7 @@ impl ExecutorBuilder {
     /// killed, and the outcome of the task that ran is `OutOfMemory`.
     ///
     /// The memory is looked at every 25 ms, so a task may be over its limit for that long: what it can allocate
-    /// meanwhile is the overshoot, a few hundred MB at the speed at which a kernel hands out fresh pages.
+    /// meanwhile is the overshoot: 2 to 60 MiB were seen over a limit of 256 MiB, on a busy machine.
     pub fn memory_limit(mut self, bytes: u64) -> ExecutorBuilder {
         self.settings.memory_limit = Some(bytes);
         self
@@ -156,12 +156,13 @@ impl ExecutorBuilder {
     ///
     /// # Errors
     ///
-    /// If a number is 0 that must not be, the arguments of [`on_start`](ExecutorBuilder::on_start) cannot be
+    /// If a number is 0 that must not be, the name has a zero byte in it or more than 4,096 bytes, the arguments of [`on_start`](ExecutorBuilder::on_start) cannot be
     /// serialised, or a worker cannot be started.
     pub fn build(mut self) -> Result<Executor> {
         if self.settings.workers == 0 {
             return Err(Error::invalid("a pool needs at least one worker"));
         }
+        launch::check_name(&self.settings.name)?;
         if self.settings.tasks_per_worker == Some(0) {
             return Err(Error::invalid("tasks_per_worker must be at least 1"));
         }

@@ -11,7 +11,6 @@ use super::worker::{Phase, Worker};
 use crate::error::{Error, ErrorKind, Result, Scale};
 use crate::process::channel::{Kind, Received, send_frame};
 use crate::process::launch::{Settings, launch};
-use crate::process::memory;
 use crate::process::serve::Role;
 use crate::process::status::Cause;
 use crate::process::supervisor::supervisor;
@@ -30,6 +29,7 @@ impl Pool {
         child.method = settings.method;
         child.env = settings.env.clone();
         child.cwd.clone_from(&settings.cwd);
+        child.memory = settings.memory_limit;
         let started = launch(child).map(|proc| {
             if let Some((entry, parcel)) = &settings.start {
                 // It may be gone already, which its end tells.
@@ -50,9 +50,9 @@ impl Pool {
             return Err(std::io::Error::from(error).into());
         }
         let mut worker = Worker::new(proc.clone());
-        worker.meter = settings.memory_limit.map(|limit| {
+        worker.meter = settings.memory_limit.and_then(|limit| {
             let pool = self.me.clone();
-            memory::watch(proc.pid, limit, move |seen| {
+            proc.meter(limit, move |seen| {
                 if let Some(pool) = pool.upgrade() {
                     pool.condemn(id, None, Cause::OutOfMemory { limit, seen });
                 }

@@ -5,12 +5,14 @@
 //! compared with the limit is first the sum of the resident sizes, which is cheap and counts shared pages several times;
 //! only if that is over, the sum of the proportional sizes, which counts a shared page once.
 
+mod cgroup;
 mod tree;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+pub(crate) use self::cgroup::{Group, settle};
 pub(crate) use self::tree::Tree;
 use super::supervisor::{Supervisor, supervisor};
 

@@ -32,6 +32,8 @@ pub(crate) struct Plan<'a> {
     /// Aimed at the child's group. The child leads a group of its own in any case.
     pub(crate) lifeline: Option<&'a Lifeline>,
     pub(crate) limits: &'a [(u32, libc::rlimit)],
+    /// The `cgroup.procs` of the group that the child puts itself in.
+    pub(crate) cgroup: Option<RawFd>,
 }
 
 /// A child that has executed its program.
@@ -262,6 +264,9 @@ fn prepare(context: &Context<'_>) -> Result<(), &'static str> {
         check(libc::setpgid(0, 0), "setpgid")?;
         if let Some(lifeline) = plan.lifeline {
             Lifeline::aim(lifeline.descriptors(), libc::getpid()).map_err(|_| "lifeline")?;
+        }
+        if let Some(procs) = plan.cgroup {
+            check(libc::write(procs, b"0".as_ptr().cast(), 1) as c_int, "memory group")?;
         }
         place_descriptors(plan.fds)?;
         if let Some(cwd) = plan.cwd {
