@@ -157,6 +157,10 @@ impl Pool {
             return false;
         };
         let back = sent_to.take_back();
+        if sent_to.is_idle() {
+            // It had taken up none of them, and says nothing about those that it will leave aside.
+            state.idle.push(worker);
+        }
         state.requeue(back);
         if state.tasks.get(&id).is_some_and(|task| task.place == Place::Queued) {
             return true;

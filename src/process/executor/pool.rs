@@ -311,11 +311,15 @@ impl State {
         if self.idle.is_empty() {
             return false;
         }
-        let busiest = self.workers.values_mut().max_by_key(|worker| worker.sent.len());
-        let Some(worker) = busiest.filter(|worker| worker.sent.len() > 1) else {
+        let busiest = self.workers.iter_mut().max_by_key(|(_, worker)| worker.sent.len());
+        let Some((id, worker)) = busiest.filter(|(_, worker)| worker.sent.len() > 1) else {
             return false;
         };
         let back = worker.take_back();
+        if worker.is_idle() {
+            // It had taken up none of them, and says nothing about those that it will leave aside.
+            self.idle.push(*id);
+        }
         let any = !back.is_empty();
         self.requeue(back);
         any

@@ -32,7 +32,7 @@ pub(super) struct Worker {
     pub(super) epoch: u32,
     /// Answers read, modulo 2³², as the page counts tasks taken up.
     pub(super) answered: u32,
-    /// Tasks it was sent since it started.
+    /// Tasks it was sent since it started, but for those that were taken back.
     pub(super) total: u64,
     /// Bytes that the socket had no room for.
     pub(super) out: Vec<u8>,
@@ -203,7 +203,9 @@ impl Worker {
         let taken = self.proc.page.take_back(self.epoch);
         self.epoch = self.epoch.wrapping_add(1);
         let kept = (taken.wrapping_sub(self.answered) as usize).min(self.sent.len());
-        self.sent.split_off(kept).into()
+        let back = self.sent.split_off(kept);
+        self.total -= back.len() as u64;
+        back.into()
     }
 
     /// The task that it runs, as far as its answers have been read.
