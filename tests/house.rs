@@ -73,7 +73,7 @@ fn all_sources() -> Vec<(String, String)> {
 }
 
 fn shipped(path: &str) -> bool {
-    path.starts_with("src/") || path.contains("/src/")
+    path.starts_with("src/") || path.contains("/src/") && !path.starts_with("tests/")
 }
 
 /// The code before the unit tests of a file.
