@@ -10,9 +10,10 @@ The project's own chores.
 
 Usage: cargo xtask <CHORE>
 
-  test             check that the tools are there, then run every test: unit, integration, contract, fault and doc tests, the
+  test [CHECK…]    check that the tools are there, then run every test: unit, integration, contract, fault and doc tests, the
                    start and end of children under each build profile, beside constructors of C code too, and the examples
                    against their transcripts. Installs nothing outside of cargo's own folders.
+                   CHECK: packages, ends, constructors, transcripts; all of them by default
   soak [MINUTES]   run the fault and stress tests again and again, at length; 10 minutes by default
   bench [NAME…]    measure us beside our peers, in one run; all figures by default. Builds the peers, and installs tools
                    that are missing: with cargo below target/peers, with apt-get from the system's packages
@@ -26,7 +27,7 @@ fn main() -> ExitCode {
     let args: Vec<String> = env::args().skip(1).collect();
     let rest = args.get(1..).unwrap_or_default();
     let result = match args.first().map(String::as_str) {
-        Some("test") => test(),
+        Some("test") => test(rest),
         Some("soak") => soak(rest),
         Some("bench") => bench(rest),
         Some("ci") => ci(),
@@ -46,7 +47,7 @@ fn main() -> ExitCode {
 }
 
 /// Everything. A check that cannot run is a failure.
-fn test() -> Result<(), String> {
+fn test(wanted: &[String]) -> Result<(), String> {
     for tool in ["cc", "sh", "sleep", "head", "seq", "cat", "true", "false"] {
         if !in_path(tool) {
             return Err(format!("the tests need the program `{tool}`, which is not in PATH"));
@@ -58,20 +59,29 @@ fn test() -> Result<(), String> {
         ("constructors", constructors),
         ("transcripts", transcripts),
     ];
-    let names: Vec<&str> = checks.iter().map(|(name, _)| *name).collect();
-    for (_, check) in checks {
-        check(&names)?;
+    if let Some(name) = wanted.iter().find(|name| !checks.iter().any(|(known, _)| known == name)) {
+        return Err(format!("no check is called {name:?}"));
+    }
+    let chosen = |name: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == name);
+    let names: Vec<&str> = checks.map(|(name, _)| name).to_vec();
+    for (_, check) in checks.iter().filter(|(name, _)| chosen(name)) {
+        check(if wanted.is_empty() { &names } else { &[] })?;
     }
     Ok(())
 }
 
-/// A part of `cargo xtask test`. It is given the names of all of them.
+/// A part of `cargo xtask test`. It is given the names of all parts if all of them run.
 type Check = fn(&[&str]) -> Result<(), String>;
 
 /// The tests of every package. One of them sees to it that nothing is left out: see `tests/left_out.rs`.
 fn packages(all: &[&str]) -> Result<(), String> {
     say("all tests, of all packages");
-    run(cargo().args(["test", "--workspace"]).env("FOURFOLD_COMPLETE", all.join(" ")))
+    let mut tests = cargo();
+    tests.args(["test", "--workspace"]);
+    if !all.is_empty() {
+        tests.env("FOURFOLD_COMPLETE", all.join(" "));
+    }
+    run(&mut tests)
 }
 
 /// How children end, under each profile.
