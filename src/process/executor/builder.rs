@@ -166,6 +166,9 @@ impl ExecutorBuilder {
             return Err(Error::invalid("a pool needs at least one worker"));
         }
         launch::check_name(&self.settings.name)?;
+        if self.settings.task_timeout == Some(Duration::ZERO) {
+            return Err(Error::invalid("task_timeout must be longer than nothing"));
+        }
         if self.settings.tasks_per_worker == Some(0) {
             return Err(Error::invalid("tasks_per_worker must be at least 1"));
         }
