@@ -13,6 +13,7 @@ use crate::task::catch::shield;
 use crate::vocab::wait::Pending;
 
 type Job = Box<dyn FnOnce() + Send>;
+type Ends = (Rc<Receiver<Job>>, Sender<Job>);
 
 static RUNNER: Mutex<Option<(u32, Sender<Job>)>> = Mutex::new(None);
 
@@ -21,7 +22,7 @@ const IDLE: Duration = Duration::from_secs(10);
 
 thread_local! {
     /// On the thread that runs callbacks: where they come from, and a way to wake it.
-    static JOBS: RefCell<Option<(Rc<Receiver<Job>>, Sender<Job>)>> = const { RefCell::new(None) };
+    static JOBS: RefCell<Option<Ends>> = const { RefCell::new(None) };
 }
 
 /// Holds it still, for a fork: the child finds it free.
