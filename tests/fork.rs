@@ -22,13 +22,15 @@ fn main() {
         eprintln!("the tests did not end within {:?}", 2 * LIMIT);
         std::process::abort();
     });
-    let tests: [(&str, fn()); 7] = [
+    let tests: [(&str, fn()); 9] = [
         ("both_branches_know_who_they_are", both_branches_know_who_they_are),
         ("each_end_is_told", each_end_is_told),
         ("memory_is_the_child_s_own_from_then_on", memory_is_the_child_s_own_from_then_on),
         ("a_fork_has_children_and_pools_of_its_own", a_fork_has_children_and_pools_of_its_own),
         ("what_the_parent_has_survives_a_fork_that_drops_it", survives_a_fork_that_drops_it),
         ("a_builder_s_fork_is_a_child_like_any_other", a_builder_s_fork),
+        ("a_fork_leaves_the_parent_s_tasks_alone", a_fork_leaves_the_parent_s_tasks_alone),
+        ("a_fork_that_comes_back_from_a_task_ends", a_fork_that_comes_back_from_a_task_ends),
         ("forks_end_with_a_parent_that_is_killed", forks_end_with_a_parent_that_is_killed),
     ];
     for (name, test) in tests {
@@ -130,6 +132,62 @@ fn survives_a_fork_that_drops_it() {
     }
     sleeper.kill();
     assert_eq!(sleeper.join().unwrap_err().signal(), Some(9));
+}
+
+fn slow(n: u32) -> u32 {
+    std::thread::sleep(Duration::from_millis(10));
+    n
+}
+
+fn a_fork_leaves_the_parent_s_tasks_alone() {
+    let pool = Executor::builder().workers(1).build().unwrap();
+    // Joins in a row, so that who joins reads the answers: the fork must not.
+    for n in 0..200 {
+        assert_eq!(pool.submit(|n: u32| n, n).join().unwrap(), n);
+    }
+    let mut values = pool.map(slow, 0..10);
+    assert_eq!(values.next().unwrap().unwrap(), 0);
+    // SAFETY: as in `fork`.
+    let child = match unsafe { process::fork() }.unwrap() {
+        Forked::Parent(child) => child,
+        Forked::Child => {
+            let late = pool.submit(slow, 1);
+            assert!(!late.cancel() || late.state() == fourfold::TaskState::Cancelled);
+            assert_eq!(late.join().unwrap_err().kind(), ErrorKind::ShutDown);
+            let next = values.next().unwrap().unwrap_err();
+            assert_eq!(next.kind(), ErrorKind::ShutDown);
+            drop(values);
+            pool.shutdown_now();
+            std::process::exit(4)
+        }
+    };
+    assert_eq!(child.join().unwrap_err().exit_code(), Some(4));
+    let rest: Vec<u32> = values.map(Result::unwrap).collect();
+    assert_eq!(rest, (1..10).collect::<Vec<_>>());
+    assert_eq!(pool.submit(slow, 7).join().unwrap(), 7);
+}
+
+fn forks_and_comes_back(n: u32) -> (u32, u32) {
+    // SAFETY: a worker that has run nothing but this has one thread.
+    match unsafe { process::fork() }.unwrap() {
+        Forked::Child => (n + 1000, std::process::id()),
+        Forked::Parent(child) => {
+            child.join().unwrap();
+            (n, std::process::id())
+        }
+    }
+}
+
+fn a_fork_that_comes_back_from_a_task_ends() {
+    let pool = Executor::builder().workers(1).build().unwrap();
+    for n in 0..5 {
+        let worker = pool.worker_pids()[0];
+        assert_eq!(pool.submit(forks_and_comes_back, n).join().unwrap(), (n, worker));
+        assert_eq!(pool.submit(std::process::id, ()).join().unwrap(), worker);
+    }
+    let child = process::spawn(forks_and_comes_back, 1).unwrap();
+    let pid = child.pid();
+    assert_eq!(child.join().unwrap(), (1, pid));
 }
 
 fn a_builder_s_fork() {

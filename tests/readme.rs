@@ -82,3 +82,36 @@ fn the_tests_that_prove_the_invariants_are_there() {
     }
     assert!(count > 20, "{count}");
 }
+
+#[test]
+fn the_tests_that_the_table_of_rows_names_are_there() {
+    fn sources(folder: &Path, into: &mut String) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                sources(&path, into);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                into.push_str(&fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut all = String::new();
+    sources(&root.join("tests"), &mut all);
+    let table = text("tests/contract/README.md");
+    let names = quoted(&table).into_iter().filter(|name| !name.contains(['/', '.', ' ']));
+    let names: Vec<&str> = names.filter(|name| name.matches('_').count() > 1).collect();
+    assert!(names.len() > 20, "{names:?}");
+    for name in names {
+        let program = root.join(format!("tests/compile_fail/{name}.rs"));
+        let is_there = all.contains(&format!("fn {name}(")) || program.exists();
+        assert!(is_there, "no test is called {name}");
+    }
+    for place in quoted(&table).into_iter().filter(|name| name.contains('/')) {
+        let (contract, tour) =
+            (root.join("tests/contract").join(place), place.strip_prefix("tour/"));
+        let tour = tour.map(|name| root.join("examples/tour").join(name).with_extension("rs"));
+        let is_there = contract.exists() || contract.with_extension("rs").exists();
+        assert!(is_there || tour.is_some_and(|path| path.exists()), "{place} is not there");
+    }
+}

@@ -135,6 +135,19 @@ impl Verdict {
     }
 }
 
+/// How busy the machine was over the last minute, ourselves included: on a busy one no time by the clock means much.
+pub(crate) fn tell_load() {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load: f64 = load.split(' ').next().and_then(|first| first.parse().ok()).unwrap_or(f64::NAN);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    println!("load {load:.1} on {cores} cores");
+    if load > cores as f64 {
+        println!(
+            "CAUTION: others are at work on this machine; what was reached or missed is not certain"
+        );
+    }
+}
+
 /// All targets once more, together.
 pub(crate) fn summarise(verdicts: &[Verdict]) {
     if verdicts.is_empty() {

@@ -73,6 +73,7 @@ fn main() -> ExitCode {
         }
         return ExitCode::FAILURE;
     }
+    contest::tell_load();
     let mut verdicts = Vec::new();
     let mut broken = false;
     for figure in figures {
@@ -85,6 +86,7 @@ fn main() -> ExitCode {
         }
     }
     contest::summarise(&verdicts);
+    contest::tell_load();
     if broken { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 

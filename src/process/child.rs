@@ -18,7 +18,7 @@ use crate::error::{Error, ErrorKind, Outcome, Result, Scale};
 use crate::task::envelope::Envelope;
 use crate::task::{Payload, codec, next_id};
 use crate::vocab::outcome::Cell;
-use crate::vocab::wait::Backend;
+use crate::vocab::wait::{Backend, Pending, park};
 use crate::vocab::{Handle, TaskState};
 
 /// A process that this one has started to run one function, and the outcome that it will have.
@@ -150,7 +150,7 @@ pub(crate) fn adopt(proc: Arc<Proc>, name: String) -> Result<Child<()>> {
     let cell = Cell::new(id, body.clone());
     registry::insert(Entry { body: body.clone() });
     let handle = Handle::new(cell.clone());
-    proc.watch(move |proc| {
+    let watched = proc.watch(move |proc| {
         registry::remove(id);
         let well = proc.ended().is_some_and(|ended| ended.status.success());
         let outcome = match proc.explain_program() {
@@ -158,7 +158,13 @@ pub(crate) fn adopt(proc: Arc<Proc>, name: String) -> Result<Child<()>> {
             _ => Ok(()),
         };
         cell.complete(outcome);
-    })?;
+    });
+    if let Err(error) = watched {
+        // Nobody would learn of its end.
+        registry::remove(id);
+        body.proc.end_and_reap();
+        return Err(error);
+    }
     Ok(Child { handle, body })
 }
 
@@ -216,6 +222,12 @@ impl Backend for Body {
 
     fn call(&self, callbacks: Box<dyn FnOnce() + Send>) {
         super::callbacks::run(callbacks);
+    }
+
+    fn wait(&self, pending: &dyn Pending, deadline: Option<Instant>) {
+        if !super::callbacks::wait(pending, deadline) {
+            park(pending, deadline);
+        }
     }
 }
 

@@ -124,7 +124,7 @@ impl Command {
     }
 
     /// How many bytes of resident memory it may have, with all the processes that it has started. Over it, they are
-    /// killed. The memory is looked at every 25 ms.
+    /// killed. See [`ExecutorBuilder::memory_limit`](super::ExecutorBuilder::memory_limit).
     pub fn memory_limit(&mut self, bytes: u64) -> &mut Command {
         self.memory = Some(bytes);
         self

@@ -11,7 +11,8 @@
 
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Once};
 
 use super::builder::Builder;
 use super::child::{self, Child};
@@ -39,7 +40,7 @@ pub enum Forked {
 /// The child ends as any process does: when its `main` returns, or by [`std::process::exit`]. How it ended is told by the
 /// [`Child`] that the parent has, exactly: a panic with its message and place, a signal, an exit code. It does not outlive
 /// the parent. Pools, children and jobs of the parent are not the child's: dropping them there has no effect, and it
-/// may start its own.
+/// may start its own. One that is made in a task ends, at the latest, when the task's function returns in it.
 ///
 /// Prefer [`spawn`](super::spawn), which starts a clean process: a fork has one thread only, and inherits every descriptor
 /// and all memory as it was, and a big parent takes long to fork (17 ms a GiB, say).
@@ -160,6 +161,28 @@ pub(crate) fn start(
             serve::serve(socket, page, nonce)
         }
     }
+}
+
+/// Tells a process from its forks, without a system call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Generation(u32);
+
+/// How many forks this process is away from one that was executed.
+static GENERATION: AtomicU32 = AtomicU32::new(0);
+
+/// Which of its forks this process is.
+pub(crate) fn generation() -> Generation {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        extern "C" fn in_child() {
+            // Relaxed: the child has one thread.
+            GENERATION.fetch_add(1, Ordering::Relaxed);
+        }
+        // SAFETY: the handler adds to an atomic.
+        unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+    });
+    // Relaxed: it changes only where there is one thread.
+    Generation(GENERATION.load(Ordering::Relaxed))
 }
 
 /// Which side of a fork this is, without a page and a name yet.

@@ -18,7 +18,7 @@ use std::cell::UnsafeCell;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
-use std::{io, ptr, slice};
+use std::{io, ptr};
 
 use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::mm::{MapFlags, ProtFlags};
@@ -248,13 +248,15 @@ impl Page {
             _ => return None,
         };
         let len = (layout.text_len.load(Ordering::Relaxed) as usize).min(TEXT);
-        // SAFETY: `len <= TEXT`. The child has ended, so nobody writes the text meanwhile.
-        let text = unsafe { slice::from_raw_parts(layout.text.get().cast::<u8>(), len) };
+        let start = layout.text.get().cast::<u8>();
+        // The child has ended, but a fork that it has left behind may write here: what is copied is looked at afterwards.
+        // SAFETY: `len <= TEXT`, so each byte lies in the mapping; any byte is valid.
+        let text: Vec<u8> = (0..len).map(|at| unsafe { start.add(at).read_volatile() }).collect();
         Some(Crash {
             kind,
             signal: layout.crash_signal.load(Ordering::Relaxed),
             address: layout.crash_address.load(Ordering::Relaxed),
-            text: String::from_utf8_lossy(text).into_owned(),
+            text: String::from_utf8_lossy(&text).into_owned(),
         })
     }
 }

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use serde::{Deserialize, Serialize};
 
-use super::channel::{Frame, Inbox, Kind, Parcel, Received, send_frame};
+use super::channel::{Frame, INLINE, Inbox, Kind, Parcel, Received, send_frame};
 use super::executor::Tasks;
 use super::page::{Page, Stage};
 use super::{crash, current, entry};
@@ -177,7 +177,12 @@ impl Server {
         }
         taken();
         let (id, word) = (frame.id, frame.word);
+        let me = std::process::id();
         let result = catch::catch(|| call(word, frame.parcel));
+        if std::process::id() != me {
+            // A fork that the task has made has come back from it: the answer and what comes next are its parent's.
+            std::process::exit(if result.is_ok() { 0 } else { PANICKED });
+        }
         let (kind, parcel) = match result {
             Ok(Ok(value)) => match Parcel::new(value.body, value.fds) {
                 Ok(parcel) => (Kind::Value, parcel),
@@ -221,9 +226,10 @@ fn open<T: serde::de::DeserializeOwned>(frame: Frame) -> Result<T> {
     codec::decode(&body, "greeting")
 }
 
+/// A text, cut where a frame ends.
 fn text(text: &str) -> Parcel {
-    // A text that is too long for a frame goes in a memfd; without memory for one it is cut.
-    Parcel::new(text.as_bytes().to_vec(), Vec::new()).unwrap_or_default()
+    let end = text.floor_char_boundary(INLINE);
+    Parcel::new(text.as_bytes()[..end].to_vec(), Vec::new()).unwrap_or_default()
 }
 
 fn does_not_travel(what: &str, why: std::io::Error) -> Error {

@@ -5,6 +5,7 @@
 //!
 //! A process that was forked without exec gets a supervisor of its own at its first call, since the thread was not forked.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -12,6 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
+
+use crate::task::catch::shield;
 
 /// Told when a descriptor it watches is ready.
 pub(crate) trait Ready: Send + Sync {
@@ -50,6 +53,15 @@ pub(crate) fn hold() -> impl Sized {
     SUPERVISOR.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
+thread_local! {
+    static IS_SUPERVISOR: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether the calling thread is a supervisor.
+pub(crate) fn is_current() -> bool {
+    IS_SUPERVISOR.try_with(Cell::get).unwrap_or(false)
+}
+
 /// The supervisor of this process, started at the first call.
 pub(crate) fn supervisor() -> io::Result<&'static Supervisor> {
     let mut slot = SUPERVISOR.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -61,10 +73,10 @@ pub(crate) fn supervisor() -> io::Result<&'static Supervisor> {
     }
     let supervisor = Arc::new(Supervisor::new(pid)?);
     let runner = supervisor.clone();
-    std::thread::Builder::new()
-        .name("fourfold".into())
-        .stack_size(256 << 10)
-        .spawn(move || runner.run())?;
+    std::thread::Builder::new().name("fourfold".into()).stack_size(256 << 10).spawn(move || {
+        IS_SUPERVISOR.set(true);
+        runner.run();
+    })?;
     // For ever, now that its thread is there; without one its descriptors are closed again.
     let supervisor: &'static Supervisor = Box::leak(Box::new(supervisor));
     *slot = Some(supervisor);
@@ -156,7 +168,8 @@ impl Supervisor {
                 }
                 let watcher = self.lock().watched.get(&token).cloned();
                 if let Some(watcher) = watcher {
-                    watcher.ready();
+                    // What is woken is a user's, and may panic: that is no reason to leave all children alone.
+                    shield(move || watcher.ready());
                 }
             }
         }
@@ -174,7 +187,7 @@ impl Supervisor {
             let job = inner.timers.remove(&id);
             drop(inner);
             if let Some(job) = job {
-                job();
+                shield(job);
             }
         }
     }

@@ -16,6 +16,8 @@ mod carrying;
 mod descriptors;
 #[path = "process/ends.rs"]
 mod ends;
+#[path = "process/hardship.rs"]
+mod hardship;
 #[path = "process/identity.rs"]
 mod identity;
 #[path = "process/losses.rs"]

@@ -57,7 +57,7 @@ fn leave(name: &str, build: Build, how: &str, method: &str, kind: &str) -> (Opti
 fn main_waits_for_children_and_ends_daemons() {
     let ends = [("return", 0), ("fail", 5), ("exit", 7), ("panic", 101)];
     for name in ["fault-plain", "fault-attribute"] {
-        for method in ["spawn", "forkserver"] {
+        for method in ["spawn", "forkserver", "fork"] {
             for (how, code) in ends {
                 let (status, text) = leave(name, Build::Same, how, method, "foreground");
                 assert_eq!(status, Some(code), "{name} {how} {method}");
@@ -72,7 +72,7 @@ fn main_waits_for_children_and_ends_daemons() {
 
 #[test]
 fn main_that_aborts_takes_its_children_along() {
-    for method in ["spawn", "forkserver"] {
+    for method in ["spawn", "forkserver", "fork"] {
         // No exit handler runs: what is left is the lifeline, which ends them.
         let folder = tempfile::TempDir::new().unwrap();
         let log = folder.path().join("log");

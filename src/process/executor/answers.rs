@@ -7,7 +7,7 @@ use rustix::event::epoll;
 use super::pool::{BELL, Pool, State};
 use super::task::{After, Done, Place};
 use super::worker::Phase;
-use crate::process::channel::{Frame, Kind, Parcel, Received};
+use crate::process::channel::{Body, Frame, Kind, Parcel, Received};
 use crate::process::supervisor::supervisor;
 
 /// The pause before a task is tried again is never longer.
@@ -61,7 +61,7 @@ impl Pool {
             Ok(Received::End) | Err(_) => {
                 // Its pidfd tells of its death. Until then this would be ready for ever.
                 let _ = epoll::delete(&self.epoll, &worker.proc.socket);
-                worker.proc.kill(None);
+                worker.give_up();
                 return;
             }
         }
@@ -80,7 +80,9 @@ impl Pool {
         if worker.phase == Phase::Ready && worker.total >= limit && worker.sent.is_empty() {
             worker.retire();
         } else if worker.is_idle() {
-            state.idle.push(id);
+            if state.idle.last() != Some(&id) {
+                state.idle.push(id);
+            }
         } else if worker.sent.len() <= worker.depth() / 2 && !state.queue.is_empty() {
             self.feed(state, id, after);
         } else {
@@ -99,17 +101,22 @@ impl Pool {
                 Ok(None) => return,
                 Err(_) => {
                     // A task has written on the channel of its worker.
-                    worker.proc.kill(None);
+                    worker.give_up();
                     return;
                 }
             };
             match frame.kind {
                 Kind::Ready if worker.phase == Phase::Starting => {
                     worker.phase = Phase::Ready;
-                    state.failed_starts = 0;
                     state.idle.push(id);
+                    if std::mem::take(&mut state.failed_starts) > 0 {
+                        self.replace(state, after);
+                    }
                 }
-                Kind::Failed => {
+                Kind::Failed
+                    if worker.phase == Phase::Starting
+                        && matches!(frame.parcel.body, Body::Inline(_)) =>
+                {
                     let text = frame.parcel.open().map(|(body, _)| body).unwrap_or_default();
                     worker.failure = Some(String::from_utf8_lossy(&text).into_owned());
                 }
@@ -135,7 +142,7 @@ impl Pool {
                 }
                 Kind::Ask => self.on_ask(state, id, &frame, after),
                 _ => {
-                    worker.proc.kill(None);
+                    worker.give_up();
                     return;
                 }
             }

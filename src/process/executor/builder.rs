@@ -113,8 +113,11 @@ impl ExecutorBuilder {
     /// How many bytes of resident memory a worker may have, with all the processes that it has started. Over it, they are
     /// killed, and the outcome of the task that ran is `OutOfMemory`.
     ///
-    /// The memory is looked at every 25 ms, so a task may be over its limit for that long: what it can allocate
-    /// meanwhile is the overshoot: 2 to 60 MiB were seen over a limit of 256 MiB, on a busy machine.
+    /// Where a part of the cgroup v2 tree with the memory controller is delegated to this program, or the variable
+    /// `FOURFOLD_CGROUP` names a directory in it to make groups in, the kernel keeps the limit, without overshoot, and
+    /// counts what it charges to a group: page cache too, which it gives up first. Elsewhere the memory is looked at every
+    /// 25 ms, so a task may be over its limit for that long: what it can allocate meanwhile is the overshoot, 2 to 60 MiB
+    /// over a limit of 256 MiB on a busy machine.
     pub fn memory_limit(mut self, bytes: u64) -> ExecutorBuilder {
         self.settings.memory_limit = Some(bytes);
         self
@@ -163,6 +166,9 @@ impl ExecutorBuilder {
             return Err(Error::invalid("a pool needs at least one worker"));
         }
         launch::check_name(&self.settings.name)?;
+        if self.settings.task_timeout == Some(Duration::ZERO) {
+            return Err(Error::invalid("task_timeout must be longer than nothing"));
+        }
         if self.settings.tasks_per_worker == Some(0) {
             return Err(Error::invalid("tasks_per_worker must be at least 1"));
         }

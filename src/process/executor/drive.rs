@@ -29,8 +29,9 @@ pub(super) struct Lending {
     lent: bool,
     /// A joiner reads now.
     driving: bool,
-    /// A joiner has read since the last tick.
+    /// A joiner has read all sockets since the last tick, and when one did last.
     drove: bool,
+    read_at: Option<Instant>,
     /// Joiners that sleep.
     sleepers: usize,
     streak: u32,
@@ -73,14 +74,28 @@ impl Pool {
             let patience = lending.patience;
             drop(lending);
             let began = Instant::now();
+            let mut read = false;
             patience.look(|| {
                 pending.task().is_none_or(|task| !self.look_for(task)) || pending.is_done()
             });
-            self.drive(pending, deadline);
+            if !pending.is_done() {
+                read = true;
+                self.drive(pending, deadline);
+            }
             let mut lending = self.lending();
             lending.patience.learn(began.elapsed());
+            if !read && lending.read_at.is_none_or(|at| at.elapsed() > TICK) {
+                // It has looked at the one socket only, and somebody may wait for what lies in another.
+                drop(lending);
+                read = true;
+                self.read_ready(&mut Vec::with_capacity(32), Some(Duration::ZERO), true);
+                lending = self.lending();
+            }
+            if read {
+                lending.drove = true;
+                lending.read_at = Some(Instant::now());
+            }
             lending.driving = false;
-            lending.drove = true;
             if lending.sleepers > 0 {
                 self.take_reading_back(&mut lending);
             }
@@ -187,6 +202,7 @@ impl Pool {
         if !lending.lent {
             return;
         }
+        // One that drives reads all sockets, or sleeps on all of them, or does so before it leaves.
         if lending.driving || std::mem::take(&mut lending.drove) {
             lending.quiet = 0;
         } else {

@@ -13,7 +13,7 @@ const END_GRACE: Duration = Duration::from_secs(5);
 
 impl Pool {
     pub(super) fn shutdown(&self) {
-        if std::process::id() != self.owner {
+        if !self.is_ours() {
             return;
         }
         let mut state = self.lock();
@@ -28,12 +28,13 @@ impl Pool {
     }
 
     pub(super) fn shutdown_now(&self) {
-        if std::process::id() != self.owner {
+        if !self.is_ours() {
             return;
         }
         let mut after = After::default();
         let mut state = self.lock();
         state.closing = true;
+        state.ending_now = true;
         state.queue.clear();
         for (_, task) in state.tasks.drain() {
             let error = Error::new(ErrorKind::Cancelled).with_task((task.name)());

@@ -7,6 +7,7 @@ use super::builder::ExecutorBuilder;
 use super::inside::Client;
 use super::pool::Pool;
 use crate::error::Result;
+use crate::process::supervisor;
 use crate::task::{Call, Payload};
 use crate::vocab::{self, Handle, Map, Unordered};
 
@@ -52,6 +53,13 @@ pub(super) struct Owner {
 
 impl Drop for Owner {
     fn drop(&mut self) {
+        if supervisor::is_current() {
+            // Where a waker was dropped, with all that hung on it. The supervisor cannot wait for what only it can do.
+            let pool = self.pool.clone();
+            let shutdown = std::thread::Builder::new().name("fourfold-shutdown".into());
+            let _ = shutdown.spawn(move || pool.shutdown());
+            return;
+        }
         self.pool.shutdown();
     }
 }

@@ -23,6 +23,7 @@ use std::thread;
 use std::time::Instant;
 
 use super::nested::{CANCEL, CANCEL_WAITING, FAILED, IS_RUNNING};
+use super::pool::not_of_a_fork;
 use super::task::Sink;
 use crate::error::{Error, ErrorKind, Result, Scale};
 use crate::process::callbacks;
@@ -32,7 +33,7 @@ use crate::task::envelope::Envelope;
 use crate::task::{Call, Payload, catch, codec, image, name_of, next_id};
 use crate::vocab::Handle;
 use crate::vocab::outcome::Cell;
-use crate::vocab::wait::Backend;
+use crate::vocab::wait::{Backend, park};
 
 /// The worker that this process is.
 static INSIDE: OnceLock<Inside> = OnceLock::new();
@@ -259,6 +260,9 @@ impl Inside {
 
     /// Asks the pool about a task that was submitted from here. `None` if the task has its outcome.
     fn ask(&self, id: u64, question: u64) -> Option<bool> {
+        if self.owner != std::process::id() {
+            return Some(false);
+        }
         let mut state = self.lock();
         loop {
             if !state.pending.contains_key(&id) {
@@ -348,6 +352,9 @@ impl Client {
 
     /// Makes a place for the outcome, and sees to it that somebody reads.
     fn begin(&self, id: u64, pending: Pending) -> Result<()> {
+        if self.inside.owner != std::process::id() {
+            return Err(not_of_a_fork());
+        }
         let mut state = self.inside.lock();
         // Relaxed: the lock orders it with the look of `shutdown`.
         if self.closed.load(Ordering::Relaxed) {
@@ -411,5 +418,11 @@ impl Backend for Asker {
 
     fn call(&self, job: Box<dyn FnOnce() + Send>) {
         callbacks::run(job);
+    }
+
+    fn wait(&self, pending: &dyn crate::vocab::wait::Pending, deadline: Option<Instant>) {
+        if !callbacks::wait(pending, deadline) {
+            park(pending, deadline);
+        }
     }
 }

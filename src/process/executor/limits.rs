@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::pool::{Pool, State};
+use super::pool::{Pool, State, not_of_a_fork};
 use super::task::{After, Done, Place};
 use super::worker::{Phase, Worker};
 use crate::error::{Error, ErrorKind, Scale};
@@ -10,7 +10,7 @@ use crate::process::callbacks;
 use crate::process::serve::monotonic;
 use crate::process::status::Cause;
 use crate::process::supervisor::supervisor;
-use crate::vocab::wait::{Backend, Pending};
+use crate::vocab::wait::{Backend, Pending, park};
 
 impl Pool {
     pub(super) fn set_timer(&self, worker: &mut Worker, id: u64) {
@@ -87,7 +87,11 @@ impl Pool {
         let Some(worker) = state.workers.get_mut(&id) else {
             return false;
         };
-        // From here on it takes up nothing more, so what it runs is what it has not answered.
+        // From here on it takes up nothing more, and is sent nothing, so what it runs is what it has not answered.
+        let ready = worker.phase == Phase::Ready;
+        if ready {
+            worker.phase = Phase::Retiring;
+        }
         let back = worker.take_back();
         state.requeue(back);
         self.read(state, id, after);
@@ -96,18 +100,23 @@ impl Pool {
         };
         let running = worker.victim();
         if running.is_none() && task.is_some() || task.is_some_and(|task| running != Some(task)) {
+            if ready {
+                worker.phase = Phase::Ready;
+            }
+            if worker.is_idle() {
+                state.idle.push(id);
+            }
             return false;
         }
-        worker.phase = match worker.phase {
-            Phase::Starting => Phase::Starting,
-            Phase::Ready | Phase::Retiring => Phase::Retiring,
-        };
         worker.proc.kill(Some(cause))
     }
 }
 
 impl Backend for Pool {
     fn cancel(&self, id: u64, even_running: bool) -> bool {
+        if !self.is_ours() {
+            return false;
+        }
         let mut after = After::default();
         let mut state = self.lock();
         let cancelled = self.cancel_in(&mut state, id, even_running, &mut after);
@@ -118,7 +127,7 @@ impl Backend for Pool {
     }
 
     fn is_running(&self, id: u64) -> bool {
-        self.lock().is_running(id)
+        self.is_ours() && self.lock().is_running(id)
     }
 
     fn call(&self, job: Box<dyn FnOnce() + Send>) {
@@ -126,11 +135,27 @@ impl Backend for Pool {
     }
 
     fn wait(&self, pending: &dyn Pending, deadline: Option<Instant>) {
-        self.wait_or_drive(pending, deadline);
+        if !self.is_ours() {
+            return self.wait_in_fork(pending, deadline);
+        }
+        if !callbacks::wait(pending, deadline) {
+            self.wait_or_drive(pending, deadline);
+        }
     }
 }
 
 impl Pool {
+    /// Nobody here brings the outcome, so there is one at once: that this pool is not ours.
+    fn wait_in_fork(&self, pending: &dyn Pending, deadline: Option<Instant>) {
+        // A thread that this process does not have may have held the lock at the fork.
+        let state = pending.task().and_then(|task| Some((self.try_lock()?, task)));
+        let task = state.and_then(|(mut state, task)| state.tasks.remove(&task));
+        match task {
+            Some(task) => task.sink.fail(not_of_a_fork().with_task((task.name)())),
+            None => park(pending, deadline),
+        }
+    }
+
     /// Ends a task without a value, if it has none. Whether this call did.
     pub(super) fn cancel_in(
         &self,
@@ -157,6 +182,10 @@ impl Pool {
             return false;
         };
         let back = sent_to.take_back();
+        if sent_to.is_idle() {
+            // It had taken up none of them, and says nothing about those that it will leave aside.
+            state.idle.push(worker);
+        }
         state.requeue(back);
         if state.tasks.get(&id).is_some_and(|task| task.place == Place::Queued) {
             return true;

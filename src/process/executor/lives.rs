@@ -39,14 +39,14 @@ impl Pool {
         });
         let mut state = self.lock();
         state.starting -= 1;
+        self.changed.notify_all();
         let proc = started?;
         state.last_worker += 1;
         let id = state.last_worker;
         let data = epoll::EventData::new_u64(id);
         if let Err(error) = epoll::add(&self.epoll, &proc.socket, data, epoll::EventFlags::IN) {
-            // Nothing is left of it, and nobody waits for it.
-            proc.kill(None);
-            proc.watch(|_| {})?;
+            drop(state);
+            proc.end_and_reap();
             return Err(std::io::Error::from(error).into());
         }
         let mut worker = Worker::new(proc.clone());
@@ -59,17 +59,25 @@ impl Pool {
             })
         });
         let unwanted = state.closing && state.tasks.is_empty();
-        if unwanted {
+        if state.ending_now {
+            proc.kill(Some(Cause::ShutDown));
+        } else if unwanted {
             worker.retire();
         }
         state.workers.insert(id, worker);
         drop(state);
         let pool = self.me.clone();
-        proc.watch(move |_| {
+        let watched = proc.watch(move |_| {
             if let Some(pool) = pool.upgrade() {
                 pool.on_end(id);
             }
-        })
+        });
+        if watched.is_err() {
+            // Nobody would learn of its end, so it ends here.
+            proc.end_and_reap();
+            self.on_end(id);
+        }
+        Ok(())
     }
 
     /// A worker has ended and has been waited for.
@@ -93,7 +101,7 @@ impl Pool {
             self.on_victim(&mut state, victim, &worker, &mut after);
         }
         state.requeue(worker.sent.drain(..).collect());
-        if worker.phase == Phase::Starting && !state.closing {
+        if worker.phase == Phase::Starting && !state.closing_now() {
             self.on_failed_start(&mut state, worker.why_not_started(), &mut after);
         } else {
             self.replace(&mut state, &mut after);
@@ -121,46 +129,55 @@ impl Pool {
         self.tell_if_empty(state);
     }
 
-    fn replace(&self, state: &mut State, after: &mut After) {
+    /// Starts as many workers as are missing. While the pool pauses after a failure, the end of the pause does.
+    pub(super) fn replace(&self, state: &mut State, after: &mut After) {
         let wanted = !state.closing || !state.tasks.is_empty();
-        if wanted
-            && state.broken.is_none()
-            && state.workers.len() + state.starting < self.settings.workers
-        {
+        if !wanted || state.broken.is_some() || state.pausing {
+            return;
+        }
+        while state.workers.len() + state.starting < self.settings.workers {
             state.starting += 1;
             after.starts += 1;
         }
     }
 
+    /// A worker could not be started. All that fail before the pause is over are one failure.
     pub(super) fn on_failed_start(&self, state: &mut State, why: String, after: &mut After) {
-        state.failed_starts += 1;
-        if state.failed_starts >= MAX_FAILED_STARTS {
-            let lost = |worker: &Worker| worker.phase == Phase::Starting || worker.waits();
-            if !state.workers.values().all(lost) {
-                return;
-            }
-            if state.waiting == 0 {
-                self.break_pool(state, why, after);
-            } else {
-                self.fail_nested(state, || not_started(Some(&why)), after);
-            }
+        if state.pausing {
             return;
+        }
+        state.failed_starts += 1;
+        let lost = |worker: &Worker| worker.phase == Phase::Starting || worker.waits();
+        if state.failed_starts >= MAX_FAILED_STARTS
+            && state.starting == 0
+            && state.workers.values().all(lost)
+        {
+            if state.waiting == 0 {
+                return self.break_pool(state, why, after);
+            }
+            self.fail_nested(state, || not_started(Some(&why)), after);
         }
         let factor = 1 << (state.failed_starts - 1).min(8);
         let pool = self.me.clone();
-        let start = move || {
+        let go_on = move || {
             let Some(pool) = pool.upgrade() else {
                 return;
             };
             let mut after = After::default();
             let mut state = pool.lock();
+            state.pausing = false;
             pool.replace(&mut state, &mut after);
             pool.reinforce(&mut state, &mut after);
             drop(state);
             pool.finish(after);
         };
-        if let Ok(supervisor) = supervisor() {
-            supervisor.at(Instant::now() + START_PAUSE * factor, start);
+        match supervisor() {
+            Ok(supervisor) => {
+                state.pausing = true;
+                supervisor.at(Instant::now() + START_PAUSE * factor, go_on);
+            }
+            // Nobody would look at workers that start.
+            Err(_) => self.break_pool(state, why, after),
         }
     }
 

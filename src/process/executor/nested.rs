@@ -121,7 +121,11 @@ impl Pool {
     pub(super) fn reinforce(&self, state: &mut State, after: &mut After) {
         let there = state.workers.len() + state.starting;
         let wanted = self.settings.workers;
-        if state.queue.is_empty() || there - state.waiting >= wanted || state.broken.is_some() {
+        if state.queue.is_empty()
+            || there - state.waiting >= wanted
+            || state.broken.is_some()
+            || state.pausing
+        {
             return;
         }
         if there < wanted + MAX_SUBSTITUTES {
@@ -183,8 +187,8 @@ impl State {
             return;
         }
         let active = |state: &State| {
-            let retiring = state.workers.values().filter(|worker| worker.is_retiring()).count();
-            state.workers.len() + state.starting - state.waiting - retiring
+            let counts = |worker: &&Worker| !worker.is_retiring() && !worker.waits();
+            state.workers.values().filter(counts).count() + state.starting
         };
         while active(self) > wanted {
             let Some(id) = self.pop_idle() else {

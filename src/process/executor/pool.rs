@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasherDefault;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
+use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, epoll, eventfd};
 
@@ -12,9 +13,11 @@ use super::drive::Lending;
 use super::lives::not_started;
 use super::queue::Queue;
 use super::task::{After, Done, IdHasher, Place, Task};
-use super::worker::{Phase, Worker};
+use super::worker::{Phase, Worker, is_for_now};
 use crate::error::{Error, ErrorKind, Result, Scale};
 use crate::process::channel::Parcel;
+use crate::process::fork;
+use crate::process::supervisor::supervisor;
 use crate::task::envelope::Envelope;
 use crate::task::{Call, Payload, catch, image, name_of, next_id};
 use crate::vocab::Handle;
@@ -26,7 +29,7 @@ pub(super) const BELL: u64 = 0;
 pub(super) struct Pool {
     pub(super) settings: PoolSettings,
     /// The process that made the pool; a fork of it has none.
-    pub(super) owner: u32,
+    pub(super) owner: fork::Generation,
     /// The workers' sockets, and the bell.
     pub(super) epoll: OwnedFd,
     /// Wakes the driver.
@@ -50,6 +53,8 @@ pub(super) struct State {
     /// Workers being started.
     pub(super) starting: usize,
     pub(super) failed_starts: u32,
+    /// After a failed start, none is tried for a while.
+    pub(super) pausing: bool,
     /// Workers whose task has tasks of its own under way.
     pub(super) waiting: usize,
     /// There may be more workers than were asked for, that do not wait.
@@ -57,6 +62,8 @@ pub(super) struct State {
     /// Tasks that tasks submitted, by the worker and its number for them.
     pub(super) inside: HashMap<(u64, u64), u64>,
     pub(super) closing: bool,
+    /// Workers that are being started are not to live.
+    pub(super) ending_now: bool,
     pub(super) broken: Option<String>,
 }
 
@@ -69,7 +76,7 @@ impl Pool {
         epoll::add(&epoll, &bell, data, epoll::EventFlags::IN).map_err(std::io::Error::from)?;
         let pool = Arc::new_cyclic(|me| Pool {
             settings,
-            owner: std::process::id(),
+            owner: fork::generation(),
             epoll,
             bell,
             lending: Mutex::new(Lending::default()),
@@ -115,7 +122,15 @@ impl Pool {
         Handle::new(cell)
     }
 
+    /// Whether this is the process that made the pool, and not a fork of it, which shares its workers' sockets and pages.
+    pub(super) fn is_ours(&self) -> bool {
+        self.owner == fork::generation()
+    }
+
     pub(super) fn enqueue(&self, id: u64, task: Task) {
+        if !self.is_ours() {
+            return task.sink.fail(not_of_a_fork().with_task((task.name)()));
+        }
         let mut state = self.lock();
         if let Some(error) = state.refusal() {
             drop(state);
@@ -133,13 +148,24 @@ impl Pool {
     /// Gives waiting tasks to workers that have nothing to do.
     pub(super) fn dispatch(&self, state: &mut State, after: &mut After) {
         loop {
+            // Idle, and cannot be sent what comes next: not now.
+            let mut aside = Vec::new();
             while !state.queue.is_empty() {
                 let Some(id) = state.pop_idle() else {
                     break;
                 };
+                let before = state.queue.len();
                 self.feed(state, id, after);
+                if state.workers.get(&id).is_some_and(Worker::is_idle) {
+                    // What waited had been cancelled, or it has no room for it.
+                    let list =
+                        if state.queue.len() < before { &mut state.idle } else { &mut aside };
+                    list.push(id);
+                }
             }
-            if state.idle.is_empty() || !state.share_out() {
+            let stuck = !aside.is_empty();
+            state.idle.append(&mut aside);
+            if stuck || state.idle.is_empty() || !state.share_out() {
                 break;
             }
         }
@@ -158,6 +184,9 @@ impl Pool {
             return;
         };
         let limit = self.settings.tasks_per_worker.unwrap_or(u64::MAX);
+        if worker.total >= limit && worker.is_idle() {
+            return worker.retire();
+        }
         let mut failed = None;
         for _ in 0..share {
             if !worker.has_room() || worker.total >= limit {
@@ -184,9 +213,15 @@ impl Pool {
         }
         if let Some((next, error)) = failed {
             worker.sent.pop_back();
+            worker.total -= 1;
+            if is_for_now(&error) {
+                // Nothing of it has gone.
+                worker.out.clear();
+                state.requeue(vec![next]);
+                return self.dispatch_soon();
+            }
             // It is dead, or waits for the rest of a frame: its end tells what becomes of its other tasks.
-            worker.phase = Phase::Retiring;
-            worker.proc.kill(None);
+            worker.give_up();
             use std::io::ErrorKind::{BrokenPipe, ConnectionReset};
             if matches!(error.kind(), BrokenPipe | ConnectionReset) {
                 return state.requeue(vec![next]);
@@ -203,9 +238,22 @@ impl Pool {
         }
         self.flush(worker, id);
         self.set_timer(worker, id);
-        // Nothing was sent, where what waited has been cancelled. With bytes left it is looked at when they are written.
-        if worker.is_idle() && !worker.wants_writable {
-            state.idle.push(id);
+    }
+
+    /// Looks once more for what can be sent, a moment later: descriptors that are on their way have arrived by then.
+    fn dispatch_soon(&self) {
+        let pool = self.me.clone();
+        let again = move || {
+            if let Some(pool) = pool.upgrade() {
+                let mut after = After::default();
+                let mut state = pool.lock();
+                pool.dispatch(&mut state, &mut after);
+                drop(state);
+                pool.finish(after);
+            }
+        };
+        if let Ok(supervisor) = supervisor() {
+            supervisor.at(Instant::now() + Duration::from_millis(1), again);
         }
     }
 
@@ -213,7 +261,7 @@ impl Pool {
         let had = worker.wants_writable;
         worker.wants_writable = !worker.flush().unwrap_or_else(|_| {
             // It is dead, or does not get what it was to have: its end tells what becomes of its task.
-            worker.proc.kill(None);
+            worker.give_up();
             true
         });
         if worker.wants_writable != had {
@@ -262,9 +310,20 @@ impl Pool {
         !self.lock().tasks.is_empty()
     }
 
+    pub(super) fn try_lock(&self) -> Option<MutexGuard<'_, State>> {
+        self.state.try_lock().ok()
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
+}
+
+/// What is told in a fork of the process that made a pool.
+pub(super) fn not_of_a_fork() -> Error {
+    Error::new(ErrorKind::ShutDown)
+        .with_message("this pool belongs to the process that this one was forked from")
+        .with_scale(Scale::Process)
 }
 
 impl State {
@@ -311,11 +370,15 @@ impl State {
         if self.idle.is_empty() {
             return false;
         }
-        let busiest = self.workers.values_mut().max_by_key(|worker| worker.sent.len());
-        let Some(worker) = busiest.filter(|worker| worker.sent.len() > 1) else {
+        let busiest = self.workers.iter_mut().max_by_key(|(_, worker)| worker.sent.len());
+        let Some((id, worker)) = busiest.filter(|(_, worker)| worker.sent.len() > 1) else {
             return false;
         };
         let back = worker.take_back();
+        if worker.is_idle() {
+            // It had taken up none of them, and says nothing about those that it will leave aside.
+            self.idle.push(*id);
+        }
         let any = !back.is_empty();
         self.requeue(back);
         any

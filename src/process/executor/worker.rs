@@ -32,7 +32,7 @@ pub(super) struct Worker {
     pub(super) epoch: u32,
     /// Answers read, modulo 2³², as the page counts tasks taken up.
     pub(super) answered: u32,
-    /// Tasks it was sent since it started.
+    /// Tasks it was sent since it started, but for those that were taken back.
     pub(super) total: u64,
     /// Bytes that the socket had no room for.
     pub(super) out: Vec<u8>,
@@ -126,7 +126,9 @@ impl Worker {
         write_frame(&mut self.out, Kind::Task, id, task.entry, self.epoch, &task.parcel);
         if task.has_fds() {
             debug_assert_eq!(start, 0, "sent to an idle worker only");
-            let count = send_fds(&self.proc.socket, &self.out, &task.parcel, false)?;
+            // More than fit one message are sent without a pause: half of them would be nothing.
+            let nonblocking = task.parcel.fd_count() <= FDS_PER_MESSAGE;
+            let count = send_fds(&self.proc.socket, &self.out, &task.parcel, nonblocking)?;
             self.out.drain(..count);
         }
         Ok(())
@@ -167,7 +169,7 @@ impl Worker {
                         self.parcels.pop_front();
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break Ok(false),
+                Err(error) if is_for_now(&error) => break Ok(false),
                 Err(error) => break Err(error),
             }
         };
@@ -176,6 +178,14 @@ impl Worker {
             *at -= written;
         }
         result
+    }
+
+    /// Kills one that cannot be talked to, and sends it nothing more. Its end tells the rest.
+    pub(super) fn give_up(&mut self) {
+        if self.phase == Phase::Ready {
+            self.phase = Phase::Retiring;
+        }
+        self.proc.kill(None);
     }
 
     /// Sends it nothing more, and hangs up: it ends when it has answered.
@@ -203,7 +213,9 @@ impl Worker {
         let taken = self.proc.page.take_back(self.epoch);
         self.epoch = self.epoch.wrapping_add(1);
         let kept = (taken.wrapping_sub(self.answered) as usize).min(self.sent.len());
-        self.sent.split_off(kept).into()
+        let back = self.sent.split_off(kept);
+        self.total -= back.len() as u64;
+        back.into()
     }
 
     /// The task that it runs, as far as its answers have been read.
@@ -216,4 +228,10 @@ impl Worker {
         let taken = self.proc.page.taken().0.wrapping_sub(self.answered);
         if taken == 0 { None } else { self.sent.front().copied() }
     }
+}
+
+/// Whether a socket takes later what it does not take now: it is full, or too many descriptors are on their way.
+pub(super) fn is_for_now(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
+        || error.raw_os_error() == Some(rustix::io::Errno::TOOMANYREFS.raw_os_error())
 }

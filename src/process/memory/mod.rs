@@ -1,116 +1,15 @@
 //! The resident memory of a process and all that it has started, and a limit on it.
 //!
-//! The memory is sampled every [`INTERVAL`] by a thread that is there while anything is watched. A tree is the process, its
+//! Where control groups are ours to make the kernel keeps the limit (`cgroup.rs`), and nothing here is needed. Elsewhere
+//! the memory is sampled every [`INTERVAL`] by a thread that is there while anything is watched. A tree is the process, its
 //! descendants, and the members of its process group, so that a grandchild whose parent has ended still counts. What is
 //! compared with the limit is first the sum of the resident sizes, which is cheap and counts shared pages several times;
 //! only if that is over, the sum of the proportional sizes, which counts a shared page once.
 
 mod cgroup;
+mod sampler;
 mod tree;
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::time::Duration;
-
 pub(crate) use self::cgroup::{Group, settle};
+pub(crate) use self::sampler::{INTERVAL, Meter, hold, watch};
 pub(crate) use self::tree::Tree;
-
-/// The time between two samples.
-pub(crate) const INTERVAL: Duration = Duration::from_millis(25);
-/// Every so many samples all processes are looked through for members of a group.
-const SCAN_EVERY: u32 = 8;
-
-struct Watched {
-    tree: Tree,
-    limit: u64,
-    on_over: Arc<dyn Fn(u64) + Send + Sync>,
-}
-
-struct Sampler {
-    owner: u32,
-    next: u64,
-    running: bool,
-    watched: BTreeMap<u64, Watched>,
-}
-
-static SAMPLER: Mutex<Sampler> =
-    Mutex::new(Sampler { owner: 0, next: 0, running: false, watched: BTreeMap::new() });
-static CHANGED: Condvar = Condvar::new();
-
-/// Ends the watch when it is dropped.
-#[derive(Debug)]
-pub(crate) struct Meter {
-    id: u64,
-}
-
-/// Has `on_over` called, with the bytes that were seen, at each sample that finds the tree of `pid` over `limit` bytes.
-///
-/// The number must mean the process until the meter is dropped: it has not been waited for.
-pub(crate) fn watch(pid: u32, limit: u64, on_over: impl Fn(u64) + Send + Sync + 'static) -> Meter {
-    let mut sampler = lock();
-    let id = sampler.next;
-    sampler.next += 1;
-    let on_over = Arc::new(on_over);
-    sampler.watched.insert(id, Watched { tree: Tree::new(pid), limit, on_over });
-    if !sampler.running {
-        let thread = std::thread::Builder::new().name("fourfold-memory".into());
-        sampler.running = thread.stack_size(256 << 10).spawn(run).is_ok();
-    }
-    CHANGED.notify_all();
-    Meter { id }
-}
-
-impl Drop for Meter {
-    fn drop(&mut self) {
-        let watched = lock().watched.remove(&self.id);
-        drop(watched);
-    }
-}
-
-/// Holds it still, for a fork: the child finds it free.
-pub(crate) fn hold() -> impl Sized {
-    lock()
-}
-
-fn lock() -> MutexGuard<'static, Sampler> {
-    let mut sampler = SAMPLER.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    let pid = std::process::id();
-    if sampler.owner != pid {
-        // A forked child has neither the thread nor what it watched.
-        sampler.owner = pid;
-        sampler.running = false;
-        std::mem::forget(std::mem::take(&mut sampler.watched));
-    }
-    sampler
-}
-
-fn run() {
-    for sample in 0u32.. {
-        let mut sampler = lock();
-        while sampler.watched.is_empty() {
-            let (next, timeout) = CHANGED
-                .wait_timeout(sampler, Duration::from_secs(10))
-                .unwrap_or_else(|poisoned| poisoned.into_inner());
-            sampler = next;
-            if timeout.timed_out() && sampler.watched.is_empty() {
-                sampler.running = false;
-                return;
-            }
-        }
-        let scan = sample.is_multiple_of(SCAN_EVERY);
-        let mut over = Vec::new();
-        for watched in sampler.watched.values_mut() {
-            if scan {
-                watched.tree.scan_group();
-            }
-            if let Some(seen) = watched.tree.over(watched.limit) {
-                over.push((watched.on_over.clone(), seen));
-            }
-        }
-        drop(sampler);
-        for (on_over, seen) in over {
-            on_over(seen);
-        }
-        std::thread::sleep(INTERVAL);
-    }
-}

@@ -187,3 +187,31 @@ fn an_argument_that_cannot_travel_costs_its_task_and_not_the_worker() {
         assert_eq!(refused.kind(), ErrorKind::NotSerializable);
     });
 }
+
+#[test]
+fn a_worker_that_all_tasks_were_taken_back_from_goes_on() {
+    within(LIMIT, || {
+        for cancelled in [1, 2, 5] {
+            let pool = pool(StartMethod::Spawn);
+            // Short ones, so that it is sent several ahead.
+            let pids: Vec<u32> =
+                pool.map(|_: u32| std::process::id(), 0..200).map(Result::unwrap).collect();
+            let worker = pids[0] as i32;
+            // SAFETY: the worker is there for as long as its pool, so the number means it.
+            let signal = |signal| assert_eq!(unsafe { libc::kill(worker, signal) }, 0);
+            // It takes up nothing now.
+            signal(libc::SIGSTOP);
+            let tasks: Vec<_> = (0..5).map(|n| pool.submit(|n: u32| n, n)).collect();
+            for task in &tasks[..cancelled] {
+                assert!(task.cancel());
+            }
+            signal(libc::SIGCONT);
+            for (n, task) in tasks.into_iter().enumerate() {
+                let value = task.join().map_err(|error| error.kind());
+                let expected = if n < cancelled { Err(ErrorKind::Cancelled) } else { Ok(n as u32) };
+                assert_eq!(value, expected);
+            }
+            assert_eq!(pool.submit(|n: u32| n, 9).join().unwrap(), 9);
+        }
+    });
+}

@@ -9,7 +9,7 @@ use serde::ser::Error as _;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::kills::join;
-use super::support::{LIMIT, METHODS, die};
+use super::support::{LIMIT, METHODS, Way, die};
 
 #[derive(Debug, Deserialize)]
 struct Unwritable;
@@ -99,13 +99,14 @@ struct Case {
 
 const LIMITED: u64 = 200 << 20;
 
-fn cases() -> Vec<Case> {
+/// `forked`: of a child that has this process's threads prepared by std.
+fn cases(forked: bool) -> Vec<Case> {
     let case = |what, run, arg, kind, says| Case { what, run, arg, kind, says };
     let signaled = ErrorKind::Signaled;
     let aborts = cfg!(panic = "abort");
     // Where a child begins before `main`, std has not prepared its threads for an overflow: the kernel finds no stack for
     // any handler, and the bare signal is all there is to tell.
-    let prepared = std::env::current_exe().unwrap().ends_with("fault-attribute");
+    let prepared = forked || std::env::current_exe().unwrap().ends_with("fault-attribute");
     let (in_thread, where_) = match prepared {
         true => (ErrorKind::StackOverflow, "at address"),
         false => (signaled(libc::SIGSEGV), ""),
@@ -147,7 +148,7 @@ fn cases() -> Vec<Case> {
 
 /// Calls a case by its number: a function travels, a pointer to one does not.
 fn run(number: usize) {
-    let case = &cases()[number];
+    let case = &cases(false)[number];
     (case.run)(case.arg);
 }
 
@@ -172,6 +173,7 @@ fn check(how: &str, case: &Case, outcome: Result<(), Error>) {
 /// All of them, by `spawn` and in a pool, by each start method.
 pub(crate) fn ends(args: &[String]) -> ExitCode {
     let only = args.first();
+    by_fork(only);
     for method in METHODS {
         let build = |timeout| {
             let builder = Executor::builder().workers(1).start_method(method);
@@ -181,7 +183,7 @@ pub(crate) fn ends(args: &[String]) -> ExitCode {
         // For all but one this is longer than any of it takes.
         let (short, long) = (Duration::from_millis(300), LIMIT);
         let (impatient, pool) = (build(short), build(long));
-        for (number, case) in cases().iter().enumerate() {
+        for (number, case) in cases(false).iter().enumerate() {
             if only.is_some_and(|only| only != case.what) {
                 continue;
             }
@@ -201,6 +203,20 @@ pub(crate) fn ends(args: &[String]) -> ExitCode {
         statuses();
     }
     ExitCode::SUCCESS
+}
+
+/// Those of a fork, which has this process's backtraces.
+fn by_fork(only: Option<&String>) {
+    for (number, case) in cases(true).iter().enumerate() {
+        if only.is_some_and(|only| only != case.what) {
+            continue;
+        }
+        let timed = case.kind == ErrorKind::TimedOut;
+        let timeout = if timed { Duration::from_millis(300) } else { LIMIT };
+        let builder = Way::Fork.builder().timeout(timeout).memory_limit(LIMITED);
+        let child = builder.env("RUST_BACKTRACE", "1").spawn(run, number).unwrap();
+        check("a fork", case, join(case.what, child.into_handle()));
+    }
 }
 
 /// A value, and one that cannot be written.
@@ -228,7 +244,8 @@ fn statuses() {
         (signal, libc::SIGTERM as usize, killed(libc::SIGTERM)),
         (panic_here, 0, panicked),
     ] {
-        let number = cases().iter().position(|c| std::ptr::fn_addr_eq(c.run, run) && c.arg == arg);
+        let number =
+            cases(false).iter().position(|c| std::ptr::fn_addr_eq(c.run, run) && c.arg == arg);
         let child = Builder::new()
             .limit(process::Resource::CoreBytes, 0)
             .spawn(self::run, number.unwrap())

@@ -8,7 +8,7 @@ use fourfold::process::{Builder, Command, Executor, Jobs, Resource, Stdio};
 
 use super::counts::{settle, steady};
 use super::kills::join;
-use super::support::METHODS;
+use super::support::{LIMIT, METHODS};
 
 fn set_limit(resource: libc::__rlimit_resource_t, value: u64) {
     // SAFETY: reads a limit and writes it back, in place.
@@ -101,9 +101,32 @@ pub(crate) fn no_processes(args: &[String]) -> ExitCode {
         assert!(limited.is_err());
     }
     settle("without processes", &before);
+    if warm {
+        no_thread_to_look();
+    }
     set_limit(libc::RLIMIT_NPROC, 4096);
     assert_eq!(attempts(), 0, "all is well again");
     ExitCode::SUCCESS
+}
+
+/// Room for the process, but not for the thread that looks at its memory: the limit holds all the same.
+fn no_thread_to_look() {
+    let eat = || -> () {
+        let mut eaten = Vec::new();
+        loop {
+            eaten.push(vec![1u8; 1 << 20]);
+        }
+    };
+    let mut limited = 0;
+    for room in 1..8 {
+        set_limit(libc::RLIMIT_NPROC, room);
+        if let Ok(child) = Builder::new().memory_limit(64 << 20).timeout(LIMIT / 3).spawn(eat, ()) {
+            let error = join("one that eats", child.into_handle()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::OutOfMemory, "room for {room}: {error}");
+            limited += 1;
+        }
+    }
+    assert!(limited > 0, "there was no room at all");
 }
 
 /// Arguments and values that there is no room for.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fourfold::process::{Builder, Command, Executor, Jobs};
 
-use super::support::METHODS;
+use super::support::{METHODS, WAYS};
 
 fn for_ever() {
     std::thread::sleep(Duration::from_secs(3600));
@@ -28,12 +28,13 @@ pub(crate) fn family(_: &[String]) -> ExitCode {
     let mut jobs = Jobs::new().unwrap();
     let mut pools = Vec::new();
     for round in 0u64.. {
-        for method in METHODS {
+        for way in WAYS {
             for daemon in [false, true] {
-                let builder = Builder::new().start_method(method).daemon(daemon);
-                kept.push(builder.spawn(for_ever, ()).unwrap());
+                kept.push(way.builder().daemon(daemon).spawn(for_ever, ()).unwrap());
             }
-            kept.push(Builder::new().start_method(method).spawn(with_children, ()).unwrap());
+            kept.push(way.builder().spawn(with_children, ()).unwrap());
+        }
+        for method in METHODS {
             let pool = Executor::builder().workers(2).start_method(method).build().unwrap();
             drop(pool.submit(with_children, ()));
             drop(pool.submit(for_ever, ()));

@@ -11,7 +11,9 @@ use fourfold::{Error, ErrorKind, Handle};
 use serde::ser::Error as _;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::support::{Chance, LIMIT, Log, METHODS, Rounds, children, die, eventually, kill, note};
+use super::support::{
+    Chance, LIMIT, Log, METHODS, Rounds, WAYS, children, die, eventually, kill, note,
+};
 
 const KILLED: ErrorKind = ErrorKind::Signaled(libc::SIGKILL);
 
@@ -296,8 +298,7 @@ pub(crate) fn random_children(_: &[String]) -> ExitCode {
     let log = Log::new();
     let (mut ended, mut killed) = (0, 0);
     while rounds.next() {
-        let method = METHODS[chance.below(2) as usize];
-        let builder = process::Builder::new().start_method(method);
+        let builder = WAYS[chance.below(3) as usize].builder();
         let child = builder.spawn(work, (log.path(), rounds.done, chance.below(1000))).unwrap();
         let pid = child.pid();
         chance.pause(4000);

@@ -8,10 +8,10 @@ use fourfold::process::{Builder, Command, End, Executor, Fd, Jobs, Resource, Sta
 
 use super::counts::{all_mappings, settle, steady};
 use super::kills::join;
-use super::support::{METHODS, Rounds, die};
+use super::support::{METHODS, Rounds, WAYS, Way, die};
 
-fn children(method: StartMethod) {
-    let builder = || Builder::new().start_method(method);
+fn children(way: Way) {
+    let builder = || way.builder();
     let value = builder().spawn(|n: u32| n, 1).unwrap();
     let big = builder().spawn(|n: usize| vec![3u8; n], 300 << 10).unwrap();
     let (reader, writer) = std::io::pipe().unwrap();
@@ -100,10 +100,8 @@ fn failures(method: StartMethod) {
 }
 
 fn round() {
-    for method in METHODS {
-        children(method);
-        pools(method);
-    }
+    WAYS.into_iter().for_each(children);
+    METHODS.into_iter().for_each(pools);
     jobs();
 }
 

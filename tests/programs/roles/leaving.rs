@@ -4,9 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use fourfold::process::{Builder, StartMethod};
-
-use super::support::note;
+use super::support::{Way, note};
 
 fn slow(log: PathBuf) {
     note(&log, &format!("began {}", std::process::id()));
@@ -23,12 +21,14 @@ fn for_ever(log: PathBuf) {
 /// Arguments: how `main` ends, the start method, `foreground` or `daemon`, and the log.
 pub(crate) fn leave(args: &[String]) -> ExitCode {
     let [how, method, kind, log] = args else { panic!("four arguments, not {args:?}") };
-    let method = match method.as_str() {
-        "spawn" => StartMethod::Spawn,
-        _ => StartMethod::Forkserver,
+    let way = match method.as_str() {
+        "spawn" => Way::Spawn,
+        "forkserver" => Way::Forkserver,
+        "fork" => Way::Fork,
+        other => panic!("no way is called {other:?}"),
     };
     let daemon = kind == "daemon";
-    let builder = Builder::new().start_method(method).daemon(daemon);
+    let builder = way.builder().daemon(daemon);
     let log = PathBuf::from(log);
     let child = match daemon {
         true => builder.spawn(for_ever, log.clone()),

@@ -34,6 +34,7 @@ const ROLES: &[(&str, Role)] = &[
     ("leaks", leaks::leaks),
     ("leave", leaving::leave),
     ("eat", memory::eat),
+    ("eat-hard", memory::eat_hard),
     ("eat-tree", memory::eat_tree),
     ("share", memory::share),
     ("measure", memory::measure),

@@ -5,12 +5,33 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use fourfold::process::StartMethod;
+use fourfold::process::{Builder, StartMethod};
 
 /// How long anything may take that should take no time.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 pub(crate) const METHODS: [StartMethod; 2] = [StartMethod::Spawn, StartMethod::Forkserver];
+
+/// The ways to make a child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    Spawn,
+    Forkserver,
+    Fork,
+}
+
+pub(crate) const WAYS: [Way; 3] = [Way::Spawn, Way::Forkserver, Way::Fork];
+
+impl Way {
+    pub(crate) fn builder(self) -> Builder {
+        match self {
+            Way::Spawn => Builder::new(),
+            Way::Forkserver => Builder::new().start_method(StartMethod::Forkserver),
+            // SAFETY: what the roles' functions use is locked by no other thread of theirs.
+            Way::Fork => unsafe { Builder::new().fork() },
+        }
+    }
+}
 
 /// How long a test goes on at random: 10,000 rounds in a soak, else as many as fit in a few seconds.
 pub(crate) struct Rounds {

@@ -1,0 +1,5 @@
+//! Without a word about children: they begin before `main`.
+
+fn main() {
+    fourfold_constructors::check("plain");
+}
