@@ -1,82 +1,13 @@
 //! What no client sends: garbage, bombs, stalls. The server goes on, with bounded memory.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::io::Write;
 use std::time::{Duration, Instant};
 
-use fourfold::cluster::manager::{Address, Globals, Server};
-use fourfold_wire::auth::Key;
-use fourfold_wire::talk::{Client as Talk, ClientOptions, Reply};
+use fourfold::cluster::manager::{Globals, Server};
+use fourfold_wire::talk::Reply;
 
-use crate::{builder, client, key, server};
-
-/// A connection that says whatever it is told to.
-struct Raw {
-    stream: TcpStream,
-    talk: Talk,
-}
-
-impl Raw {
-    fn connect(server: &Server) -> Raw {
-        let Address::Tcp(address) = server.address() else { panic!("a TCP address") };
-        let stream = TcpStream::connect(address).expect("a connection");
-        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket");
-        let talk = Talk::random(&ClientOptions::new(Key::new(*b"abc"))).expect("random numbers");
-        Raw { stream, talk }
-    }
-
-    /// A connection past its handshake, on which calls may come.
-    fn accepted(server: &Server) -> Raw {
-        let mut raw = Raw::connect(server);
-        raw.talk.request(None, "accept_connection", &["raw".into()], &[]).expect("it can be said");
-        assert_eq!(raw.reply(), Some(Reply::none()));
-        raw
-    }
-
-    fn flush(&mut self) {
-        let bytes = self.talk.output().to_vec();
-        self.talk.sent(bytes.len());
-        self.stream.write_all(&bytes).expect("it is read");
-    }
-
-    /// The next reply, or nothing if the connection ends first.
-    fn reply(&mut self) -> Option<Reply> {
-        loop {
-            self.flush();
-            if let Some(reply) = self.talk.next_reply().expect("it goes on") {
-                return Some(reply);
-            }
-            if self.talk.output().is_empty() && !self.receive() {
-                return None;
-            }
-        }
-    }
-
-    fn receive(&mut self) -> bool {
-        match self.stream.read(self.talk.space()) {
-            Ok(0) | Err(_) => false,
-            Ok(n) => {
-                self.talk.filled(n);
-                true
-            }
-        }
-    }
-
-    fn send_frame(&mut self, payload: &[u8]) {
-        let mut frame = (payload.len() as u32).to_be_bytes().to_vec();
-        frame.extend_from_slice(payload);
-        let _ = self.stream.write_all(&frame);
-    }
-
-    /// Whether the server closes the connection within the time of a test.
-    fn is_closed(&mut self) -> bool {
-        let mut rest = Vec::new();
-        match self.stream.read_to_end(&mut rest) {
-            Ok(_) => true,
-            Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
-        }
-    }
-}
+use crate::raw::Raw;
+use crate::{builder, client, server};
 
 /// The resident memory of this process, in bytes.
 fn resident() -> u64 {
@@ -269,5 +200,4 @@ fn only_what_is_on_the_list_is_let_through() {
     assert!(matches!(raw.reply(), Some(Reply::Traceback(text)) if text.contains("os.system")));
     raw.send_frame(b"\x80\x04(N\x8c\x03putcdecimal\nDecimal\n\x85}t.");
     assert!(matches!(raw.reply(), Some(Reply::Traceback(text)) if !text.contains("decimal")));
-    let _ = key();
 }

@@ -5,6 +5,8 @@ mod between_ours;
 mod deaths;
 mod peer;
 mod python;
+mod raw;
+mod replay;
 
 use fourfold::cluster::manager::{Client, HandBack, Key, QueueOptions, Server, ServerBuilder};
 

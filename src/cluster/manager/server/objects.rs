@@ -39,8 +39,8 @@ fn number(text: &str) -> Option<ObjectId> {
     (name(id) == text).then_some(id)
 }
 
-/// Where numbers begin. Stock servers have the addresses of objects here, and "0" for themselves.
-const FIRST: ObjectId = 0x1000;
+/// Where numbers begin. Stock servers have the addresses of objects here, which look like this, and "0" for themselves.
+const FIRST: ObjectId = 0x7f00_0000_1000;
 
 impl Objects {
     pub(super) fn new(registered: Vec<(String, Thing)>, creation: bool) -> Objects {
