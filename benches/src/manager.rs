@@ -24,6 +24,7 @@ const PROXIES: u32 = 200;
 const FAST_CALLS: u32 = 5_000;
 
 const OURS: &str = "fourfold serve";
+const ECHO: &str = "a mere echo";
 const STOCK: &str = "CPython's manager";
 
 /// A server in a process of its own.
@@ -57,17 +58,8 @@ impl Server {
         Server::start(command, &address)
     }
 
-    /// The processor time of the server so far, in seconds.
     fn cpu(&self) -> Result<f64, Failure> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        let fields = stat.rsplit(')').next().ok_or("a line of the kernel's")?;
-        let ticks: u64 = fields
-            .split_whitespace()
-            .skip(11)
-            .take(2)
-            .map(str::parse::<u64>)
-            .sum::<Result<_, _>>()?;
-        Ok(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
+        processor_time(self.child.id())
     }
 
     /// Its resident memory, in bytes.
@@ -84,6 +76,15 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The processor time of a process so far, in seconds.
+fn processor_time(pid: u32) -> Result<f64, Failure> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let fields = stat.rsplit(')').next().ok_or("a line of the kernel's")?;
+    let ticks: u64 =
+        fields.split_whitespace().skip(11).take(2).map(str::parse::<u64>).sum::<Result<_, _>>()?;
+    Ok(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
 }
 
 fn python() -> Result<Command, Failure> {
@@ -132,10 +133,19 @@ fn by_stock_client(ours: &Server, stock: &Server, key: &Path) -> Result<Vec<Verd
             Ok(seconds)
         });
     }
+    // What waking, reading, writing and sleeping cost on this machine: no server takes less.
+    let mut partner = Partner::start()?;
+    let echo = RefCell::new(Vec::new());
+    contest.entry(ECHO, || {
+        let before = processor_time(partner.pid())?;
+        let seconds = each(CALLS, || partner.ping())?;
+        echo.borrow_mut().push((processor_time(partner.pid())? - before) / f64::from(CALLS));
+        Ok(seconds)
+    });
     let latency = contest.run(ROUNDS)?;
     // The first round does not count.
-    let samples = cpu.into_iter().map(|samples| samples.into_inner().split_off(1));
-    let entries = [OURS, STOCK].map(str::to_owned).into_iter().zip(samples).collect();
+    let samples = cpu.into_iter().chain([echo]).map(|samples| samples.into_inner().split_off(1));
+    let entries = [OURS, STOCK, ECHO].map(str::to_owned).into_iter().zip(samples).collect();
     let cpu = Results::new("The same: processor time of the server, a call", entries);
     println!("{}", cpu.table());
     Ok(vec![cpu.at_most(0.1, OURS, STOCK), latency.at_most(1.0, OURS, STOCK)])

@@ -81,6 +81,10 @@ impl Partner {
         Ok(partner)
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn ping(&mut self) -> Result<(), Failure> {
         let mut message = [7; MESSAGE];
         self.socket.write_all(&message)?;

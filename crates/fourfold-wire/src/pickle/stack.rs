@@ -36,9 +36,10 @@ pub(super) struct Machine {
 impl Machine {
     pub(super) fn new(limits: Limits, language: Option<Language>, input: usize) -> Machine {
         Machine {
-            nodes: Vec::new(),
+            // A message of a few values is the rule.
+            nodes: Vec::with_capacity(16.min(input)),
             at: 0,
-            stack: Vec::new(),
+            stack: Vec::with_capacity(8.min(input)),
             marks: Vec::new(),
             memo: Memo::default(),
             language: language.unwrap_or(Language::Python2),

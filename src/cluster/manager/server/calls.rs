@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fourfold_wire::pickle::NodeId;
-use fourfold_wire::talk::{Arguments, Call, Exception};
+use fourfold_wire::talk::{Arguments, Exception};
 
 use super::args::{Wait, count, lock_wait, queue_wait, text, timeout};
 use super::errors::{attribute_error, value_error};
@@ -24,11 +24,10 @@ impl Thing {
     pub(super) fn call(
         &mut self,
         who: Participant,
-        call: Call,
+        method: &str,
+        args: Arguments,
         due: &mut Vec<Due>,
     ) -> Result<Called, Exception> {
-        let Call { method, arguments: args, .. } = call;
-        let method = method.as_str();
         if !self.exposed().contains(&method) {
             return Ok(Called::Unknown);
         }

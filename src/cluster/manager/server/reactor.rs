@@ -256,9 +256,8 @@ impl Reactor {
         connection.touch(object_id);
         connection.called = object_id;
         connection.told = call.method == ACQUIRE_TOLD;
-        let method = call.method.clone();
         let who = Participant(id);
-        match object.thing.call(who, call, due) {
+        match object.thing.call(who, &call.method, call.arguments, due) {
             Ok(Called::Reply(reply)) => Some(reply),
             Ok(Called::Asked(limit)) => {
                 // Replies are in order: its own is mostly the first.
@@ -283,7 +282,7 @@ impl Reactor {
                 };
                 Some(Reply::Proxy { exposed, token })
             }
-            Ok(Called::Unknown) => Some(match method.as_str() {
+            Ok(Called::Unknown) => Some(match call.method.as_str() {
                 "__str__" | "__repr__" => Reply::Return(object.thing.describe().into()),
                 "#GETVALUE" => match object.thing.value() {
                     Some(value) => Reply::Return(value),
@@ -293,7 +292,8 @@ impl Reactor {
                     )),
                 },
                 _ => traceback(&super::errors::attribute_error(format!(
-                    "method '{method}' of <class '{}'> object is not in exposed={:?}",
+                    "method '{}' of <class '{}'> object is not in exposed={:?}",
+                    call.method,
                     object.thing.type_name(),
                     object.thing.exposed()
                 ))),
