@@ -25,7 +25,9 @@ const UNSAFE: &[&str] = &[
     "src/process/sys/lifeline.rs",
     "src/process/sys/pidfd.rs",
     "src/process/sys/spawn.rs",
-    "src/process/zygote.rs",
+    "src/process/zygote/ahead.rs",
+    "src/process/zygote/fork.rs",
+    "src/process/zygote/shape.rs",
     "src/task/image.rs",
 ];
 

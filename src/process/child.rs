@@ -3,13 +3,13 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::channel::{Frame, Inbox, Kind, Received};
 use super::channel::{Parcel, send_fds, send_some, write_frame};
-use super::launch::{Proc, Settings, launch_with};
+use super::launch::{Proc, Settings, Watch, launch_with};
 use super::registry::{self, Entry};
 use super::serve::unpack_panic;
 use super::status::{Cause, ExitStatus};
@@ -49,6 +49,7 @@ pub(crate) struct Body {
     pub(crate) name: String,
     pub(crate) daemon: bool,
     pub(crate) parent: u32,
+    watch: OnceLock<Arc<Watch>>,
 }
 
 /// The work of a child, ready to be sent.
@@ -93,6 +94,7 @@ pub(crate) fn start<T: Payload>(
         name,
         daemon,
         parent: std::process::id(),
+        watch: OnceLock::new(),
     });
     let cell = Cell::new(body.id, body.clone());
     registry::insert(Entry { body: body.clone() });
@@ -133,12 +135,7 @@ pub(crate) fn start<T: Payload>(
             }
         }
     });
-    if let Err(error) = watched {
-        // Nobody would learn of its end.
-        registry::remove(id);
-        body.proc.end_and_reap();
-        return Err(error);
-    }
+    body.keep(watched)?;
     Ok(Child { handle, body })
 }
 
@@ -146,7 +143,14 @@ pub(crate) fn start<T: Payload>(
 pub(crate) fn adopt(proc: Arc<Proc>, name: String) -> Result<Child<()>> {
     let (id, parent) = (next_id(), std::process::id());
     let task = name.clone();
-    let body = Arc::new(Body { id, proc: proc.clone(), name, daemon: false, parent });
+    let body = Arc::new(Body {
+        id,
+        proc: proc.clone(),
+        name,
+        daemon: false,
+        parent,
+        watch: OnceLock::new(),
+    });
     let cell = Cell::new(id, body.clone());
     registry::insert(Entry { body: body.clone() });
     let handle = Handle::new(cell.clone());
@@ -159,12 +163,7 @@ pub(crate) fn adopt(proc: Arc<Proc>, name: String) -> Result<Child<()>> {
         };
         cell.complete(outcome);
     });
-    if let Err(error) = watched {
-        // Nobody would learn of its end.
-        registry::remove(id);
-        body.proc.end_and_reap();
-        return Err(error);
-    }
+    body.keep(watched)?;
     Ok(Child { handle, body })
 }
 
@@ -211,6 +210,18 @@ pub(crate) fn value_of<T: Payload>(
     outcome.map_err(|error| error.with_task(task()).with_scale(Scale::Process).with_pid(pid))
 }
 
+impl Body {
+    /// Keeps the watch over the child. Without one, nobody would learn of its end.
+    fn keep(&self, watched: Result<Arc<Watch>>) -> Result<()> {
+        let watch = watched.inspect_err(|_| {
+            registry::remove(self.id);
+            self.proc.end_and_reap();
+        })?;
+        let _ = self.watch.set(watch);
+        Ok(())
+    }
+}
+
 impl Backend for Body {
     fn cancel(&self, _task: u64, even_running: bool) -> bool {
         even_running && self.proc.kill(Some(Cause::Cancelled))
@@ -225,9 +236,17 @@ impl Backend for Body {
     }
 
     fn wait(&self, pending: &dyn Pending, deadline: Option<Instant>) {
-        if !super::callbacks::wait(pending, deadline) {
-            park(pending, deadline);
+        if super::callbacks::wait(pending, deadline) {
+            return;
         }
+        // A fork of this process has no child of it to wait for.
+        if pending.is_of(self.id)
+            && self.parent == std::process::id()
+            && let Some(watch) = self.watch.get()
+        {
+            watch.wait(deadline);
+        }
+        park(pending, deadline);
     }
 }
 

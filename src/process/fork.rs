@@ -139,7 +139,7 @@ pub(crate) fn start(
     page: &OwnedFd,
     lifeline: &Lifeline,
 ) -> Result<Spawned> {
-    let (request, stdio) = zygote::request(settings, nonce)?;
+    let (shape, stdio) = zygote::shape(settings)?;
     let (socket, page) = (theirs.try_clone()?, page.try_clone()?);
     // SAFETY: `settings.fork` is set by the unsafe `Builder::fork` alone, whose caller promises what is asked for.
     match unsafe { divide(lifeline) }? {
@@ -154,8 +154,8 @@ pub(crate) fn start(
                     libc::close(fd);
                 }
             }
-            entry::set_depth(request.depth());
-            if let Err(error) = zygote::apply(&request, stdio) {
+            entry::set_depth(entry::depth() + 1);
+            if let Err(error) = zygote::apply(&shape, stdio) {
                 entry::cannot_serve(&error.to_string());
             }
             serve::serve(socket, page, nonce)

@@ -102,6 +102,8 @@ pub struct Finished {
     /// Processor time in the kernel, likewise.
     pub system: Duration,
     /// The most memory in bytes: of its largest process, or of the whole tree where a limit had it sampled.
+    /// Never less than this process had when it started the job: the kernel counts that to the job, too, which shared our
+    /// memory until it was executed.
     pub peak_memory: u64,
     /// What it wrote on its standard output, if that was captured.
     pub stdout: Option<Capture>,

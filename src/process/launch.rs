@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
@@ -16,8 +17,10 @@ use super::serve::{Hello, PANICKED, Role};
 use super::status::{Cause, ExitStatus};
 use super::supervisor::{Ready, Token, supervisor};
 use super::sys::{self, Lifeline, Plan, Spawned};
-use super::{entry, fork, zygote};
+use super::zygote::{self, Shape};
+use super::{entry, fork};
 use crate::error::{Error, ErrorKind, Result, Scale};
+use crate::task::catch::shield;
 use crate::task::{codec, image};
 
 /// Where a child's standard input, output or error goes.
@@ -74,7 +77,8 @@ pub enum StartMethod {
     #[default]
     Spawn,
     /// One small process is run afresh, once, and forked for each child: a start does not depend on how big the
-    /// executable or this process is.
+    /// executable or this process is. Two forks are made ahead and wait, until this process ends. Environment, working
+    /// directory, processors and standard descriptors are the starting thread's at the moment of the start, as with `Spawn`.
     Forkserver,
 }
 
@@ -231,20 +235,28 @@ pub(crate) fn socket_pair() -> std::io::Result<(OwnedFd, OwnedFd)> {
     Ok(socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)?)
 }
 
-fn start(settings: Settings, work: &[u8]) -> Result<Proc> {
-    let (ours, theirs) = socket_pair()?;
-    let (page, page_fd) = Page::create()?;
-    let lifeline = Lifeline::new()?;
-    let nonce = nonce();
-    let hello = Hello {
+/// What a child of these settings is told first.
+pub(crate) fn hello(settings: &Settings, nonce: u64, shape: Option<Shape>) -> Hello {
+    Hello {
         nonce,
         identity: image::identity(),
         parent: std::process::id(),
         role: settings.role,
         name: settings.name.clone(),
         daemon: settings.daemon,
-    };
-    let body = codec::encode(&hello, "greeting")?;
+        shape,
+    }
+}
+
+fn start(settings: Settings, work: &[u8]) -> Result<Proc> {
+    if settings.method == StartMethod::Forkserver && !settings.fork && zygote::is_possible() {
+        return zygote::start(&settings, work);
+    }
+    let (ours, theirs) = socket_pair()?;
+    let (page, page_fd) = Page::create()?;
+    let lifeline = Lifeline::new()?;
+    let nonce = nonce();
+    let body = codec::encode(&hello(&settings, nonce, None), "greeting")?;
     let mut first = Vec::new();
     write_frame(&mut first, Kind::Hello, 0, 0, 0, &Parcel::new(body, Vec::new())?);
     first.extend_from_slice(work);
@@ -253,22 +265,18 @@ fn start(settings: Settings, work: &[u8]) -> Result<Proc> {
     while sent < first.len() {
         sent += send_some(&ours, &first[sent..], true)?;
     }
-    let spawned = match settings.method {
-        _ if settings.fork => fork::start(&settings, nonce, [&ours, &theirs], &page_fd, &lifeline)?,
-        StartMethod::Spawn => execute(&settings, nonce, &theirs, &page_fd, &lifeline)?,
-        StartMethod::Forkserver => {
-            zygote::start(&settings, nonce, &theirs, (&page, &page_fd), &lifeline)?
-        }
+    let spawned = if settings.fork {
+        fork::start(&settings, nonce, [&ours, &theirs], &page_fd, &lifeline)?
+    } else {
+        execute(&settings, nonce, &theirs, &page_fd, &lifeline)?
     };
     let mut proc = Proc::new(spawned, ours, page, lifeline);
-    // It has no task yet, and so has started nothing that would be left out.
-    let group = settings.memory.and_then(Group::create);
-    proc.group = group.filter(|group| group.put(proc.pid).is_ok());
+    proc.limit_memory(settings.memory);
     Ok(proc)
 }
 
 /// Runs this executable.
-pub(crate) fn execute(
+fn execute(
     settings: &Settings,
     nonce: u64,
     socket: &OwnedFd,
@@ -320,7 +328,7 @@ pub(crate) fn null_device() -> Result<&'static OwnedFd> {
 }
 
 /// A number that a stale environment cannot have by chance.
-fn nonce() -> u64 {
+pub(crate) fn nonce() -> u64 {
     use std::hash::{BuildHasher, Hasher};
     let mut hasher = std::collections::hash_map::RandomState::new().build_hasher();
     hasher.write_u64(crate::task::next_id());
@@ -333,6 +341,13 @@ impl Proc {
         let state = State { lifeline: Some(lifeline), ended: None, cause: None };
         let Spawned { pid, pidfd } = spawned;
         Proc { pid, socket, page, pidfd, group: None, state: Mutex::new(state) }
+    }
+
+    /// Puts it in a group that keeps its memory limit, where there is a place for one. It has no task yet, and so has started
+    /// nothing that would be left out.
+    pub(crate) fn limit_memory(&mut self, limit: Option<u64>) {
+        let group = limit.and_then(Group::create);
+        self.group = group.filter(|group| group.put(self.pid).is_ok());
     }
 
     /// Kills the child and its group, for this cause, if it has not ended. The first cause stands.
@@ -361,7 +376,7 @@ impl Proc {
     /// Kills it and blocks until it has ended. Who watches it waits for it.
     pub(crate) fn end(&self) {
         self.kill(None);
-        sys::until_end(&self.pidfd);
+        sys::wait_for_end(&self.pidfd, None);
     }
 
     /// Kills it and waits for it. Nobody watches it.
@@ -407,17 +422,18 @@ impl Proc {
         }
     }
 
-    /// Has `then` called, by the supervisor, once the child has ended and been waited for.
+    /// Has `then` called, by the supervisor or a thread that waits, once the child has ended and been waited for.
     pub(crate) fn watch(
         self: &Arc<Self>,
         then: impl FnOnce(Arc<Proc>) + Send + 'static,
-    ) -> Result<()> {
+    ) -> Result<Arc<Watch>> {
         let watch =
             Arc::new(Watch { proc: self.clone(), inner: Mutex::new((None, Some(Box::new(then)))) });
         // Held while the descriptor is added, so that an end at once finds its token.
         let mut inner = watch.lock();
         inner.0 = Some(supervisor()?.watch(&self.pidfd, watch.clone())?);
-        Ok(())
+        drop(inner);
+        Ok(watch)
     }
 
     /// Waits for the child if it has ended. The group that it leaves behind goes with it if it was killed.
@@ -457,14 +473,59 @@ impl Proc {
     }
 }
 
+/// When to try again what the system had no room for.
+const AGAIN: Duration = Duration::from_millis(20);
+
 type Then = Box<dyn FnOnce(Arc<Proc>) + Send>;
 
-struct Watch {
+/// Looks after a child until it has ended.
+///
+/// Whoever sees the end first, the supervisor or a thread that waits for this child alone, waits for it and takes `then`.
+pub(crate) struct Watch {
     proc: Arc<Proc>,
     inner: Mutex<(Option<Token>, Option<Then>)>,
 }
 
 impl Watch {
+    /// Blocks until the child has ended and `then` has been taken, or the deadline has come: a thread that waits for one
+    /// child need not be told of its end by another, which sleeps on meanwhile.
+    pub(crate) fn wait(self: &Arc<Self>, deadline: Option<Instant>) {
+        self.give_back();
+        if sys::wait_for_end(&self.proc.pidfd, deadline) {
+            let watch = self.clone();
+            // What is woken is a user's, and may panic.
+            shield(move || watch.ready());
+        } else {
+            self.hand_over();
+        }
+    }
+
+    /// Ends the supervisor's watch.
+    fn give_back(&self) {
+        let token = self.lock().0.take();
+        if let (Some(token), Ok(supervisor)) = (token, supervisor()) {
+            supervisor.unwatch(self.proc.pidfd.as_fd(), token);
+        }
+    }
+
+    /// Has the supervisor watch again.
+    fn hand_over(self: &Arc<Self>) {
+        let Ok(supervisor) = supervisor() else { return };
+        // Held while the descriptor is added, so that an end at once finds its token.
+        let mut inner = self.lock();
+        if inner.1.is_none() || inner.0.is_some() {
+            return;
+        }
+        match supervisor.watch(&self.proc.pidfd, self.clone()) {
+            Ok(token) => inner.0 = Some(token),
+            // For want of memory, or of room among all watches: again soon.
+            Err(_) => {
+                let watch = self.clone();
+                supervisor.at(Instant::now() + AGAIN, move || watch.hand_over());
+            }
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, (Option<Token>, Option<Then>)> {
         self.inner.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }

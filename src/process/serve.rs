@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::channel::{Frame, INLINE, Inbox, Kind, Parcel, Received, send_frame};
 use super::executor::Tasks;
 use super::page::{Page, Stage};
+use super::zygote::{self, Shape};
 use super::{crash, current, entry};
 use crate::error::{Error, ErrorKind, Panic, Result};
 use crate::task::envelope::Envelope;
@@ -26,6 +27,8 @@ pub(crate) struct Hello {
     pub(crate) role: Role,
     pub(crate) name: String,
     pub(crate) daemon: bool,
+    /// What a fork makes of itself; its standard descriptors come with this.
+    pub(crate) shape: Option<Shape>,
 }
 
 /// What a child is for.
@@ -78,8 +81,8 @@ impl Server {
             // The parent is gone already.
             std::process::exit(0)
         };
-        let hello: Hello = match open::<Hello>(frame) {
-            Ok(hello) => hello,
+        let (hello, fds) = match open::<Hello>(frame) {
+            Ok(opened) => opened,
             Err(error) => {
                 entry::cannot_serve(&format!("its parent's greeting is not one: {error}"))
             }
@@ -89,6 +92,11 @@ impl Server {
         }
         if hello.identity != image::identity() {
             entry::cannot_serve("its parent runs another executable");
+        }
+        if let Some(shape) = &hello.shape
+            && let Err(why) = zygote::apply(shape, fds)
+        {
+            entry::cannot_serve(&why.to_string());
         }
         current::set(hello.name, hello.parent, hello.daemon);
         hello.role
@@ -136,7 +144,7 @@ impl Server {
                 }
                 std::process::exit(0)
             }
-            Role::Zygote => super::zygote::run(self),
+            Role::Zygote => zygote::run(self),
         }
     }
 
@@ -221,9 +229,9 @@ fn call(word: u64, parcel: Parcel) -> Result<Envelope> {
     entry(Envelope { body, fds })
 }
 
-fn open<T: serde::de::DeserializeOwned>(frame: Frame) -> Result<T> {
-    let (body, _) = frame.parcel.open()?;
-    codec::decode(&body, "greeting")
+fn open<T: serde::de::DeserializeOwned>(frame: Frame) -> Result<(T, Vec<OwnedFd>)> {
+    let (body, fds) = frame.parcel.open()?;
+    Ok((codec::decode(&body, "greeting")?, fds))
 }
 
 /// A text, cut where a frame ends.

@@ -219,6 +219,10 @@ impl<T: Send + 'static> Pending for Cell<T> {
     fn task(&self) -> Option<u64> {
         Some(self.id)
     }
+
+    fn is_of(&self, task: u64) -> bool {
+        task == self.id
+    }
 }
 
 impl<T> State<T> {

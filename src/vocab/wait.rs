@@ -22,6 +22,11 @@ pub(crate) trait Pending {
     fn task(&self) -> Option<u64> {
         None
     }
+
+    /// Whether it comes to pass with this task, and with no other.
+    fn is_of(&self, _task: u64) -> bool {
+        false
+    }
 }
 
 /// What stands behind a handle: the executor, or whatever else runs its task.

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::process::channel::Parcel;
 use crate::process::launch::{self, Environment, StartMethod};
 use crate::task::envelope::Envelope;
-use crate::task::{Call, Payload, image};
+use crate::task::{Call, Payload, Stateless, image};
 
 /// How a pool of processes is to be.
 ///
@@ -147,7 +147,7 @@ impl ExecutorBuilder {
     /// A start that fails is tried again a few times; then the pool gives up, and every task's outcome is `NotStarted`.
     pub fn on_start<F, A, M>(mut self, _function: F, args: A) -> ExecutorBuilder
     where
-        F: Call<A, M, Output = ()> + Copy + Send + Sync + 'static,
+        F: Call<A, M, Output = ()> + Stateless,
         A: Payload,
     {
         let pack = || Ok((image::entry_of::<F, A, M>()?, Envelope::pack(&args, "argument")?));

@@ -8,7 +8,7 @@ use super::inside::Client;
 use super::pool::Pool;
 use crate::error::Result;
 use crate::process::supervisor;
-use crate::task::{Call, Payload};
+use crate::task::{Call, Payload, Stateless};
 use crate::vocab::{self, Handle, Map, Unordered};
 
 /// A pool of processes that take task after task.
@@ -117,7 +117,7 @@ impl Executor {
     /// A zero-sized value that a closure captures (a proof token) is not seen as a capture; it is made anew in the worker.
     pub fn submit<F, A, M>(&self, function: F, args: A) -> Handle<F::Output>
     where
-        F: Call<A, M> + Copy + Send + Sync + 'static,
+        F: Call<A, M> + Stateless,
         A: Payload,
         F::Output: Payload,
     {
@@ -131,7 +131,7 @@ impl Executor {
     /// memory, also over an endless iterator.
     pub fn map<'a, F, I, M>(&'a self, function: F, args: I) -> Map<'a, F::Output>
     where
-        F: Call<I::Item, M> + Copy + Send + Sync + 'static,
+        F: Call<I::Item, M> + Stateless,
         I: IntoIterator<IntoIter: 'a>,
         I::Item: Payload,
         F::Output: Payload,
@@ -143,7 +143,7 @@ impl Executor {
     /// As [`map`](Executor::map), in the order in which the outcomes come.
     pub fn map_unordered<'a, F, I, M>(&'a self, function: F, args: I) -> Unordered<'a, F::Output>
     where
-        F: Call<I::Item, M> + Copy + Send + Sync + 'static,
+        F: Call<I::Item, M> + Stateless,
         I: IntoIterator<IntoIter: 'a>,
         I::Item: Payload,
         F::Output: Payload,
@@ -196,7 +196,7 @@ impl Executor {
 
 impl<F, A, M> vocab::Executor<F, A, M> for Executor
 where
-    F: Call<A, M> + Copy + Send + Sync + 'static,
+    F: Call<A, M> + Stateless,
     A: Payload,
     F::Output: Payload,
 {

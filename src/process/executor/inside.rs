@@ -30,7 +30,7 @@ use crate::process::callbacks;
 use crate::process::channel::{Frame, Inbox, Kind, Parcel, Received, send_frame};
 use crate::process::patience::Patience;
 use crate::task::envelope::Envelope;
-use crate::task::{Call, Payload, catch, codec, image, name_of, next_id};
+use crate::task::{Call, Payload, Stateless, catch, codec, image, name_of, next_id};
 use crate::vocab::Handle;
 use crate::vocab::outcome::Cell;
 use crate::vocab::wait::{Backend, park};
@@ -320,7 +320,7 @@ impl Client {
 
     pub(super) fn submit<F, A, M>(&self, _function: F, args: A) -> Handle<F::Output>
     where
-        F: Call<A, M> + Copy + Send + Sync + 'static,
+        F: Call<A, M> + Stateless,
         A: Payload,
         F::Output: Payload,
     {

@@ -19,7 +19,7 @@ use crate::process::channel::Parcel;
 use crate::process::fork;
 use crate::process::supervisor::supervisor;
 use crate::task::envelope::Envelope;
-use crate::task::{Call, Payload, catch, image, name_of, next_id};
+use crate::task::{Call, Payload, Stateless, catch, image, name_of, next_id};
 use crate::vocab::Handle;
 use crate::vocab::outcome::Cell;
 
@@ -97,7 +97,7 @@ impl Pool {
 
     pub(super) fn submit<F, A, M>(self: &Arc<Self>, _function: F, args: A) -> Handle<F::Output>
     where
-        F: Call<A, M> + Copy + Send + Sync + 'static,
+        F: Call<A, M> + Stateless,
         A: Payload,
         F::Output: Payload,
     {

@@ -4,9 +4,9 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 /// How a process ended, as the kernel tells it.
@@ -113,10 +113,19 @@ pub(crate) fn adopt(pid: u32) -> io::Result<OwnedFd> {
     })
 }
 
-/// Blocks until a process has ended. It is not waited for.
-pub(crate) fn until_end(pidfd: impl AsFd) {
+/// Blocks until a process has ended or the deadline has come. Whether it has ended; it stays a zombie.
+pub(crate) fn wait_for_end(pidfd: impl AsFd, deadline: Option<Instant>) -> bool {
     let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
-    while let Err(rustix::io::Errno::INTR) = poll(&mut fds, None) {}
+    loop {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let left = left.and_then(|left| Timespec::try_from(left).ok());
+        match poll(&mut fds, left.as_ref()) {
+            Ok(count) => return count > 0,
+            Err(rustix::io::Errno::INTR) => {}
+            // Not to be waited for so.
+            Err(_) => return false,
+        }
+    }
 }
 
 /// Sends a signal to the process. Nothing happens if it has ended.

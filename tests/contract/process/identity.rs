@@ -184,3 +184,38 @@ fn a_child_that_is_not_alive_is_no_zombie() {
         }
     });
 }
+
+/// What a child inherits at its start is its starter's of that moment, also where it was forked earlier.
+#[test]
+fn a_child_inherits_from_the_thread_that_starts_it() {
+    fn inherited() -> (String, PathBuf, Option<String>) {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let cpus = status.lines().find(|line| line.starts_with("Cpus_allowed_list:")).unwrap();
+        let directory = std::env::current_dir().unwrap();
+        (cpus.to_owned(), directory, std::env::var("INHERITED").ok())
+    }
+    use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+    within(LIMIT, || {
+        let all = sched_getaffinity(None).unwrap();
+        let cpus: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|cpu| all.is_set(*cpu)).collect();
+        for method in METHODS {
+            let start = |builder: Builder| builder.start_method(method).spawn(inherited, ());
+            // So that there are forks ahead.
+            start(Builder::new()).unwrap().join().unwrap();
+            for cpu in &cpus {
+                let mut one = CpuSet::new();
+                one.set(*cpu);
+                sched_setaffinity(None, &one).unwrap();
+                let (said, directory, variable) = start(Builder::new()).unwrap().join().unwrap();
+                assert_eq!(said, format!("Cpus_allowed_list:\t{cpu}"), "{method:?}");
+                assert_eq!((directory, variable), (std::env::current_dir().unwrap(), None));
+            }
+            sched_setaffinity(None, &all).unwrap();
+            let elsewhere = Builder::new().env("INHERITED", "yes").current_dir("/");
+            let (_, directory, variable) = start(elsewhere).unwrap().join().unwrap();
+            assert_eq!((directory, variable.as_deref()), ("/".into(), Some("yes")));
+            let (_, _, variable) = start(Builder::new()).unwrap().join().unwrap();
+            assert_eq!(variable, None, "it was for one child");
+        }
+    });
+}

@@ -38,7 +38,12 @@ pub(crate) fn random_zygotes(_: &[String]) -> ExitCode {
                     .collect::<Vec<_>>()
             });
             chance.pause(3000);
-            zygotes().iter().for_each(|pid| kill(*pid, libc::SIGKILL));
+            // All, or one: the forkserver itself or a fork that it has made ahead.
+            let mut victims = zygotes();
+            if chance.below(2) == 0 && !victims.is_empty() {
+                victims = vec![victims[chance.below(victims.len() as u64) as usize]];
+            }
+            victims.iter().for_each(|pid| kill(*pid, libc::SIGKILL));
             starter.join().unwrap()
         });
         begun += 4;
