@@ -123,6 +123,8 @@ pub(crate) fn run() -> Result<Vec<Verdict>, Failure> {
 fn by_stock_client(ours: &Server, stock: &Server, key: &Path) -> Result<Vec<Verdict>, Failure> {
     let servers = [(OURS, ours), (STOCK, stock)];
     let cpu = servers.map(|_| RefCell::new(Vec::new()));
+    let echo = RefCell::new(Vec::new());
+    let mut partner = Partner::start()?;
     let title = "A put or a get by a stock Python client, Unix socket";
     let mut contest = Contest::new(title);
     for ((name, server), cpu) in servers.into_iter().zip(&cpu) {
@@ -134,8 +136,6 @@ fn by_stock_client(ours: &Server, stock: &Server, key: &Path) -> Result<Vec<Verd
         });
     }
     // What waking, reading, writing and sleeping cost on this machine: no server takes less.
-    let mut partner = Partner::start()?;
-    let echo = RefCell::new(Vec::new());
     contest.entry(ECHO, || {
         let before = processor_time(partner.pid())?;
         let seconds = each(CALLS, || partner.ping())?;

@@ -10,8 +10,8 @@
 //!
 //! # What may be submitted
 //!
-//! The bounds of `submit(f, args)` say what crosses at a scale, so that the compiler refuses what cannot. The scales `green` and
-//! `cluster` are still to come; their bounds are here since one trait must have room for all four.
+//! The bounds of `submit(f, args)` say what crosses at a scale, so that the compiler refuses what cannot. Executors at the scales
+//! `green` and `cluster` are still to come; their bounds are here since one trait must have room for all four.
 //!
 //! | scale | the function `F` | the arguments `A`, the value | crosses |
 //! | --- | --- | --- | --- |
