@@ -40,16 +40,18 @@ pub(super) struct Store<V> {
     order: Order,
     /// A ring, a stack, or a binary heap.
     entries: VecDeque<Entry<V>>,
+    /// What came back to a priority queue that has no order with what is there by now: it leaves next.
+    returned: VecDeque<Entry<V>>,
     arrivals: u64,
 }
 
 impl<V: Element> Store<V> {
     pub(super) fn new(order: Order) -> Store<V> {
-        Store { order, entries: VecDeque::new(), arrivals: 0 }
+        Store { order, entries: VecDeque::new(), returned: VecDeque::new(), arrivals: 0 }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.entries.len()
+        self.entries.len() + self.returned.len()
     }
 
     /// Adds an item. It comes back if a priority queue finds no order between it and what is there.
@@ -71,7 +73,8 @@ impl<V: Element> Store<V> {
         match self.order {
             Order::Fifo => self.entries.push_front(entry),
             Order::Lifo => self.entries.push_back(entry),
-            Order::Priority => self.push_heap(entry),
+            Order::Priority if self.has_order(&entry) => self.push_heap(entry),
+            Order::Priority => self.returned.push_back(entry),
         }
     }
 
@@ -79,13 +82,14 @@ impl<V: Element> Store<V> {
         match self.order {
             Order::Fifo => self.entries.pop_front(),
             Order::Lifo => self.entries.pop_back(),
-            Order::Priority => self.pop_heap(),
+            Order::Priority => self.returned.pop_front().or_else(|| self.pop_heap()),
         }
     }
 
     pub(super) fn clear(&mut self) -> usize {
-        let count = self.entries.len();
+        let count = self.len();
         self.entries = VecDeque::new();
+        self.returned = VecDeque::new();
         count
     }
 

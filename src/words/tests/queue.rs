@@ -40,6 +40,8 @@ struct Model {
     capacity: usize,
     hand_back: HandBack,
     items: Vec<Row>,
+    /// What came back and has no order with what is there.
+    returned: Vec<Row>,
     arrivals: i64,
     getters: Vec<u64>,
     putters: Vec<(u64, Thing, Option<Thing>)>,
@@ -53,16 +55,24 @@ type Answers = Vec<(u64, QueueReply<Thing>)>;
 
 impl Model {
     fn has_room(&self) -> bool {
-        self.capacity == 0 || self.items.len() < self.capacity
+        self.capacity == 0 || self.len() < self.capacity
+    }
+
+    fn len(&self) -> usize {
+        self.items.len() + self.returned.len()
+    }
+
+    /// Whether a priority queue finds no order between this and what is there.
+    fn clashes(&self, key: &Thing) -> bool {
+        // All that have an order have it with each other, so one to compare with is enough.
+        let odd = |thing: &Thing| thing.order(thing).is_none();
+        self.order == Order::Priority
+            && !self.items.is_empty()
+            && (odd(key) || self.items.iter().any(|(item, at, _)| odd(&at.unwrap_or(*item))))
     }
 
     fn put(&mut self, item: Thing, at: Option<Thing>) -> QueueReply<Thing> {
-        let key = at.unwrap_or(item);
-        // All that have an order have it with each other, so one to compare with is enough.
-        let odd = |thing: &Thing| thing.order(thing).is_none();
-        let clash = !self.items.is_empty()
-            && (odd(&key) || self.items.iter().any(|(item, at, _)| odd(&at.unwrap_or(*item))));
-        if self.order == Order::Priority && clash {
+        if self.clashes(&at.unwrap_or(item)) {
             return QueueReply::NoOrder(item);
         }
         self.items.push((item, at, self.arrivals));
@@ -72,6 +82,9 @@ impl Model {
     }
 
     fn take(&mut self) -> Option<Row> {
+        if !self.returned.is_empty() {
+            return Some(self.returned.remove(0));
+        }
         if self.items.is_empty() {
             return None;
         }
@@ -92,6 +105,7 @@ impl Model {
     fn put_back(&mut self, row: Row) {
         match self.order {
             Order::Fifo => self.items.insert(0, row),
+            _ if self.clashes(&row.1.unwrap_or(row.0)) => self.returned.push(row),
             _ => self.items.push(row),
         }
     }
@@ -109,7 +123,7 @@ impl Model {
                 let (who, item, at) = self.putters.remove(0);
                 let reply = self.put(item, at);
                 out.push((who, reply));
-            } else if !self.getters.is_empty() && !self.items.is_empty() {
+            } else if !self.getters.is_empty() && self.len() > 0 {
                 let row = self.take().expect("it is not empty");
                 let who = self.getters.remove(0);
                 let reply = self.give(who, row);
@@ -118,7 +132,7 @@ impl Model {
                 break;
             }
         }
-        if self.shut && self.items.is_empty() {
+        if self.shut && self.len() == 0 {
             out.extend(self.getters.drain(..).map(|who| (who, QueueReply::Shut)));
         }
         if self.unfinished == 0 {
@@ -187,8 +201,9 @@ impl Model {
             Step::ShutDown { immediate } => {
                 self.shut = true;
                 if immediate {
-                    self.unfinished = self.unfinished.saturating_sub(self.items.len());
+                    self.unfinished = self.unfinished.saturating_sub(self.len());
                     self.items.clear();
+                    self.returned.clear();
                 }
                 out.extend(self.putters.drain(..).map(|(putter, ..)| (putter, QueueReply::Shut)));
                 out.push((who, QueueReply::Done));
@@ -219,7 +234,7 @@ proptest! {
     ) {
         let mut queue = Driver::new(Queue::new(order, capacity, hand_back));
         let mut model = Model {
-            order, capacity, hand_back, items: Vec::new(), arrivals: 0, getters: Vec::new(),
+            order, capacity, hand_back, items: Vec::new(), returned: Vec::new(), arrivals: 0, getters: Vec::new(),
             putters: Vec::new(), joiners: Vec::new(), held: Vec::new(), unfinished: 0, shut: false,
         };
         for (id, (who, step)) in steps.iter().enumerate() {
@@ -243,7 +258,7 @@ proptest! {
             };
             let theirs = model.step(who, step, id);
             prop_assert_eq!(&ours, &theirs, "{:?} of {}", step, who);
-            prop_assert_eq!(queue.word.len(), model.items.len());
+            prop_assert_eq!(queue.word.len(), model.len());
         }
     }
 
