@@ -49,27 +49,8 @@ impl KeyFile {
     }
 }
 
-/// An address as typed: a port alone is one of this machine.
-pub(crate) fn address(typed: &str) -> String {
-    let port = typed.strip_prefix(':').unwrap_or(typed);
-    if port.parse::<u16>().is_ok() { format!("127.0.0.1:{port}") } else { typed.to_owned() }
-}
-
 /// Says what went wrong.
 pub(crate) fn fail(error: &dyn std::fmt::Display) -> ExitCode {
     eprintln!("fourfold: {error}");
     ExitCode::from(exit::ERROR)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::address;
-
-    #[test]
-    fn a_port_alone_is_one_of_this_machine() {
-        assert_eq!(address("5000"), "127.0.0.1:5000");
-        assert_eq!(address(":5000"), "127.0.0.1:5000");
-        assert_eq!(address("host:5000"), "host:5000");
-        assert_eq!(address("./5000"), "./5000");
-    }
 }

@@ -10,7 +10,7 @@ use fourfold::cluster::manager::{
 };
 
 use crate::exit;
-use crate::key::{KeyFile, address, fail};
+use crate::key::{KeyFile, fail};
 
 /// Use a queue that `fourfold serve` or a Python program serves.
 ///
@@ -121,7 +121,7 @@ pub(crate) fn run(typed: QueueArgs) -> ExitCode {
 }
 
 fn connect(which: &Which) -> Result<Queue<serde_json::Value>, Failed> {
-    let client = Client::connect(address(&which.at), which.key.read()?)?;
+    let client = Client::connect(&which.at, which.key.read()?)?;
     Ok(client.queue(&which.name)?)
 }
 

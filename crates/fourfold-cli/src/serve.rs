@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use clap::{Args, ValueEnum};
+use fourfold::Error;
 use fourfold::cluster::manager::{Globals, HandBack, QueueOptions, Server, ServerBuilder};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::exit;
-use crate::key::{KeyFile, address, fail};
+use crate::key::{KeyFile, fail};
 
 /// Serve queues and locks in the protocol of Python's multiprocessing.managers.
 ///
@@ -41,9 +42,10 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "NAME")]
     lock: Vec<String>,
 
-    /// What happens to an item whose consumer's connection ends.
-    #[arg(long, value_name = "WHEN", default_value = "never")]
-    hand_back: When,
+    /// Give an item of this queue to another consumer when the connection of the one that took it ends: unless it has asked
+    /// for the next one (until-next, which NAME alone means), or has called task_done (until-done). May be given again.
+    #[arg(long, value_name = "NAME[=WHEN]", value_parser = handed_back)]
+    hand_back: Vec<(String, When)>,
 
     /// Let clients use what is named here, and not create queues, lists or locks of their own.
     #[arg(long)]
@@ -86,24 +88,25 @@ fn global(typed: &str) -> Result<(String, String), String> {
     Ok((module.to_owned(), name.to_owned()))
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
+/// Until when the end of its consumer brings an item back.
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 enum When {
-    /// It is gone, as with a server of Python.
-    Never,
-    /// It goes back, unless the consumer has called task_done for it.
     UntilDone,
-    /// It goes back, unless the consumer has called task_done or asked for the next one.
     UntilNext,
+}
+
+fn handed_back(typed: &str) -> Result<(String, When), String> {
+    let (name, when) = typed.split_once('=').unwrap_or((typed, "until-next"));
+    match When::from_str(when, false) {
+        Ok(when) if !name.is_empty() => Ok((name.to_owned(), when)),
+        Ok(_) => Err("a name is missing".to_owned()),
+        Err(_) => Err("WHEN is until-next or until-done".to_owned()),
+    }
 }
 
 impl ServeArgs {
     fn builder(&self) -> fourfold::Result<ServerBuilder> {
-        let hand_back = match self.hand_back {
-            When::Never => HandBack::Never,
-            When::UntilDone => HandBack::UntilDone,
-            When::UntilNext => HandBack::UntilNext,
-        };
-        let options = QueueOptions::default().hand_back(hand_back);
+        let options = QueueOptions::default();
         let mut builder = Server::builder(self.key.read()?)
             .creation(!self.no_create)
             .allow_md5(!self.no_md5)
@@ -115,7 +118,15 @@ impl ServeArgs {
         ];
         for (queues, options) in kinds {
             for Named { name, capacity } in queues {
-                builder = builder.queue_with(name, options.capacity(*capacity));
+                let options = options.capacity(*capacity).hand_back(self.hand_back_of(name));
+                builder = builder.queue_with(name, options);
+            }
+        }
+        let served = || kinds.iter().flat_map(|(queues, _)| queues.iter());
+        for (name, _) in &self.hand_back {
+            if !served().any(|queue| queue.name == *name) {
+                let why = format!("--hand-back {name}: no queue is served under this name");
+                return Err(Error::from(io::Error::new(io::ErrorKind::InvalidInput, why)));
             }
         }
         for name in &self.lock {
@@ -130,10 +141,18 @@ impl ServeArgs {
         }
         Ok(builder)
     }
+
+    fn hand_back_of(&self, queue: &str) -> HandBack {
+        match self.hand_back.iter().rfind(|(name, _)| name == queue) {
+            None => HandBack::Never,
+            Some((_, When::UntilDone)) => HandBack::UntilDone,
+            Some((_, When::UntilNext)) => HandBack::UntilNext,
+        }
+    }
 }
 
 pub(crate) fn run(typed: &ServeArgs) -> ExitCode {
-    let server = typed.builder().and_then(|builder| builder.bind(address(&typed.python)));
+    let server = typed.builder().and_then(|builder| builder.bind(&typed.python));
     match server.map_err(io::Error::other).and_then(serve) {
         Ok(0) => ExitCode::SUCCESS,
         Ok(signal) => ExitCode::from(exit::of_signal(signal)),
@@ -176,5 +195,12 @@ mod tests {
         assert_eq!(named("tasks=9"), Ok(Named { name: "tasks".into(), capacity: 9 }));
         assert!(named("tasks=many").is_err() && named("=9").is_err());
         assert!(global("decimal").is_err());
+    }
+
+    #[test]
+    fn a_queue_hands_back_until_something() {
+        assert_eq!(handed_back("tasks"), Ok(("tasks".into(), When::UntilNext)));
+        assert_eq!(handed_back("tasks=until-done"), Ok(("tasks".into(), When::UntilDone)));
+        assert!(handed_back("tasks=sometimes").is_err() && handed_back("=until-next").is_err());
     }
 }

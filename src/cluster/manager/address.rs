@@ -1,7 +1,7 @@
 //! Where a manager listens.
 
 use std::fmt;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -13,8 +13,8 @@ use crate::error::{Error, Result};
 
 /// Where a manager listens, or is to be reached.
 ///
-/// As text it is `host:port`, the path of a Unix socket with a `/` in it, or `@` and a name in Linux's abstract
-/// namespace.
+/// As text it is `host:port`, a port alone on this machine, the path of a Unix socket with a `/` in it, or `@` and a name
+/// in Linux's abstract namespace.
 ///
 /// # Examples
 ///
@@ -22,6 +22,7 @@ use crate::error::{Error, Result};
 /// use fourfold::cluster::manager::Address;
 ///
 /// assert!(matches!("127.0.0.1:5000".parse()?, Address::Tcp(address) if address.port() == 5000));
+/// assert_eq!("5000".parse::<Address>()?, "127.0.0.1:5000".parse()?);
 /// assert!(matches!("./queue.sock".parse()?, Address::Unix(path) if path.ends_with("queue.sock")));
 /// assert!(matches!("@queue".parse()?, Address::Abstract(name) if name == b"queue"));
 /// # Ok::<(), fourfold::Error>(())
@@ -68,6 +69,9 @@ impl FromStr for Address {
         }
         if text.contains('/') {
             return Ok(Address::Unix(text.into()));
+        }
+        if let Ok(port) = text.strip_prefix(':').unwrap_or(text).parse::<u16>() {
+            return Ok(Address::Tcp((Ipv4Addr::LOCALHOST, port).into()));
         }
         let mut addresses = text.to_socket_addrs().map_err(|error| {
             Error::invalid(format!("{text:?} is no address")).with_source(error)

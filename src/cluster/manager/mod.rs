@@ -17,31 +17,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # In three terminals
-//!
-//! A server that hands an item back when the worker that took it dies, and a stock Python producer:
-//!
-//! ```text
-//! $ fourfold key new queue.key
-//! $ fourfold serve --python 5000 --key-file queue.key --hand-back until-next \
-//!       --queue get_task_queue --queue get_result_queue
-//! 127.0.0.1:5000
-//! ```
-//!
-//! ```text
-//! $ python3
-//! >>> from multiprocessing.managers import BaseManager
-//! >>> class QueueManager(BaseManager): pass
-//! >>> QueueManager.register('get_task_queue'); QueueManager.register('get_result_queue')
-//! >>> key = open('queue.key', 'rb').read().strip()
-//! >>> m = QueueManager(address=('127.0.0.1', 5000), authkey=key); m.connect()
-//! >>> tasks, results = m.get_task_queue(), m.get_result_queue()
-//! >>> for n in range(10): tasks.put(n)
-//! >>> sorted(results.get() for _ in range(10))
-//! ```
-//!
-//! The worker in the third may be that of [`Client`]'s example, a Python program, or both; one that is killed midway is
-//! replaced by any other. A shell can take part, too: `fourfold queue get --at 5000 --key-file queue.key get_task_queue`.
+//! From a shell, `fourfold serve` serves, and `fourfold queue` takes part. The README shows it in three terminals, with a
+//! producer and a worker in stock Python and a worker of this library, one of which is killed midway.
 //!
 //! # What the protocol can and cannot do
 //!

@@ -1,5 +1,7 @@
 //! `fourfold key`, `fourfold serve` and `fourfold queue`, end to end.
 
+mod three_terminals;
+
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
