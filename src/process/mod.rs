@@ -27,7 +27,7 @@ mod jobs;
 mod launch;
 mod memory;
 mod page;
-mod patience;
+pub(crate) mod patience;
 mod registry;
 mod serve;
 mod status;

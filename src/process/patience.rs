@@ -9,9 +9,9 @@ use std::sync::LazyLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long to look before sleeping.
+/// How long to look before sleeping, mostly.
 const SPIN: Duration = Duration::from_micros(50);
-/// A wait that is short: two wake-ups, and what is done between them.
+/// A wait that is short, mostly: two wake-ups, and what is done between them.
 const SHORT: Duration = Duration::from_micros(150);
 
 /// Whether this machine has more than one processor. Those that this process may use do not count: the other side may be
@@ -22,29 +22,49 @@ static HAS_OTHERS: LazyLock<bool> = LazyLock::new(|| {
 });
 
 /// What the last wait has taught.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {
     short: bool,
+    /// How long to look, and which waits are short.
+    limits: [Duration; 2],
+}
+
+impl Default for Patience {
+    fn default() -> Patience {
+        Patience { short: false, limits: [SPIN, SHORT] }
+    }
 }
 
 impl Patience {
+    /// One that looks no longer than this, and only after waits that were no longer.
+    pub(crate) fn of(limit: Duration) -> Patience {
+        Patience { short: false, limits: [limit; 2] }
+    }
+
     /// Notes how long a wait was.
     pub(crate) fn learn(&mut self, waited: Duration) {
-        self.short = waited < SHORT;
+        self.short = waited < self.limits[1];
     }
 
     /// Looks, by `look`, until it has seen something or the time for it is over, if this is a time to look at all.
-    pub(crate) fn look(self, mut look: impl FnMut() -> bool) {
-        if !self.short || !*HAS_OTHERS {
+    pub(crate) fn look(self, look: impl FnMut() -> bool) {
+        if self.short {
+            look_for(self.limits[0], look);
+        }
+    }
+}
+
+/// Looks, by `look`, until it has seen something or the time is over, where there is more than one processor.
+pub(crate) fn look_for(limit: Duration, mut look: impl FnMut() -> bool) {
+    if !*HAS_OTHERS {
+        return;
+    }
+    let began = Instant::now();
+    for round in 1.. {
+        if look() || began.elapsed() > limit {
             return;
         }
-        let began = Instant::now();
-        for round in 1.. {
-            if look() || began.elapsed() > SPIN {
-                return;
-            }
-            // Now and then somebody else has the core, who may be the one that is waited for.
-            if round % 4 == 0 { thread::yield_now() } else { hint::spin_loop() }
-        }
+        // Now and then somebody else has the core, who may be the one that is waited for.
+        if round % 4 == 0 { thread::yield_now() } else { hint::spin_loop() }
     }
 }

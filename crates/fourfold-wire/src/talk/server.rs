@@ -279,6 +279,12 @@ impl Server {
         self.answered();
     }
 
+    /// Whether the connection is for calls: it lasts, and requests may come on it at any time.
+    #[must_use]
+    pub fn is_for_calls(&self) -> bool {
+        matches!(self.state, State::Calls | State::Called)
+    }
+
     /// Whether the request being carried out is one to the manager itself.
     #[must_use]
     pub fn is_command(&self) -> bool {

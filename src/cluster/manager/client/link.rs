@@ -2,16 +2,20 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
+use std::os::fd::AsFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fourfold_wire::Peer;
 use fourfold_wire::pickle::Value;
 use fourfold_wire::talk::{Client as Talk, ClientOptions, Reply, TalkError};
 
+use rustix::net::{RecvFlags, recv};
+
 use super::CallError;
 use crate::cluster::manager::Address;
+use crate::process::patience::Patience;
 
 enum Stream {
     Tcp(TcpStream),
@@ -50,6 +54,15 @@ impl Stream {
         }
     }
 
+    /// Reads if something is there.
+    fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let fd = match self {
+            Stream::Tcp(stream) => stream.as_fd(),
+            Stream::Unix(stream) => stream.as_fd(),
+        };
+        Ok(recv(fd, buffer, RecvFlags::DONTWAIT)?.0)
+    }
+
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Stream::Tcp(stream) => stream.read(buffer),
@@ -73,6 +86,7 @@ pub(super) struct Link {
     broken: bool,
     /// The process that made it.
     pid: u32,
+    patience: Patience,
 }
 
 impl Link {
@@ -85,7 +99,8 @@ impl Link {
         let stream = Stream::connect(address, limit)?;
         stream.set_timeout(Some(limit))?;
         let talk = Talk::random(options)?;
-        let mut link = Link { stream, talk, broken: false, pid: std::process::id() };
+        let (pid, patience) = (std::process::id(), Patience::default());
+        let mut link = Link { stream, talk, broken: false, pid, patience };
         loop {
             let handshake = link.talk.shake_hands();
             // What says that its key is wrong goes out all the same.
@@ -121,6 +136,22 @@ impl Link {
         self.talk.request(target, function, args, named)?;
         self.broken = true;
         self.send()?;
+        let began = Instant::now();
+        self.patience.look(|| match self.stream.try_read(self.talk.space()) {
+            // The end, which is told when it is read again.
+            Ok(0) => true,
+            Ok(n) => {
+                self.talk.filled(n);
+                true
+            }
+            Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+        });
+        let reply = self.reply();
+        self.patience.learn(began.elapsed());
+        reply
+    }
+
+    fn reply(&mut self) -> Result<Reply, CallError> {
         loop {
             match self.talk.next_reply() {
                 Ok(None) => self.receive()?,

@@ -15,6 +15,7 @@ use super::connection::{Connection, Read};
 use super::listener::Listener;
 use super::objects::{self, Objects};
 use super::thing::{ACQUIRE_TOLD, Called, Due};
+use crate::process::patience::{Patience, look_for};
 use crate::words::Participant;
 
 /// What the poller says an event is of. Connections count on from the last.
@@ -26,6 +27,14 @@ const FIRST: u64 = 2;
 const LAST: Duration = Duration::from_secs(1);
 /// How long no connection is accepted when there are no more descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// How long to look for the next request where the last came within this time: that of a client which waits in the same way,
+/// not of one that sleeps or runs Python, for which it would be spent in vain.
+const NEXT: Duration = Duration::from_micros(10);
+
+/// How long to look for the rest of a handshake or of a command. They come in short rows, with much to do at the other end,
+/// but seldom.
+const REST: Duration = Duration::from_micros(60);
 
 /// What the thread and its handle both see.
 #[derive(Debug)]
@@ -60,6 +69,9 @@ pub(super) struct Reactor {
     /// Connections whose next request came before the reply to the last.
     pub(super) again: Vec<u64>,
     stopping: bool,
+    patience: Patience,
+    /// Whether somebody who has just said something goes on with it at once: a handshake, or a command.
+    in_conversation: bool,
 }
 
 impl Reactor {
@@ -90,6 +102,8 @@ impl Reactor {
             buffer: vec![0; 64 << 10],
             again: Vec::new(),
             stopping: false,
+            patience: Patience::of(NEXT),
+            in_conversation: false,
         })
     }
 
@@ -117,6 +131,20 @@ impl Reactor {
     }
 
     fn poll(&mut self, events: &mut Vec<epoll::Event>) -> std::io::Result<()> {
+        let began = Instant::now();
+        let none = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let look = || {
+            let room = rustix::buffer::spare_capacity(&mut *events);
+            !matches!(epoll::wait(&self.epoll, room, Some(&none)), Ok(0))
+        };
+        match std::mem::take(&mut self.in_conversation) {
+            true => look_for(REST, look),
+            false => self.patience.look(look),
+        }
+        if !events.is_empty() {
+            self.patience.learn(began.elapsed());
+            return Ok(());
+        }
         let deadline = self.deadlines.peek().map(|Reverse((at, ..))| *at);
         let next = [deadline, self.paused].into_iter().flatten().min();
         let timeout = next.map(|at| {
@@ -125,7 +153,10 @@ impl Reactor {
         });
         // Older kernels know whole milliseconds only, and rustix rounds up for them.
         match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(events), timeout.as_ref()) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Ok(_) | Err(rustix::io::Errno::INTR) => {
+                self.patience.learn(began.elapsed());
+                Ok(())
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -155,6 +186,7 @@ impl Reactor {
         }
         self.deadlines.push(Reverse((Instant::now() + self.handshake, id, 0)));
         self.connections.insert(id, Connection::new(socket, session));
+        self.in_conversation = true;
         self.flush(id);
     }
 
@@ -164,6 +196,7 @@ impl Reactor {
         }
         if flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
             let Some(connection) = self.connections.get_mut(&id) else { return };
+            self.in_conversation |= !connection.session.is_for_calls();
             match connection.read(&mut self.buffer) {
                 Read::Drained => self.pump(id),
                 Read::Ended => self.close(id),
