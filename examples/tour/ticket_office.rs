@@ -40,6 +40,8 @@ fn buy(address: Address, key: String, file: PathBuf, locked: bool) -> fourfold::
         all.wait()?.expect("everybody reads");
     }
     if left > 0 {
+        // Printing it takes a moment, in which others read the same number, if they can.
+        std::thread::sleep(Duration::from_millis(20));
         write(&file, Tickets { left: left - 1 })?;
     }
     Ok(left > 0)

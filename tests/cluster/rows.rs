@@ -90,6 +90,8 @@ fn sell_one_ticket(at_a_time: usize, locked: bool) -> usize {
             meet();
         }
         if left > 0 {
+            // A moment, in which others read the same number, if they can.
+            thread::sleep(Duration::from_millis(20));
             fs::write(&file, (left - 1).to_string()).expect("the file");
         }
         drop(guard);
