@@ -69,7 +69,7 @@ fn condition(place: &Place) -> fourfold::Result<()> {
     for _ in &listeners {
         listening.acquire()?;
     }
-    // Who said that he listens had the lock; whoever has it now knows that he has gone to wait.
+    // Who said that it listens had the lock then: who has it now knows that the other has gone to wait.
     news.lock()?.notify_one()?;
     heard.acquire()?;
     println!("  one is notified, one goes on: more? {}", heard.try_acquire()?);

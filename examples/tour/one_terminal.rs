@@ -22,7 +22,7 @@ fn print(address: Address, key: String, name: String, alone: bool) -> fourfold::
     Ok(())
 }
 
-/// Who printed which of his lines, in the order of the terminal.
+/// Who printed which line, in the order of the terminal.
 fn printed(alone: bool) -> fourfold::Result<Vec<(String, u32)>> {
     let key = "the key to the terminal";
     let server = Server::builder(Key::new(key)).lock("terminal").barrier("others", 3);
