@@ -115,3 +115,24 @@ fn the_tests_that_the_table_of_rows_names_are_there() {
         assert!(is_there || tour.is_some_and(|path| path.exists()), "{place} is not there");
     }
 }
+
+#[test]
+fn the_tests_that_the_table_of_the_network_queue_names_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let table = text("tests/cluster/README.md");
+    let rows = table.lines().filter(|line| line.starts_with("| ") && line.contains('`'));
+    let mut count = 0;
+    for name in rows.flat_map(|row| quoted(row.trim_end_matches('|').rsplit('|').next().unwrap())) {
+        if let Some((file, test)) = name.split_once("::") {
+            let file = text(&format!("tests/cluster/{file}.rs"));
+            assert!(file.contains(&format!("fn {test}(")), "no test is called {name}");
+        } else if let Some(program) = name.strip_prefix("tour/") {
+            let program = root.join("examples/tour").join(program);
+            assert!(program.with_extension("out").exists(), "{name} has no transcript");
+        } else {
+            continue;
+        }
+        count += 1;
+    }
+    assert!(count > 30, "{count}");
+}

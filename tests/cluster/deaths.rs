@@ -144,12 +144,7 @@ fn a_barrier_is_broken_by_the_death_of_one_who_waits() {
         assert_eq!(peer.line(), "waiting");
         thread::scope(|scope| {
             let other = scope.spawn(|| barrier.wait().expect("an answer"));
-            eventually("both wait", || {
-                let args = ["n_waiting".into()];
-                let waiting = client.proxy("get_barrier", &[]).expect("a barrier");
-                let waiting = waiting.call("__getattribute__", &args, &[]).expect("a number");
-                waiting.root().as_i64() == Some(2)
-            });
+            eventually("both wait", || barrier.waiting().is_ok_and(|waiting| waiting == 2));
             peer.kill();
             assert_eq!(other.join().expect("no panic"), None);
         });

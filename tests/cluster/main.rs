@@ -7,6 +7,7 @@ mod peer;
 mod python;
 mod raw;
 mod replay;
+mod rows;
 
 use fourfold::cluster::manager::{Client, HandBack, Key, QueueOptions, Server, ServerBuilder};
 

@@ -224,4 +224,13 @@ impl Barrier {
     pub fn is_broken(&self) -> Result<bool, CallError> {
         self.proxy.get("__getattribute__", &[Value::from("broken")])
     }
+
+    /// How many wait at it.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Barrier::wait).
+    pub fn waiting(&self) -> Result<usize, CallError> {
+        self.proxy.get("__getattribute__", &[Value::from("n_waiting")])
+    }
 }

@@ -1,0 +1,131 @@
+//! A semaphore, a condition and a barrier: who may go in, who goes on, and who leaves together. And one who is killed.
+
+use fourfold::cluster::manager::{Address, Client, Key, Server};
+use fourfold::prelude::*;
+
+type Place = (Address, String);
+
+/// Goes in when there is room, and out when three are in.
+fn visit(address: Address, key: String) -> fourfold::Result<()> {
+    let client = Client::connect(address, Key::new(key))?;
+    let (room, doings) = (client.semaphore("room")?, client.list("doings")?);
+    room.acquire()?;
+    doings.push(&1)?;
+    client.barrier("three")?.wait()?.expect("two more come in");
+    doings.push(&-1)?;
+    room.release()?;
+    Ok(())
+}
+
+/// Waits until it is notified.
+fn listen(address: Address, key: String) -> fourfold::Result<()> {
+    let client = Client::connect(address, Key::new(key))?;
+    let (news, listening) = (client.condition("news")?, client.semaphore("listening")?);
+    let heard = client.semaphore("heard")?;
+    let mut guard = news.lock()?;
+    listening.release()?;
+    guard.wait()?;
+    drop(guard);
+    heard.release()?;
+    Ok(())
+}
+
+/// Comes to the barrier, and says in which place it came, if all came.
+fn meet(address: Address, key: String) -> fourfold::Result<Option<usize>> {
+    let client = Client::connect(address, Key::new(key))?;
+    let (three, doings) = (client.barrier("three")?, client.list("doings")?);
+    doings.push(&1)?;
+    let place = three.wait()?;
+    doings.push(&-1)?;
+    Ok(place)
+}
+
+/// How many were there after each coming and going.
+fn counts(doings: Vec<i32>) -> Vec<i32> {
+    let mut now = 0;
+    let count = |change| {
+        now += change;
+        now
+    };
+    doings.into_iter().map(count).collect()
+}
+
+fn semaphore(place: &Place) -> fourfold::Result<()> {
+    let visitors = [(); 9].map(|()| process::spawn(visit, place.clone()));
+    for visitor in visitors {
+        visitor?.join()??;
+    }
+    let client = Client::connect(&place.0, Key::new(place.1.as_str()))?;
+    let most = counts(client.list("doings")?.to_vec()?).into_iter().max().unwrap_or(0);
+    println!("  a semaphore of 3: nine went in, {most} at a time");
+    Ok(())
+}
+
+fn condition(place: &Place) -> fourfold::Result<()> {
+    let client = Client::connect(&place.0, Key::new(place.1.as_str()))?;
+    let (news, listening) = (client.condition("news")?, client.semaphore("listening")?);
+    let heard = client.semaphore("heard")?;
+    let listeners = [(); 3].map(|()| process::spawn(listen, place.clone()));
+    for _ in &listeners {
+        listening.acquire()?;
+    }
+    // Who said that it listens had the lock then: who has it now knows that the other has gone to wait.
+    news.lock()?.notify_one()?;
+    heard.acquire()?;
+    println!("  one is notified, one goes on: more? {}", heard.try_acquire()?);
+    news.lock()?.notify_all()?;
+    for listener in listeners {
+        listener?.join()??;
+    }
+    println!("  all are notified, all go on");
+    Ok(())
+}
+
+fn barrier(place: &Place) -> fourfold::Result<()> {
+    let members = [(); 3].map(|()| process::spawn(meet, place.clone()));
+    let mut places = Vec::new();
+    for member in members {
+        places.extend(member?.join()??);
+    }
+    places.sort_unstable();
+    let client = Client::connect(&place.0, Key::new(place.1.as_str()))?;
+    let counts = counts(client.list("doings")?.to_vec()?);
+    println!("  a barrier of 3: there were {counts:?}, their places are {places:?}");
+    Ok(())
+}
+
+fn broken_barrier(place: &Place) -> fourfold::Result<()> {
+    let client = Client::connect(&place.0, Key::new(place.1.as_str()))?;
+    let three = client.barrier("three")?;
+    let survivor = process::spawn(meet, place.clone())?;
+    let victim = process::spawn(meet, place.clone())?;
+    while three.waiting()? < 2 {
+        assert!(survivor.is_alive() && victim.is_alive(), "there are only two of three");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    victim.kill();
+    println!("  one of two who wait: {}", victim.join().unwrap_err().kind());
+    println!("  the other: in which place? {:?}", survivor.join()??);
+    println!("  is it broken? {}", three.is_broken()?);
+    three.reset()?;
+    println!("  reset: is it broken? {}", three.is_broken()?);
+    Ok(())
+}
+
+#[fourfold::main]
+fn main() -> fourfold::Result<()> {
+    println!("cluster:");
+    let key = "the key to the gates";
+    for program in [semaphore, condition, barrier, broken_barrier] {
+        let server = Server::builder(Key::new(key))
+            .semaphore("room", 3, true)
+            .semaphore("listening", 0, false)
+            .semaphore("heard", 0, false)
+            .condition("news")
+            .barrier("three", 3)
+            .list("doings")
+            .bind("127.0.0.1:0")?;
+        program(&(server.address().clone(), key.to_owned()))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,90 @@
+//! Producers and consumers: a slow consumer holds nobody up while there is room, and an end mark each ends them all.
+
+use fourfold::cluster::manager::{Address, Client, Key, QueueOptions, Server};
+use fourfold::prelude::*;
+
+/// Puts its items, and says so.
+fn produce(address: Address, key: String, items: Vec<u32>) -> fourfold::Result<()> {
+    let client = Client::connect(address, Key::new(key))?;
+    let queue = client.queue("queue")?;
+    for item in items {
+        queue.put(Some(item))?;
+    }
+    client.event("all are put")?.set()?;
+    Ok(())
+}
+
+/// Takes one, and is slow: it takes the next when all are put. An end mark ends it.
+fn consume_slowly(address: Address, key: String) -> fourfold::Result<Vec<u32>> {
+    let client = Client::connect(address, Key::new(key))?;
+    let (queue, all_are_put) = (client.queue("queue")?, client.event("all are put")?);
+    let mut taken = Vec::new();
+    while let Some(item) = queue.get()? {
+        taken.push(item);
+        all_are_put.wait()?;
+    }
+    Ok(taken)
+}
+
+fn consume(address: Address, key: String) -> fourfold::Result<Vec<u32>> {
+    let queue = Client::connect(address, Key::new(key))?.queue("queue")?;
+    let mut taken = Vec::new();
+    while let Some(item) = queue.get()? {
+        taken.push(item);
+    }
+    Ok(taken)
+}
+
+/// Serves a queue of so many places to a program.
+fn with_queue(
+    capacity: usize,
+    program: impl FnOnce(Address, String, Client) -> fourfold::Result<()>,
+) -> fourfold::Result<()> {
+    let key = "the key to the queue";
+    let server = Server::builder(Key::new(key))
+        .queue_with("queue", QueueOptions::default().capacity(capacity))
+        .event("all are put")
+        .bind("127.0.0.1:0")?;
+    let client = Client::connect(server.address(), Key::new(key))?;
+    program(server.address().clone(), key.to_owned(), client)
+}
+
+#[fourfold::main]
+fn main() -> fourfold::Result<()> {
+    println!("cluster:");
+    with_queue(10, |address, key, client| {
+        let consumer = process::spawn(consume_slowly, (address.clone(), key.clone()))?;
+        process::spawn(produce, (address, key, (1..=10).collect()))?.join()??;
+        println!("  the producer has put ten, and waited for nobody");
+        client.queue("queue")?.put(None::<u32>)?;
+        println!("  the slow consumer took {:?}", consumer.join()??);
+        Ok(())
+    })?;
+    with_queue(5, |address, key, client| {
+        let produce = |n: u32| {
+            let items = (n * 100..n * 100 + 25).collect();
+            process::spawn(produce, (address.clone(), key.clone(), items))
+        };
+        let producers = [0, 1, 2, 3].map(produce);
+        let consumers = [(); 3].map(|()| process::spawn(consume, (address.clone(), key.clone())));
+        for producer in producers {
+            producer?.join()??;
+        }
+        let queue = client.queue("queue")?;
+        for _ in &consumers {
+            queue.put(None::<u32>)?;
+        }
+        let mut taken = Vec::new();
+        for consumer in consumers {
+            taken.extend(consumer?.join()??);
+        }
+        taken.sort_unstable();
+        assert!(taken.iter().copied().eq((0..4).flat_map(|n| n * 100..n * 100 + 25)));
+        println!(
+            "  four producers, three consumers: all {} once; left: {}",
+            taken.len(),
+            queue.len()?
+        );
+        Ok(())
+    })
+}

@@ -1,0 +1,102 @@
+//! A queue of three places for values of every kind; a stack; a queue in order, and one for what has no order.
+
+use std::time::Instant;
+
+use fourfold::cluster::manager::{Address, Client, GetError, Key, PutError, QueueOptions, Server};
+use fourfold::prelude::*;
+use serde_json::{Value, json};
+
+const A_WHILE: Duration = Duration::from_millis(50);
+
+/// Puts three and one more, for which there is room only when another takes one.
+fn put_four(address: Address, key: String) -> fourfold::Result<()> {
+    let client = Client::connect(address, Key::new(key))?;
+    let queue = client.queue::<Value>("shelf")?;
+    queue.put(json!("a text"))?;
+    queue.try_put(json!({"a": "map", "of": 2}))?;
+    queue.put_timeout(json!([1, 2.5, -3]), A_WHILE)?;
+
+    let item = json!("one more");
+    let Err(PutError::Full(item)) = queue.try_put(item) else { panic!("there is room") };
+    let begin = Instant::now();
+    let Err(PutError::Full(item)) = queue.put_timeout(item, A_WHILE) else { panic!("room") };
+    assert!(begin.elapsed() >= A_WHILE);
+    client.event("full")?.set()?;
+    queue.put(item)?;
+    Ok(())
+}
+
+/// Waits for an item.
+fn get_one(address: Address, key: String) -> fourfold::Result<Value> {
+    Ok(Client::connect(address, Key::new(key))?.queue("shelf")?.get()?)
+}
+
+/// Puts what the others are to take in another order.
+fn put_mixed(address: Address, key: String) -> fourfold::Result<()> {
+    let client = Client::connect(address, Key::new(key))?;
+    let stack = client.queue("stack")?;
+    for n in 1..=3 {
+        stack.put(n)?;
+    }
+    let sorted = client.queue("sorted")?;
+    for (n, text) in [(20, "b"), (3, "z"), (20, "a"), (-1, "y")] {
+        sorted.put((n, text.to_owned()))?;
+    }
+    // Python knows no order of maps, so each comes with a priority.
+    let jobs = client.queue("jobs")?;
+    for (priority, name) in [(2, "second"), (1, "first"), (2, "third")] {
+        jobs.put_at(priority, json!({"name": name}))?;
+    }
+    Ok(())
+}
+
+fn bounded(client: &Client, args: (Address, String)) -> fourfold::Result<()> {
+    let shelf = client.queue::<Value>("shelf")?;
+    let putter = process::spawn(put_four, args.clone())?;
+    client.event("full")?.wait()?;
+    println!("  {} items; full? {}; empty? {}", shelf.len()?, shelf.is_full()?, shelf.is_empty()?);
+    println!("  {}", shelf.get()?);
+    putter.join()??;
+    println!("  there was room for the fourth: full? {}", shelf.is_full()?);
+    println!("  {}\n  {}\n  {}", shelf.try_get()?, shelf.get_timeout(A_WHILE)?, shelf.get()?);
+    println!("  full? {}; empty? {}", shelf.is_full()?, shelf.is_empty()?);
+
+    let begin = Instant::now();
+    assert!(matches!(shelf.try_get(), Err(GetError::Empty)));
+    assert!(matches!(shelf.get_timeout(A_WHILE), Err(GetError::Empty)));
+    assert!(begin.elapsed() >= A_WHILE);
+    let getter = process::spawn(get_one, args)?;
+    shelf.put(json!("worth the wait"))?;
+    println!("  {}", getter.join()??);
+    Ok(())
+}
+
+#[fourfold::main]
+fn main() -> fourfold::Result<()> {
+    println!("cluster:");
+    let key = "the key to the queues";
+    let options = QueueOptions::default();
+    let server = Server::builder(Key::new(key))
+        .queue_with("shelf", options.capacity(3))
+        .queue_with("stack", options.lifo())
+        .queue_with("sorted", options.priority())
+        .queue_with("jobs", options.priority())
+        .event("full")
+        .bind("127.0.0.1:0")?;
+    let args = (server.address().clone(), key.to_owned());
+    let client = Client::connect(server.address(), Key::new(key))?;
+    bounded(&client, args.clone())?;
+
+    process::spawn(put_mixed, args)?.join()??;
+    let stack = client.queue::<u32>("stack")?;
+    println!("  last in, first out: {} {} {}", stack.get()?, stack.get()?, stack.get()?);
+    let sorted = client.queue::<(i32, String)>("sorted")?;
+    for _ in 0..4 {
+        println!("  the smallest first: {:?}", sorted.get()?);
+    }
+    let jobs = client.queue::<Value>("jobs")?;
+    for _ in 0..3 {
+        println!("  by their priority: {}", jobs.get()?);
+    }
+    Ok(())
+}

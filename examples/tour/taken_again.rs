@@ -1,0 +1,37 @@
+//! A lock that its holder takes again, and again: it is free after as many releases, and no other may release it.
+
+use fourfold::cluster::manager::{Address, Client, Key, Server};
+use fourfold::prelude::*;
+
+/// Whether another gets the lock, and what it is told when it releases the lock without having it.
+fn try_it(address: Address, key: String) -> fourfold::Result<(bool, String)> {
+    let lock = Client::connect(address, Key::new(key))?.rlock("lock")?;
+    let gets_it = lock.try_lock()?.is_some();
+    let error = lock.release().expect_err("it does not have it");
+    Ok((gets_it, error.to_string()))
+}
+
+#[fourfold::main]
+fn main() -> fourfold::Result<()> {
+    println!("cluster:");
+    let key = "the key to the lock";
+    let server = Server::builder(Key::new(key)).rlock("lock").bind("127.0.0.1:0")?;
+    let another = || process::spawn(try_it, (server.address().clone(), key.to_owned()))?.join()?;
+
+    let lock = Client::connect(server.address(), Key::new(key))?.rlock("lock")?;
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        held.push(lock.lock()?);
+    }
+    loop {
+        let (gets_it, error) = another()?;
+        println!("  held {} deep: does another get it? {gets_it}", held.len());
+        println!("    its release: {error}");
+        assert_eq!(gets_it, held.is_empty());
+        if held.pop().is_none() {
+            break;
+        }
+    }
+    println!("  one release too many: {}", lock.release().unwrap_err());
+    Ok(())
+}
