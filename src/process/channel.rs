@@ -400,3 +400,24 @@ impl Inbox {
 fn malformed(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what.to_owned())
 }
+/// Sends bytes with a parcel's descriptors, blocking. That the other side is gone is no error: its end tells it.
+pub(crate) fn send_all(socket: impl AsFd, bytes: &[u8], parcel: &Parcel) -> io::Result<()> {
+    let send = || -> io::Result<()> {
+        let mut sent = send_fds(&socket, bytes, parcel, false)?;
+        while sent < bytes.len() {
+            sent += send_some(&socket, &bytes[sent..], false)?;
+        }
+        Ok(())
+    };
+    match send() {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+            ) =>
+        {
+            Ok(())
+        }
+        sent => sent,
+    }
+}

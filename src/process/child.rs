@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::channel::{Frame, Inbox, Kind, Received};
-use super::channel::{Parcel, send_fds, send_some, write_frame};
+use super::channel::{Parcel, send_all, write_frame};
 use super::launch::{Proc, Settings, Watch, launch_with};
 use super::registry::{self, Entry};
 use super::serve::unpack_panic;
@@ -82,9 +82,8 @@ pub(crate) fn start<T: Payload>(
         Arc::new(launch_with(settings, &bytes)?)
     } else {
         let proc = Arc::new(launch_with(settings, &[])?);
-        // Of descriptors only some can be on their way, until the child takes them off. It may be gone already, which its
-        // end tells.
-        let _ = send_work(&proc, &bytes, &parcel);
+        // Of descriptors only some can be on their way, until the child takes them off.
+        send_all(&proc.socket, &bytes, &parcel).inspect_err(|_| proc.end_and_reap())?;
         proc
     };
     drop(parcel);
@@ -165,15 +164,6 @@ pub(crate) fn adopt(proc: Arc<Proc>, name: String) -> Result<Child<()>> {
     });
     body.keep(watched)?;
     Ok(Child { handle, body })
-}
-
-/// Sends the frame of the one task with its descriptors.
-fn send_work(proc: &Proc, bytes: &[u8], parcel: &Parcel) -> std::io::Result<()> {
-    let mut sent = send_fds(&proc.socket, bytes, parcel, false)?;
-    while sent < bytes.len() {
-        sent += send_some(&proc.socket, &bytes[sent..], false)?;
-    }
-    Ok(())
 }
 
 /// The answer that a child which has ended left in its socket.

@@ -226,6 +226,7 @@ unsafe fn divide(lifeline: &Lifeline) -> io::Result<Side> {
             if Lifeline::aim(lifeline.descriptors(), me).is_err() {
                 entry::cannot_serve("its life cannot be tied to its parent's");
             }
+            zygote::leave();
             Ok(Side::Child)
         }
         pid => {

@@ -78,7 +78,8 @@ pub enum StartMethod {
     Spawn,
     /// One small process is run afresh, once, and forked for each child: a start does not depend on how big the
     /// executable or this process is. Two forks are made ahead and wait, until this process ends. Environment, working
-    /// directory, processors and standard descriptors are the starting thread's at the moment of the start, as with `Spawn`.
+    /// directory, processors, niceness, limits, rights and standard descriptors are the starting thread's at the moment of
+    /// the start, as with `Spawn`; the mask for new files (umask) is that of the first such start.
     Forkserver,
 }
 
@@ -359,8 +360,10 @@ impl Proc {
         if state.cause.is_none() {
             state.cause = cause;
         }
-        // The lock is held and the child has not been waited for, so the number means its group.
+        // The lock is held and the child has not been waited for, so the number means its group. Which there may not be yet:
+        // a fork makes its own.
         sys::kill_group(self.pid, libc::SIGKILL);
+        sys::signal(&self.pidfd, libc::SIGKILL);
         true
     }
 
@@ -473,7 +476,7 @@ impl Proc {
     }
 }
 
-/// When to try again what the system had no room for.
+/// When to try again what could not be done now.
 const AGAIN: Duration = Duration::from_millis(20);
 
 type Then = Box<dyn FnOnce(Arc<Proc>) + Send>;
@@ -518,11 +521,16 @@ impl Watch {
         }
         match supervisor.watch(&self.proc.pidfd, self.clone()) {
             Ok(token) => inner.0 = Some(token),
-            // For want of memory, or of room among all watches: again soon.
-            Err(_) => {
-                let watch = self.clone();
-                supervisor.at(Instant::now() + AGAIN, move || watch.hand_over());
-            }
+            // For want of memory, or of room among all watches.
+            Err(_) => self.later(),
+        }
+    }
+
+    /// Has the supervisor watch again soon.
+    fn later(self: &Arc<Self>) {
+        if let Ok(supervisor) = supervisor() {
+            let watch = self.clone();
+            supervisor.at(Instant::now() + AGAIN, move || watch.hand_over());
         }
     }
 
@@ -534,7 +542,9 @@ impl Watch {
 impl Ready for Watch {
     fn ready(self: Arc<Self>) {
         if !self.proc.reap() {
-            return;
+            // Its end is first told to a debugger, which has not looked yet; the descriptor says all the while that it ended.
+            self.give_back();
+            return self.later();
         }
         let (token, then) = {
             let mut inner = self.lock();

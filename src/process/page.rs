@@ -203,9 +203,9 @@ impl Page {
 
     // The parent's side.
 
-    /// The process that a zygote, which has ended since, forked to be this child.
+    /// The process that a zygote, which has answered or ended since, forked to be this child.
     pub(crate) fn forked(&self) -> Option<u32> {
-        // Acquire: the kernel wrote it before the zygote ended.
+        // Acquire: the kernel wrote it before the zygote went on.
         Some(self.layout().forked.load(Ordering::Acquire)).filter(|pid| *pid != 0)
     }
 

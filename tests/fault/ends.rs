@@ -29,6 +29,16 @@ fn are_told_exactly_where_a_panic_aborts_with_the_attribute() {
     ends(Build::Abort, "fault-attribute");
 }
 
+#[test]
+fn are_told_also_of_a_child_that_somebody_traces() {
+    Program::new(Build::Same, "fault-plain", &["traced"]).succeed();
+}
+
+#[test]
+fn a_child_inherits_what_its_starter_has_at_the_start() {
+    Program::new(Build::Same, "fault-plain", &["heir"]).succeed();
+}
+
 /// Runs `main` to one of its ends, and gives its status and what its child wrote.
 fn leave(name: &str, build: Build, how: &str, method: &str, kind: &str) -> (Option<i32>, String) {
     let folder = tempfile::TempDir::new().unwrap();

@@ -9,7 +9,7 @@ use super::pool::{Pool, State};
 use super::task::{After, Done};
 use super::worker::{Phase, Worker};
 use crate::error::{Error, ErrorKind, Result, Scale};
-use crate::process::channel::{Kind, Received, send_frame};
+use crate::process::channel::{Kind, Received, send_all, write_frame};
 use crate::process::launch::{Settings, launch};
 use crate::process::serve::Role;
 use crate::process::status::Cause;
@@ -30,12 +30,13 @@ impl Pool {
         child.env = settings.env.clone();
         child.cwd.clone_from(&settings.cwd);
         child.memory = settings.memory_limit;
-        let started = launch(child).map(|proc| {
+        let started = launch(child).and_then(|proc| {
             if let Some((entry, parcel)) = &settings.start {
-                // It may be gone already, which its end tells.
-                let _ = send_frame(&proc.socket, Kind::Task, 0, *entry, 0, parcel);
+                let mut bytes = Vec::new();
+                write_frame(&mut bytes, Kind::Task, 0, *entry, 0, parcel);
+                send_all(&proc.socket, &bytes, parcel).inspect_err(|_| proc.end_and_reap())?;
             }
-            Arc::new(proc)
+            Ok(Arc::new(proc))
         });
         let mut state = self.lock();
         state.starting -= 1;

@@ -115,7 +115,13 @@ pub(crate) fn adopt(pid: u32) -> io::Result<OwnedFd> {
 
 /// Blocks until a process has ended or the deadline has come. Whether it has ended; it stays a zombie.
 pub(crate) fn wait_for_end(pidfd: impl AsFd, deadline: Option<Instant>) -> bool {
-    let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
+    wait_for_input(pidfd, deadline)
+}
+
+/// Blocks until there is something to read, or the deadline has come. Whether there is.
+pub(crate) fn wait_for_input(fd: impl AsFd, deadline: impl Into<Option<Instant>>) -> bool {
+    let deadline = deadline.into();
+    let mut fds = [PollFd::new(&fd, PollFlags::IN)];
     loop {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let left = left.and_then(|left| Timespec::try_from(left).ok());

@@ -8,7 +8,7 @@
 use std::ffi::c_void;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 use serde::{Deserialize, Serialize};
 
@@ -48,9 +48,10 @@ pub(crate) fn run(mut server: Server) -> ! {
             .and_then(|(body, fds)| Ok((codec::decode::<Request>(&body, "request")?, fds)))
             .and_then(|(request, fds)| fork(&server, request, fds, &ahead));
         let sent = match answer {
-            Ok((pid, pidfd)) => {
-                let parcel = Parcel { fds: vec![pidfd], ..Parcel::default() };
-                send_frame(&server.socket, Kind::Value, 0, u64::from(pid), 0, &parcel)
+            // Without its descriptor: the answer may stay unread for long, and descriptors that are on their way count against
+            // all that this user may have so.
+            Ok(pid) => {
+                send_frame(&server.socket, Kind::Value, 0, u64::from(pid), 0, &Parcel::default())
             }
             Err(error) => {
                 let text = error.to_string().into_bytes();
@@ -74,12 +75,7 @@ fn rehearse() {
 }
 
 /// Forks. Returns in the zygote only.
-fn fork(
-    server: &Server,
-    request: Request,
-    fds: Vec<OwnedFd>,
-    ahead: &Ahead,
-) -> Result<(u32, OwnedFd)> {
+fn fork(server: &Server, request: Request, fds: Vec<OwnedFd>, ahead: &Ahead) -> Result<u32> {
     if fds.len() != 4 {
         return Err(Error::invalid(format!("{} descriptors for a fork, not 4", fds.len())));
     }
@@ -87,15 +83,12 @@ fn fork(
     let robust = robust_list();
     // So that our parent knows of the fork also if we do not live to tell.
     let page = Page::map(fds[1].as_fd())?;
-    let mut pidfd: RawFd = -1;
     // SAFETY: all fields are numbers, for which zero is valid. No stack and no shared memory: the child is a copy.
     let mut args: libc::clone_args = unsafe { MaybeUninit::zeroed().assume_init() };
     args.flags = (libc::CLONE_PARENT
-        | libc::CLONE_PIDFD
         | libc::CLONE_PARENT_SETTID
         | libc::CLONE_CHILD_SETTID
         | libc::CLONE_CHILD_CLEARTID) as u64;
-    args.pidfd = &raw mut pidfd as u64;
     args.parent_tid = page.forked_address();
     args.child_tid = tid as u64;
     // SAFETY: this process has one thread, which holds no lock, so the copy may run any code. `child_tid` is where the C
@@ -111,10 +104,7 @@ fn fork(
             }
             child(server.socket.as_raw_fd(), &request, page, fds, ahead)
         }
-        pid => {
-            // SAFETY: CLONE_PIDFD has put a fresh descriptor here.
-            Ok((pid as u32, unsafe { OwnedFd::from_raw_fd(pidfd) }))
-        }
+        pid => Ok(pid as u32),
     }
 }
 

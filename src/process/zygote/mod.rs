@@ -2,8 +2,8 @@
 //!
 //! The zygote has one thread and has done nothing but read its channel, so a fork of it is in a sound state, and costs the
 //! same however big the parent has become. Its forks are made with `CLONE_PARENT`: they are children of the parent, not of
-//! the zygote, so the parent waits for them, by the pidfd that comes back over the channel, and they survive the
-//! zygote. Should the zygote die as it forks, the kernel has left the number of the fork in the page of that child.
+//! the zygote, so the parent waits for them, knows them by the number that comes back over the channel, and they survive
+//! the zygote. Should the zygote die as it forks, the kernel has left that number in the page of the child.
 //!
 //! A few forks are always made ahead: each has its channel, its page and its lifeline, and waits to be told what it is to be.
 //! So a start waits for no fork; the next ones are made while the child runs.
@@ -15,4 +15,4 @@ mod stock;
 
 pub(crate) use fork::{is_possible, run};
 pub(crate) use shape::{Shape, apply, shape};
-pub(crate) use stock::{hold, start};
+pub(crate) use stock::{hold, leave, start};

@@ -21,7 +21,9 @@ pub(crate) struct Shape {
     /// The processors that it may use, as the kernel's set of bits, where they are others.
     cpus: Option<Vec<u8>>,
     limits: Vec<(u32, u64, u64)>,
-    /// Which of the standard descriptors come with this.
+    /// How nice it is, where that is other than the fork has it.
+    nice: Option<i32>,
+    /// Which of the standard descriptors come with this. The others are closed.
     stdio: [bool; 3],
 }
 
@@ -29,12 +31,27 @@ pub(crate) struct Shape {
 pub(super) struct Had {
     variables: Vec<(OsString, OsString)>,
     cpus: Option<Vec<u8>>,
+    limits: Vec<(u32, u64, u64)>,
+    nice: i32,
+    /// User, group and session: those of a fork cannot be changed to ours.
+    rights: [i64; 3],
 }
 
 impl Had {
     /// What this thread has now, which starts the zygote.
     pub(super) fn now() -> Had {
-        Had { variables: std::env::vars_os().collect(), cpus: cpus() }
+        Had {
+            variables: std::env::vars_os().collect(),
+            cpus: cpus(),
+            limits: limits(),
+            nice: nice(),
+            rights: rights(),
+        }
+    }
+
+    /// Whether a fork may do what we may.
+    pub(super) fn has_our_rights(&self) -> bool {
+        self.rights == rights()
     }
 
     /// The variables, said one by one, so that it is these that the zygote has, whoever changes ours meanwhile.
@@ -52,6 +69,10 @@ impl Shape {
             self.env = (now != had.variables).then(|| now.into_iter().map(joined).collect());
         }
         self.cpus.take_if(|cpus| had.cpus.as_ref() == Some(cpus));
+        self.nice.take_if(|nice| had.nice == *nice);
+        let inherited = limits().into_iter().filter(|limit| !had.limits.contains(limit));
+        // What is asked for comes last, and counts.
+        self.limits.splice(..0, inherited);
     }
 }
 
@@ -71,9 +92,9 @@ pub(crate) fn shape(settings: &Settings) -> Result<(Shape, Vec<OwnedFd>)> {
             Stdio::Null | Stdio::Capture => launch::null_device()?.try_clone()?,
             Stdio::Fd(fd) => fd.try_clone()?,
             // Ours now, not as they were when the zygote was started.
-            Stdio::Inherit => match standard(index as RawFd) {
-                Ok(fd) => fd,
-                Err(_) => continue,
+            Stdio::Inherit => match standard(index as RawFd)? {
+                Some(fd) => fd,
+                None => continue,
             },
         };
         stdio[index] = true;
@@ -83,6 +104,7 @@ pub(crate) fn shape(settings: &Settings) -> Result<(Shape, Vec<OwnedFd>)> {
         env: (!settings.env.is_inherited()).then(|| variables(settings)).transpose()?,
         cwd: settings.cwd.clone().or_else(|| std::env::current_dir().ok()).map(into_bytes),
         cpus: cpus(),
+        nice: Some(nice()),
         limits: settings.limits.iter().map(|(r, l)| (*r, l.rlim_cur, l.rlim_max)).collect(),
         stdio,
     };
@@ -97,6 +119,38 @@ fn cpus() -> Option<Vec<u8>> {
     (result == 0).then_some(set)
 }
 
+/// The limits of this process, for each resource.
+fn limits() -> Vec<(u32, u64, u64)> {
+    let all = 0..=libc::RLIMIT_RTTIME;
+    let limit = |resource| {
+        let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: the kernel writes a limit into the place given.
+        let result = unsafe { libc::getrlimit(resource, &mut limit) };
+        (result == 0).then_some((resource, limit.rlim_cur, limit.rlim_max))
+    };
+    all.filter_map(limit).collect()
+}
+
+/// How nice the calling thread is.
+fn nice() -> i32 {
+    // SAFETY: a call on numbers. It cannot fail for the caller itself.
+    unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) }
+}
+
+fn rights() -> [i64; 3] {
+    // SAFETY: calls without arguments, but for the number of the caller, that cannot fail.
+    let (user, group, session) = unsafe { (libc::geteuid(), libc::getegid(), libc::getsid(0)) };
+    [user.into(), group.into(), session.into()]
+}
+
+/// A standard descriptor of ours, where we have one.
+pub(super) fn inherited_or_null(fd: RawFd) -> Stdio {
+    match standard(fd) {
+        Ok(Some(_)) => Stdio::Inherit,
+        _ => Stdio::Null,
+    }
+}
+
 /// The environment that a child of these settings is to have.
 fn variables(settings: &Settings) -> Result<Vec<Vec<u8>>> {
     Ok(settings.env.strings()?.into_iter().map(|text| text.into_bytes()).collect())
@@ -106,22 +160,32 @@ fn into_bytes(path: PathBuf) -> Vec<u8> {
     path.into_os_string().into_vec()
 }
 
-/// A copy of one of our standard descriptors.
-fn standard(fd: RawFd) -> io::Result<OwnedFd> {
+/// A copy of one of our standard descriptors, if it is open.
+fn standard(fd: RawFd) -> io::Result<Option<OwnedFd>> {
     // SAFETY: `fcntl` on a number, which fails if it is no descriptor.
     match unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 3) } {
-        -1 => Err(io::Error::last_os_error()),
+        -1 => match io::Error::last_os_error() {
+            error if error.raw_os_error() == Some(libc::EBADF) => Ok(None),
+            error => Err(error),
+        },
         // SAFETY: a fresh descriptor.
-        copy => Ok(unsafe { OwnedFd::from_raw_fd(copy) }),
+        copy => Ok(Some(unsafe { OwnedFd::from_raw_fd(copy) })),
     }
 }
 
 /// Makes this process, which has one thread, what the shape says.
 pub(crate) fn apply(shape: &Shape, stdio: Vec<OwnedFd>) -> io::Result<()> {
-    let targets = (0..).zip(shape.stdio).filter(|(_, given)| *given).map(|(target, _)| target);
-    for (target, fd) in targets.zip(stdio) {
-        // SAFETY: a call on numbers. The standard descriptors belong to nobody in particular.
-        if unsafe { libc::dup2(fd.as_raw_fd(), target) } == -1 {
+    let mut given = stdio.into_iter();
+    for (target, is_given) in (0..).zip(shape.stdio) {
+        let fd = is_given.then(|| given.next()).flatten();
+        // SAFETY: calls on numbers. The standard descriptors belong to nobody in particular.
+        let result = unsafe {
+            match &fd {
+                Some(fd) => libc::dup2(fd.as_raw_fd(), target),
+                None => libc::close(target),
+            }
+        };
+        if result == -1 && fd.is_some() {
             return Err(io::Error::last_os_error());
         }
     }
@@ -138,6 +202,10 @@ pub(crate) fn apply(shape: &Shape, stdio: Vec<OwnedFd>) -> io::Result<()> {
         if unsafe { libc::setrlimit(*resource, &limit) } == -1 {
             return Err(io::Error::last_os_error());
         }
+    }
+    if let Some(nice) = shape.nice {
+        // SAFETY: a call on numbers. Where it is not allowed, it stays as it is.
+        unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) };
     }
     if let Some(env) = &shape.env {
         replace_environment(env);

@@ -1,8 +1,10 @@
 //! The parent's side of the forkserver: its zygote, and a stock of forks that are made ahead.
 //!
-//! Everything is behind one lock. The zygote answers in order, so a fork's answer waits in the socket until somebody needs
-//! that fork: the number, which is the fork's own as it is our child, and its descriptor. One that is killed in stock is
-//! waited for then, and its place taken by the next. With the zygote the whole stock ends.
+//! Everything is behind one lock. The zygote answers in order, so a fork's answer, its number, waits in the socket until
+//! somebody needs that fork. It is our child and has not been waited for, so the number is its own. One that is killed in
+//! stock is waited for then, and its place taken by the next. With the zygote the whole stock ends.
+//!
+//! The page of each fork says its number, too. What the two say must agree; where the channel has failed, the page counts.
 
 use std::collections::VecDeque;
 use std::io;
@@ -10,14 +12,14 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::time::{Duration, Instant};
 
+use rustix::net::{Shutdown, shutdown};
+
 use super::fork::Request;
-use super::shape::{Had, Shape, shape};
+use super::shape::{self, Had, Shape, shape};
 use crate::error::{Error, ErrorKind, Result};
-use crate::process::channel::{
-    Inbox, Kind, Parcel, Received, send_fds, send_frame, send_some, write_frame,
-};
+use crate::process::channel::{Inbox, Kind, Parcel, Received, send_all, send_frame, write_frame};
 use crate::process::entry;
-use crate::process::launch::{self, Proc, Settings};
+use crate::process::launch::{self, Proc, Settings, Stdio};
 use crate::process::page::Page;
 use crate::process::serve::{Hello, Role};
 use crate::process::supervisor::supervisor;
@@ -33,6 +35,10 @@ struct Zygote {
     had: Had,
     /// What was asked for, the oldest first.
     spares: VecDeque<Parts>,
+    /// Whether the channel has failed: what it says from then on is for nobody.
+    broken: bool,
+    /// Whether it was left to end by itself.
+    retired: bool,
 }
 
 /// What we have of a fork from before there is one.
@@ -49,6 +55,9 @@ const SPARES: usize = 2;
 /// When to try again what a start was in the way of.
 const AGAIN: Duration = Duration::from_millis(3);
 
+/// How long an answer may take. It takes the time of a fork.
+const ANSWER: Duration = Duration::from_secs(30);
+
 static ZYGOTE: Mutex<Option<Zygote>> = Mutex::new(None);
 
 /// Holds it still, for a fork: the child finds it free.
@@ -58,6 +67,12 @@ pub(crate) fn hold() -> impl Sized {
 
 fn lock() -> MutexGuard<'static, Option<Zygote>> {
     ZYGOTE.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// In a fork of this process: lets go of the parent's.
+pub(crate) fn leave() {
+    let theirs = lock().take_if(|zygote| !zygote.is_ours());
+    drop(theirs);
 }
 
 /// Has a child forked, and gives it what is to be in its socket after its greeting.
@@ -79,29 +94,19 @@ fn greet(proc: &Proc, hello: &Hello, stdio: Vec<OwnedFd>, work: &[u8]) -> Result
     let mut bytes = Vec::new();
     write_frame(&mut bytes, Kind::Hello, 0, 0, 0, &greeting);
     bytes.extend_from_slice(work);
-    // It may be gone already, which its end tells.
-    let _ = send_all(proc, &bytes, &greeting);
-    Ok(())
-}
-
-fn send_all(proc: &Proc, bytes: &[u8], parcel: &Parcel) -> io::Result<()> {
-    let mut sent = send_fds(&proc.socket, bytes, parcel, false)?;
-    while sent < bytes.len() {
-        sent += send_some(&proc.socket, &bytes[sent..], false)?;
-    }
-    Ok(())
+    Ok(send_all(&proc.socket, &bytes, &greeting)?)
 }
 
 /// A fork that waits for its greeting, which `shape` is made to fit.
 fn take_fork(settings: &Settings, shape: &mut Shape) -> Result<(Parts, Spawned)> {
     let mut slot = lock();
-    if slot.as_ref().is_some_and(|zygote| !zygote.is_ours()) {
-        // Our parent's: dropping it here would do no harm, but its lifelines are not ours to end.
-        std::mem::forget(slot.take());
+    // Our parent's is let go of; one whose forks would have the rights that we had before, too.
+    if let Some(old) = slot.take_if(|zygote| !zygote.is_ours() || !zygote.had.has_our_rights()) {
+        old.retire();
     }
     // Again with a fresh one, should it have been killed, or with a fresh fork.
     for _ in 0..3 + SPARES {
-        if slot.as_ref().is_none_or(|zygote| zygote.proc.ended().is_some()) {
+        if slot.as_ref().is_none_or(|zygote| zygote.broken || zygote.proc.ended().is_some()) {
             *slot = None;
             *slot = Some(Zygote::start()?);
         }
@@ -111,10 +116,10 @@ fn take_fork(settings: &Settings, shape: &mut Shape) -> Result<(Parts, Spawned)>
                 shape.fit(settings, &zygote.had);
                 return Ok(forked);
             }
-            // It was a spare, and has been killed or could not be made when it was asked for.
+            // It has been killed already, or is a spare that could not be made when it was asked for.
             Ok(None) => {}
-            Err(error) if error.kind() == ErrorKind::NotStarted => return Err(error),
-            Err(_) => *slot = None,
+            Err(_) if zygote.broken => {}
+            Err(error) => return Err(error),
         }
     }
     Err(Error::new(ErrorKind::NotStarted).with_message("the forkserver ends again and again"))
@@ -134,32 +139,28 @@ fn order_spares() {
 }
 
 /// Ends the forks in stock of a zygote that has ended. Called by the supervisor, which must not wait for a start.
-fn discard(zygote: u32) {
+fn discard(proc: Arc<Proc>) {
     let mut slot = match ZYGOTE.try_lock() {
         Ok(slot) => slot,
         Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
         Err(TryLockError::WouldBlock) => {
             if let Ok(supervisor) = supervisor() {
-                supervisor.at(Instant::now() + AGAIN, move || discard(zygote));
+                supervisor.at(Instant::now() + AGAIN, move || discard(proc));
             }
             return;
         }
     };
-    let dead = slot.take_if(|known| known.proc.pid == zygote && known.is_ours());
+    let dead = slot.take_if(|known| Arc::ptr_eq(&known.proc, &proc));
     drop(slot);
     drop(dead);
 }
 
 /// Makes a fork a child like others.
-fn own(pid: u32, pidfd: Option<OwnedFd>) -> io::Result<Spawned> {
+fn own(pid: u32) -> io::Result<Spawned> {
     let number = rustix::process::Pid::from_raw(pid as i32);
     // As the fork itself does: whoever comes first. From here on we may want to kill its group.
     let _ = rustix::process::setpgid(number, number);
-    let pidfd = match pidfd {
-        Some(pidfd) => pidfd,
-        None => sys::adopt(pid)?,
-    };
-    Ok(Spawned { pid, pidfd })
+    Ok(Spawned { pid, pidfd: sys::adopt(pid)? })
 }
 
 impl Zygote {
@@ -168,10 +169,21 @@ impl Zygote {
         let mut settings = Settings::new("zygote".into(), Role::Zygote);
         let had = Had::now();
         settings.env = had.environment();
+        // Its forks get theirs from us, and whoever reads from our output sees the end of it when we have closed it.
+        settings.stdio = [Stdio::Null, Stdio::Null, shape::inherited_or_null(libc::STDERR_FILENO)];
+        settings.cwd = Some("/".into());
         let proc = Arc::new(launch::launch(settings)?);
         // Waited for as soon as it ends, and its forks with it.
-        proc.watch(|proc| discard(proc.pid)).inspect_err(|_| proc.end_and_reap())?;
-        Ok(Zygote { owner, proc, inbox: Inbox::new(), had, spares: VecDeque::new() })
+        proc.watch(discard).inspect_err(|_| proc.end_and_reap())?;
+        Ok(Zygote {
+            owner,
+            proc,
+            inbox: Inbox::new(),
+            had,
+            spares: VecDeque::new(),
+            broken: false,
+            retired: false,
+        })
     }
 
     /// Whether it is this process's, not that of the process that this is a fork of.
@@ -179,7 +191,7 @@ impl Zygote {
         self.owner == std::process::id()
     }
 
-    /// The next fork. `None` if it was a spare, and is not to be had.
+    /// The next fork. `None` if it has ended already, or is a spare that could not be made.
     fn fork(&mut self) -> Result<Option<(Parts, Spawned)>> {
         let spare = self.spares.pop_front();
         let is_spare = spare.is_some();
@@ -188,7 +200,7 @@ impl Zygote {
             Err(error) if is_spare && error.kind() == ErrorKind::NotStarted => return Ok(None),
             received => received?,
         };
-        if is_spare && sys::peek(&spawned.pidfd).is_ok_and(|ended| ended.is_some()) {
+        if sys::peek(&spawned.pidfd).is_ok_and(|ended| ended.is_some()) {
             let _ = sys::reap(&spawned.pidfd);
             return Ok(None);
         }
@@ -205,55 +217,87 @@ impl Zygote {
         fds.extend(lifeline.copies()?);
         let request = Request { nonce, depth: entry::depth() + 1 };
         let parcel = Parcel::new(codec::encode(&request, "request")?, fds)?;
-        send_frame(&self.proc.socket, Kind::Task, 0, 0, 0, &parcel)?;
+        let sent = send_frame(&self.proc.socket, Kind::Task, 0, 0, 0, &parcel);
+        self.broken |= sent.is_err();
+        sent?;
         Ok(Parts { socket, page, lifeline, nonce })
     }
 
     /// Waits for a fork that was asked for.
     fn receive(&mut self, parts: Parts) -> Result<(Parts, Spawned)> {
-        let (pid, pidfd) = match self.answer() {
-            Ok(forked) => forked,
+        let answer = if self.broken { Err(lost()) } else { self.answer() };
+        let pid = match answer {
+            Ok(pid) if parts.page.forked() == Some(pid) => pid,
             Err(error) if error.kind() == ErrorKind::NotStarted => return Err(error),
-            Err(error) => {
-                // What it may have forked before it died has our socket.
+            answer => {
+                self.broken = true;
+                // What it may have forked before has our socket, and its number is in the page once the zygote has ended.
                 self.proc.end();
-                (parts.page.forked().ok_or(error)?, None)
+                parts.page.forked().ok_or_else(|| answer.err().unwrap_or_else(lost))?
             }
         };
-        Ok((parts, own(pid, pidfd)?))
+        Ok((parts, own(pid)?))
     }
 
-    /// The number of the fork that was asked for first of those that are open, and its descriptor, if there was room for it
-    /// here.
-    fn answer(&mut self) -> Result<(u32, Option<OwnedFd>)> {
+    /// The number of the fork that was asked for first of those that are open.
+    fn answer(&mut self) -> Result<u32> {
         let frame = loop {
             if let Some(frame) = self.inbox.next()? {
                 break frame;
             }
-            match self.inbox.receive(&self.proc.socket, false)? {
-                Received::Some => {}
-                Received::WouldBlock | Received::End => {
-                    return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
-                }
+            // One that was stopped must not stop us.
+            if !sys::wait_for_input(&self.proc.socket, Instant::now() + ANSWER) {
+                return Err(lost());
+            }
+            match self.inbox.receive(&self.proc.socket, true)? {
+                Received::Some | Received::WouldBlock => {}
+                Received::End => return Err(lost()),
             }
         };
-        let (pid, opened) = (frame.word as u32, frame.parcel.open());
         if frame.kind == Kind::Value {
-            return Ok((pid, opened.ok().and_then(|(_, mut fds)| fds.pop())));
+            return Ok(frame.word as u32);
         }
-        let (body, _) = opened?;
+        let (body, _) = frame.parcel.open()?;
         Err(Error::new(ErrorKind::NotStarted)
             .with_message(String::from_utf8_lossy(&body).into_owned()))
     }
+
+    /// Lets it end by itself, and its forks: it may not be ours to kill.
+    fn retire(mut self) {
+        if !self.is_ours() {
+            return;
+        }
+        while let Some(parts) = self.spares.pop_front() {
+            if let Ok((parts, spawned)) = self.receive(parts) {
+                let _ = shutdown(&parts.socket, Shutdown::Both);
+                let proc = Proc::new(spawned, parts.socket, parts.page, parts.lifeline);
+                let _ = Arc::new(proc).watch(|_| {});
+            }
+        }
+        let _ = shutdown(&self.proc.socket, Shutdown::Both);
+        self.retired = true;
+    }
+}
+
+/// What is told when the zygote is gone.
+fn lost() -> Error {
+    io::Error::from(io::ErrorKind::UnexpectedEof).into()
 }
 
 impl Drop for Zygote {
     fn drop(&mut self) {
+        if self.retired || !self.is_ours() {
+            return;
+        }
         self.proc.end();
         for parts in self.spares.drain(..) {
-            let forked = parts.page.forked().map(|pid| own(pid, None));
-            if let Some(Ok(spawned)) = forked {
+            let forked = parts.page.forked().map(own);
+            // Still ours, if nobody else has waited for it.
+            if let Some(Ok(spawned)) = forked
+                && sys::peek(&spawned.pidfd).is_ok()
+            {
                 sys::kill_group(spawned.pid, libc::SIGKILL);
+                sys::signal(&spawned.pidfd, libc::SIGKILL);
                 let _ = sys::reap_blocking(&spawned.pidfd);
             }
         }

@@ -5,11 +5,13 @@ mod counts;
 mod ends;
 mod failing;
 mod family;
+mod heir;
 mod kills;
 mod leaks;
 mod leaving;
 mod memory;
 mod support;
+mod traced;
 mod zygotes;
 
 use std::process::ExitCode;
@@ -26,12 +28,14 @@ const ROLES: &[(&str, Role)] = &[
     ("no-room", failing::no_room),
     ("bad-starts", failing::bad_starts),
     ("family", family::family),
+    ("heir", heir::heir),
     ("states", kills::states),
     ("random-workers", kills::random_workers),
     ("random-children", kills::random_children),
     ("random-jobs", kills::random_jobs),
     ("random-zygotes", zygotes::random_zygotes),
     ("leaks", leaks::leaks),
+    ("traced", traced::traced),
     ("leave", leaving::leave),
     ("eat", memory::eat),
     ("eat-hard", memory::eat_hard),
