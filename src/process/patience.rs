@@ -37,6 +37,7 @@ impl Default for Patience {
 
 impl Patience {
     /// One that looks no longer than this, and only after waits that were no longer.
+    #[cfg(feature = "cluster")]
     pub(crate) fn of(limit: Duration) -> Patience {
         Patience { short: false, limits: [limit; 2] }
     }
