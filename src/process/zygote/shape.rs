@@ -160,8 +160,14 @@ fn into_bytes(path: PathBuf) -> Vec<u8> {
     path.into_os_string().into_vec()
 }
 
-/// A copy of one of our standard descriptors, if it is open.
+/// A copy of one of our standard descriptors, if it is open and would stay so in a program that we execute. Otherwise it is
+/// something else that has taken the number.
 fn standard(fd: RawFd) -> io::Result<Option<OwnedFd>> {
+    // SAFETY: `fcntl` on a number, which fails if it is no descriptor.
+    let flags = unsafe { libc::fcntl(fd, libc::F_GETFD) };
+    if flags != -1 && flags & libc::FD_CLOEXEC != 0 {
+        return Ok(None);
+    }
     // SAFETY: `fcntl` on a number, which fails if it is no descriptor.
     match unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 3) } {
         -1 => match io::Error::last_os_error() {
