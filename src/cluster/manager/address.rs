@@ -1,10 +1,13 @@
 //! Where a manager listens.
 
 use std::fmt;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use fourfold_wire::talk;
 use serde::{Deserialize, Serialize};
@@ -36,6 +39,20 @@ pub enum Address {
     Unix(PathBuf),
     /// A Unix socket by a name in the abstract namespace, without the zero byte in front.
     Abstract(Vec<u8>),
+}
+
+/// How long nothing may be heard before the other machine is asked whether it is there.
+const IDLE: Duration = Duration::from_secs(60);
+/// How often it is asked again, and how many times in vain: then it is gone.
+const PROBES: (Duration, u32) = (Duration::from_secs(10), 6);
+
+/// Has the system notice a machine that vanishes without a word, two minutes later at the latest.
+pub(super) fn keep_alive(stream: impl AsFd) -> io::Result<()> {
+    use rustix::net::sockopt;
+    sockopt::set_socket_keepalive(&stream, true)?;
+    sockopt::set_tcp_keepidle(&stream, IDLE)?;
+    sockopt::set_tcp_keepintvl(&stream, PROBES.0)?;
+    Ok(sockopt::set_tcp_keepcnt(&stream, PROBES.1)?)
 }
 
 impl Address {

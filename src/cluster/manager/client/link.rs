@@ -14,7 +14,7 @@ use fourfold_wire::talk::{Client as Talk, ClientOptions, Reply, TalkError};
 use rustix::net::{RecvFlags, recv};
 
 use super::CallError;
-use crate::cluster::manager::Address;
+use crate::cluster::manager::{Address, address};
 use crate::process::patience::Patience;
 
 enum Stream {
@@ -28,9 +28,7 @@ impl Stream {
             Address::Tcp(address) => {
                 let stream = TcpStream::connect_timeout(address, limit)?;
                 stream.set_nodelay(true)?;
-                // A machine that vanishes is noticed while a call waits for it.
-                rustix::net::sockopt::set_socket_keepalive(&stream, true)?;
-                rustix::net::sockopt::set_tcp_keepidle(&stream, Duration::from_secs(60))?;
+                address::keep_alive(&stream)?;
                 Ok(Stream::Tcp(stream))
             }
             Address::Unix(path) => UnixStream::connect(path).map(Stream::Unix),

@@ -7,7 +7,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::PathBuf;
 
-use crate::cluster::manager::Address;
+use crate::cluster::manager::{Address, address};
 
 #[derive(Debug)]
 pub(super) enum Listener {
@@ -74,6 +74,7 @@ impl Listener {
         let accepted = match self {
             Listener::Tcp(listener) => listener.accept().and_then(|(stream, _)| {
                 stream.set_nodelay(true)?;
+                address::keep_alive(&stream)?;
                 Ok(OwnedFd::from(stream))
             }),
             Listener::Unix(listener, _) => listener.accept().map(|(stream, _)| stream.into()),
