@@ -164,12 +164,20 @@ impl<V: Element> Queue<V> {
         QueueReply::Item { item, at }
     }
 
-    /// One item less that may have to be handed back: the one the participant has had for longest.
+    /// One item less that may have to be handed back: the one the participant has had for longest. One that has none speaks for
+    /// another, as the thread does that collects what others have got: then it is the first of all.
     fn let_go(&mut self, who: Participant) {
-        if let Some(held) = self.held.get_mut(&who) {
+        let first = |held: &VecDeque<Entry<V>>| held.front().map(Entry::arrival);
+        let holder = match self.held.contains_key(&who) {
+            true => Some(who),
+            false => self.held.iter().min_by_key(|(_, held)| first(held)).map(|(who, _)| *who),
+        };
+        if let Some(holder) = holder
+            && let Some(held) = self.held.get_mut(&holder)
+        {
             held.pop_front();
             if held.is_empty() {
-                self.held.remove(&who);
+                self.held.remove(&holder);
             }
         }
     }

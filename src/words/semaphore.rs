@@ -26,9 +26,11 @@ pub(crate) enum SemaphoreReply {
     Value(usize),
 }
 
-/// Anybody may release, also who holds no permit: that is how a semaphore counts events.
+/// Anybody may release, also who holds no permit: that is how a semaphore counts events. So what somebody held who is gone
+/// comes back only as far as there are fewer permits than there were at first: an event that was taken stays taken.
 #[derive(Debug)]
 pub(crate) struct Semaphore {
+    initial: usize,
     free: usize,
     bound: Option<usize>,
     held: BTreeMap<Participant, usize>,
@@ -37,7 +39,13 @@ pub(crate) struct Semaphore {
 
 impl Semaphore {
     pub(crate) fn new(permits: usize) -> Semaphore {
-        Semaphore { free: permits, bound: None, held: BTreeMap::new(), line: Line::default() }
+        Semaphore {
+            initial: permits,
+            free: permits,
+            bound: None,
+            held: BTreeMap::new(),
+            line: Line::default(),
+        }
     }
 
     pub(crate) fn bounded(permits: usize) -> Semaphore {
@@ -120,7 +128,10 @@ impl Word for Semaphore {
     fn gone(&mut self, who: Participant, replies: &mut Replies<SemaphoreReply>) {
         self.line.remove(who);
         if let Some(held) = self.held.remove(&who) {
-            self.free = self.free.saturating_add(held);
+            // Those that others hold are not missing.
+            let others: usize = self.held.values().sum();
+            let missing = self.initial.saturating_sub(self.free.saturating_add(others));
+            self.free += held.min(missing);
             self.pass_on(replies);
         }
     }

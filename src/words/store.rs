@@ -29,6 +29,11 @@ pub(super) struct Entry<V> {
 }
 
 impl<V> Entry<V> {
+    /// A number that those which came earlier have less of.
+    pub(super) fn arrival(&self) -> u64 {
+        self.arrival
+    }
+
     /// An item that was in the queue before, and goes back to where it was.
     pub(super) fn again(item: V, at: Option<V>) -> Entry<V> {
         Entry { item, at, arrival: 0 }

@@ -42,11 +42,11 @@ enum QueueCommand {
     Put {
         #[command(flatten)]
         which: Which,
-        /// Items are JSON, and not text.
+        /// Items are JSON, and not text. A whole number of more than 64 bits becomes a float.
         #[arg(long)]
         json: bool,
         /// Wait for room for so many seconds at most.
-        #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+        #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
         timeout: Option<Duration>,
         items: Vec<String>,
     },
@@ -62,11 +62,12 @@ enum QueueCommand {
         #[arg(long)]
         json: bool,
         /// Wait for each for so many seconds at most.
-        #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+        #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
         timeout: Option<Duration>,
-        /// Say task_done for each once it is printed.
+        /// Do not say task_done for what is printed: join goes on waiting for it, and a queue that hands back has it again
+        /// when this command ends.
         #[arg(long)]
-        done: bool,
+        no_done: bool,
     },
     /// Print how many items are in the queue.
     Len {
@@ -103,8 +104,8 @@ impl<E: std::error::Error + 'static> From<E> for Failed {
 pub(crate) fn run(typed: QueueArgs) -> ExitCode {
     let result = match typed.command {
         QueueCommand::Put { which, json, timeout, items } => put(&which, json, timeout, items),
-        QueueCommand::Get { which, count, json, timeout, done } => {
-            get(&which, count, json, timeout, done)
+        QueueCommand::Get { which, count, json, timeout, no_done } => {
+            get(&which, count, json, timeout, !no_done)
         }
         QueueCommand::Len { which } => len(&which),
         QueueCommand::Join { which } => connect(&which).and_then(|queue| Ok(queue.join()?)),
@@ -121,6 +122,10 @@ pub(crate) fn run(typed: QueueArgs) -> ExitCode {
 }
 
 fn connect(which: &Which) -> Result<Queue<serde_json::Value>, Failed> {
+    if ["Queue", "JoinableQueue"].contains(&which.name.as_str()) {
+        let why = "is how a client makes a queue of its own, which would end with this command: name one that is served";
+        return Err(io::Error::other(format!("{} {why}", which.name)).into());
+    }
     let client = Client::connect(&which.at, which.key.read()?)?;
     Ok(client.queue(&which.name)?)
 }
@@ -147,7 +152,16 @@ fn put(
     };
     match items.is_empty() {
         false => items.into_iter().try_for_each(put),
-        true => io::stdin().lock().lines().try_for_each(|line| put(line?)),
+        true => io::stdin().lock().lines().zip(1u64..).try_for_each(|(line, number)| {
+            let at = |error: io::Error| {
+                let put = number - 1;
+                io::Error::new(
+                    error.kind(),
+                    format!("line {number}: {error}; {put} items were put"),
+                )
+            };
+            put(line.map_err(at)?)
+        }),
     }
 }
 
@@ -159,6 +173,8 @@ fn get(
     done: bool,
 ) -> Result<(), Failed> {
     let queue = connect(which)?;
+    // What a Python program serves under this name need not have it.
+    let done = done && queue.proxy().exposed().any(|name| name == "task_done");
     let mut args = Vec::new();
     if let Some(limit) = timeout {
         args = vec![Value::from(true), to_value(&limit.as_secs_f64())?];

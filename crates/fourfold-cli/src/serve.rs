@@ -1,13 +1,13 @@
 //! `fourfold serve`: queues and locks for programs of Python and of this library.
 
+use std::collections::HashSet;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use clap::{Args, ValueEnum};
-use fourfold::Error;
-use fourfold::cluster::manager::{Globals, HandBack, QueueOptions, Server, ServerBuilder};
+use fourfold::cluster::manager::{Address, Globals, HandBack, QueueOptions, Server, ServerBuilder};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::exit;
@@ -105,7 +105,7 @@ fn handed_back(typed: &str) -> Result<(String, When), String> {
 }
 
 impl ServeArgs {
-    fn builder(&self) -> fourfold::Result<ServerBuilder> {
+    fn builder(&self) -> Result<ServerBuilder, Wrong> {
         let options = QueueOptions::default();
         let mut builder = Server::builder(self.key.read()?)
             .creation(!self.no_create)
@@ -122,11 +122,24 @@ impl ServeArgs {
                 builder = builder.queue_with(name, options);
             }
         }
+        let names = kinds.iter().flat_map(|(queues, _)| queues.iter().map(|queue| &queue.name));
+        let mut seen = HashSet::new();
+        if let Some(twice) = names.chain(&self.lock).find(|name| !seen.insert(*name)) {
+            return Err(Wrong::from(format!(
+                "{twice} is the name of two: each wants one of its own"
+            )));
+        }
+        let address: Address = self.python.parse()?;
+        if !address.is_local() && !self.plaintext {
+            return Err(Wrong::from(format!(
+                "{address} can be reached from other machines, and this protocol encrypts nothing: \
+                 say --plaintext if that is meant, or listen on this machine and use a tunnel"
+            )));
+        }
         let served = || kinds.iter().flat_map(|(queues, _)| queues.iter());
         for (name, _) in &self.hand_back {
             if !served().any(|queue| queue.name == *name) {
-                let why = format!("--hand-back {name}: no queue is served under this name");
-                return Err(Error::from(io::Error::new(io::ErrorKind::InvalidInput, why)));
+                return Err(Wrong::from(format!("--hand-back {name}: no queue has this name")));
             }
         }
         for name in &self.lock {
@@ -151,9 +164,12 @@ impl ServeArgs {
     }
 }
 
+/// Why it cannot begin.
+type Wrong = Box<dyn std::error::Error>;
+
 pub(crate) fn run(typed: &ServeArgs) -> ExitCode {
-    let server = typed.builder().and_then(|builder| builder.bind(&typed.python));
-    match server.map_err(io::Error::other).and_then(serve) {
+    let server = typed.builder().and_then(|builder| Ok(builder.bind(&typed.python)?));
+    match server.and_then(|server| Ok(serve(server)?)) {
         Ok(0) => ExitCode::SUCCESS,
         Ok(signal) => ExitCode::from(exit::of_signal(signal)),
         Err(error) => fail(&error),

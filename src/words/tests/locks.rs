@@ -174,6 +174,20 @@ proptest! {
     }
 }
 
+/// As a producer and a consumer use it, who hold nothing.
+#[test]
+fn an_event_that_was_taken_does_not_come_back_with_the_end_of_who_took_it() {
+    let mut semaphore = Driver::new(Semaphore::new(0));
+    semaphore.request(1, SemaphoreRequest::Release(5));
+    for _ in 0..3 {
+        let taken = semaphore.request(2, SemaphoreRequest::Acquire { block: false });
+        assert_eq!(taken, [(2, SemaphoreReply::Acquired)]);
+    }
+    semaphore.gone(2);
+    let left = semaphore.request(9, SemaphoreRequest::Value);
+    assert_eq!(left, [(9, SemaphoreReply::Value(2))]);
+}
+
 #[test]
 fn a_bounded_semaphore_has_its_bound() {
     let mut semaphore = Driver::new(Semaphore::bounded(1));

@@ -172,8 +172,18 @@ impl Model {
             Step::TaskDone if self.unfinished == 0 => out.push((who, QueueReply::TooManyDone)),
             Step::TaskDone => {
                 self.unfinished -= 1;
-                if let Some(at) = self.held.iter().position(|(holder, _)| *holder == who) {
-                    self.held.remove(at);
+                let own = self.held.iter().position(|(holder, _)| *holder == who);
+                let first = |model: &Model| {
+                    (0..model.held.len()).min_by_key(|at| {
+                        let holder = model.held[*at].0;
+                        let of_holder = model.held.iter().find(|(other, _)| *other == holder);
+                        of_holder.expect("it is one").1.2
+                    })
+                };
+                if let Some(at) = own.or_else(|| first(self)) {
+                    let holder = self.held[at].0;
+                    let at = self.held.iter().position(|(other, _)| *other == holder);
+                    self.held.remove(at.expect("it is one"));
                 }
                 out.push((who, QueueReply::Done));
             }
@@ -323,4 +333,21 @@ fn what_could_not_be_handed_over_is_the_next_again() {
         assert_eq!(again, [(3, QueueReply::Item { item: Thing { key: 0, id: 0 }, at: None })]);
         assert_eq!(queue.word.len(), 2);
     }
+}
+
+/// One thread takes, another says that it is done, on a connection of its own.
+#[test]
+fn who_holds_nothing_says_done_for_the_first_that_is_held() {
+    let mut queue = Driver::new(Queue::new(Order::Fifo, 0, HandBack::UntilDone));
+    for id in 0..3 {
+        let item = Thing { key: 0, id };
+        queue.request(1, QueueRequest::Put { item, at: None, block: false });
+        queue.request(2, QueueRequest::Get { block: false });
+    }
+    for _ in 0..3 {
+        assert_eq!(queue.request(3, QueueRequest::TaskDone), [(3, QueueReply::Done)]);
+    }
+    queue.gone(2);
+    assert_eq!(queue.word.len(), 0);
+    assert_eq!(queue.request(3, QueueRequest::TaskDone), [(3, QueueReply::TooManyDone)]);
 }

@@ -106,7 +106,7 @@ fn items_go_in_and_come_out() {
     assert!(output.status.success(), "{output:?}");
     world.told(0, "put", &["tasks", "--json", r#"{"a": [1, null]}"#, "\"text\""]);
     let expected = "one\ntwo words\nfrom a line\nand another\n{\"a\":[1,null]}\ntext\n";
-    assert_eq!(world.told(0, "get", &["tasks", "-n", "6", "--done"]), expected);
+    assert_eq!(world.told(0, "get", &["tasks", "-n", "6"]), expected);
     world.told(0, "join", &["tasks"]);
     assert!(world.told(1, "get", &["tasks", "--timeout", "0.05"]).contains("empty"));
     world.told(0, "put", &["small", "x"]);
@@ -162,5 +162,46 @@ fn beyond_this_machine_it_takes_a_word() {
     let serve = fourfold(&["serve", "--python", "0.0.0.0:0", "--key-file", &world.key()]);
     let output = { serve }.output().expect("it runs");
     assert_eq!(output.status.code(), Some(255));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("encryption"), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--plaintext"), "{output:?}");
+}
+
+#[test]
+fn what_is_taken_is_done_unless_it_is_to_go_back() {
+    for when in ["until-next", "until-done"] {
+        let hand_back = format!("tasks={when}");
+        let world = World::serving(&["--queue", "tasks", "--hand-back", &hand_back]);
+        world.told(0, "put", &["tasks", "a", "b"]);
+        assert_eq!(world.told(0, "get", &["tasks", "--no-done"]), "a\n");
+        assert_eq!(world.told(0, "get", &["tasks"]), "a\n");
+        assert_eq!(world.told(0, "get", &["tasks"]), "b\n");
+        assert_eq!(world.told(0, "len", &["tasks"]), "0\n");
+        world.told(0, "join", &["tasks"]);
+    }
+}
+
+#[test]
+fn what_cannot_be_meant_is_an_error_that_says_so() {
+    let world = World::new();
+    let key = world.key();
+    let refused = |args: &[&str], says: &str| {
+        let mut serve = fourfold(&["serve", "--python", "0", "--key-file", &key]);
+        let output = serve.args(args).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(255), "{output:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains(says), "{output:?}");
+    };
+    refused(&["--queue", "a", "--queue", "a=3"], "a is the name of two");
+    refused(&["--queue", "a", "--lock", "a"], "a is the name of two");
+    refused(&["--queue", "a", "--hand-back", "b"], "no queue has this name");
+    refused(&["--queue", "a", "--hand-back", "a=never"], "until-next or until-done");
+
+    let world = World::serving(&["--queue", "tasks"]);
+    assert!(world.told(255, "put", &["Queue", "x"]).contains("name one that is served"));
+    assert!(world.told(255, "get", &["tasks", "--timeout", "-1"]).contains("negative"));
+    let mut put = fourfold(&["queue", "put", "--at", world.at(), "--key-file", &world.key()]);
+    let mut child = put.arg("tasks").stdin(Stdio::piped()).spawn().expect("it runs");
+    child.stdin.take().expect("a pipe").write_all(b"good\n\xff\n").expect("it reads");
+    let output = child.wait_with_output().expect("it ends");
+    let says = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(says.contains("line 2") && says.contains("1 items were put"), "{says}");
+    assert_eq!(world.told(0, "len", &["tasks"]), "1\n");
 }

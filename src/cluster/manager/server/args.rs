@@ -91,13 +91,20 @@ pub(super) fn lock_wait(
     block: Option<NodeId>,
     timeout: Option<NodeId>,
 ) -> Result<Wait, Exception> {
+    let limit = timeout.map(|id| seconds(args.node(id))).transpose()?.flatten();
+    // -1 is how CPython says that there is none.
+    let limit = limit.filter(|seconds| *seconds != -1.0);
     if block.is_some_and(|id| !truth(args.node(id))) {
-        return Ok(Wait::No);
+        return match limit {
+            None => Ok(Wait::No),
+            Some(_) => Err(value_error("can't specify a timeout for a non-blocking call")),
+        };
     }
-    Ok(match timeout.map(|id| seconds(args.node(id))).transpose()?.flatten() {
-        Some(seconds) if seconds >= 0.0 => wait_for(seconds),
-        _ => Wait::Forever,
-    })
+    match limit {
+        None => Ok(Wait::Forever),
+        Some(seconds) if seconds >= 0.0 => Ok(wait_for(seconds)),
+        Some(_) => Err(value_error("timeout value must be a non-negative number")),
+    }
 }
 
 pub(super) fn int(node: NodeRef<'_>) -> Result<i64, Exception> {
