@@ -1,8 +1,10 @@
 //! What ends a child's process group when this process dies. See `README.md`.
 #![allow(unsafe_code)]
 
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::sync::{Mutex, MutexGuard};
 
 use rustix::pipe::{PipeFlags, pipe_with};
 
@@ -17,10 +19,34 @@ pub(crate) struct Lifeline {
     owner: u32,
 }
 
+/// The ends of all lifelines of this process, for a fork of it.
+static ENDS: Mutex<BTreeSet<RawFd>> = Mutex::new(BTreeSet::new());
+
+fn ends() -> MutexGuard<'static, BTreeSet<RawFd>> {
+    ENDS.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// Holds them still, for a fork: the child finds the lock free.
+pub(crate) fn hold() -> impl Sized {
+    ends()
+}
+
+/// In a fork of this process: puts `null` in the place of all ends that came with it, but for `kept`. Their numbers are
+/// still somebody's.
+pub(crate) fn let_go_of_all(null: &OwnedFd, kept: RawFd) {
+    for end in std::mem::take(&mut *ends()) {
+        if end != kept {
+            // SAFETY: a call on numbers. Who has the number as a descriptor of its own only closes it.
+            unsafe { libc::dup3(null.as_raw_fd(), end, libc::O_CLOEXEC) };
+        }
+    }
+}
+
 impl Lifeline {
     pub(crate) fn new() -> io::Result<Lifeline> {
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
         let lifeline = Lifeline { ends: [reader, writer], owner: std::process::id() };
+        ends().extend(lifeline.descriptors());
         for end in lifeline.descriptors() {
             set(end, F_SETSIG, libc::SIGKILL)?;
             set(end, libc::F_SETFL, libc::O_ASYNC)?;
@@ -28,7 +54,19 @@ impl Lifeline {
         Ok(lifeline)
     }
 
-    /// Both ends, for the child that aims them, and for a forked one that closes them.
+    /// The end that the child keeps open as long as it lives.
+    pub(crate) fn reader(&self) -> RawFd {
+        self.ends[0].as_raw_fd()
+    }
+
+    /// In a fork of this process, which is the child: keeps that end for good.
+    pub(crate) fn keep(self) {
+        let Lifeline { ends: [reader, _writer], .. } = &self;
+        // SAFETY: a call on a number. The copy has no owner, so nobody closes it.
+        unsafe { libc::fcntl(reader.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 3) };
+    }
+
+    /// Both ends, for the child that aims them.
     pub(crate) fn descriptors(&self) -> [RawFd; 2] {
         [self.ends[0].as_raw_fd(), self.ends[1].as_raw_fd()]
     }
@@ -53,6 +91,11 @@ impl Drop for Lifeline {
         if self.owner != std::process::id() {
             return;
         }
+        let mut ends = ends();
+        for end in self.descriptors() {
+            ends.remove(&end);
+        }
+        drop(ends);
         // Closing an end that is armed would kill the group of a parent that lives.
         for end in self.descriptors() {
             let _ = set(end, libc::F_SETFL, 0);

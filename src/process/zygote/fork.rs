@@ -125,7 +125,9 @@ fn child(
     if aimed.is_err() {
         entry::cannot_serve("its life cannot be tied to its parent's");
     }
-    // Both ends of the lifeline: should the parent be gone, closing them ends this group. The page is mapped.
+    // The reading end of the lifeline stays open: should the parent be gone, closing the other one ends this group. The page
+    // is mapped.
+    std::mem::forget(fds.remove(2));
     fds.truncate(1);
     let socket = fds.pop().expect("counted by the zygote");
     entry::set_depth(request.depth);
