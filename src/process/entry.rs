@@ -136,7 +136,7 @@ fn serve_child() -> ! {
     };
     set_depth(depth);
     // Open for as long as this process lives, and in nothing that it executes.
-    std::mem::forget(take_fd(LIFELINE));
+    std::mem::forget(LIFELINE.map(take_fd));
     match (take_fd(socket), take_fd(page)) {
         (Some(socket), Some(page)) => serve::serve(socket, page, nonce),
         _ => cannot_serve("the channel to its parent is not open"),

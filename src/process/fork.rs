@@ -225,7 +225,7 @@ unsafe fn divide(lifeline: &Lifeline) -> io::Result<Side> {
             if Lifeline::aim(lifeline.descriptors(), me).is_err() {
                 entry::cannot_serve("its life cannot be tied to its parent's");
             }
-            sys::lifeline::let_go_of_all(null, lifeline.reader());
+            sys::lifeline::let_go_of_all(null, lifeline.readers());
             zygote::leave();
             Ok(Side::Child)
         }

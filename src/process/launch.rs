@@ -184,8 +184,8 @@ pub(crate) struct Ended {
 const SOCKET: RawFd = 3;
 /// Where a child finds its page.
 const PAGE: RawFd = 4;
-/// Where a child has the reading end of its lifeline, which it leaves open.
-pub(crate) const LIFELINE: RawFd = 5;
+/// Where a child has the reading ends of its lifeline, which it leaves open.
+pub(crate) const LIFELINE: [RawFd; 2] = [5, 6];
 
 /// Starts a child and greets it.
 pub(crate) fn launch(settings: Settings) -> Result<Proc> {
@@ -297,7 +297,7 @@ fn execute(
     envp.push(c_string(&token)?);
     let cwd = settings.cwd.as_ref().map(|path| c_string(path.as_os_str())).transpose()?;
     let null = null_device()?;
-    let mut fds = Vec::with_capacity(6);
+    let mut fds = Vec::with_capacity(7);
     for (target, stdio) in (0..).zip(&settings.stdio) {
         match stdio {
             Stdio::Inherit => {}
@@ -307,14 +307,15 @@ fn execute(
     }
     fds.push((socket.as_raw_fd(), SOCKET));
     fds.push((page.as_raw_fd(), PAGE));
-    fds.push((lifeline.reader(), LIFELINE));
+    let readers = lifeline.readers().into_iter().zip(LIFELINE);
+    fds.extend(readers.filter(|(end, _)| *end != -1));
     Ok(sys::spawn(&Plan {
         programs: &programs,
         argv: &argv,
         envp: Some(&envp),
         cwd: cwd.as_deref(),
         fds: &fds,
-        close_from: LIFELINE as u32 + 1,
+        close_from: LIFELINE[1] as u32 + 1,
         lifeline: Some(lifeline),
         limits: &settings.limits,
         ..Plan::default()
