@@ -14,6 +14,7 @@ use std::ffi::{CStr, c_char, c_int};
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use super::launch::LIFELINE;
 use super::serve;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -134,6 +135,8 @@ fn serve_child() -> ! {
         cannot_serve("the token in its environment is not one of ours");
     };
     set_depth(depth);
+    // Open for as long as this process lives, and in nothing that it executes.
+    std::mem::forget(LIFELINE.map(take_fd));
     match (take_fd(socket), take_fd(page)) {
         (Some(socket), Some(page)) => serve::serve(socket, page, nonce),
         _ => cannot_serve("the channel to its parent is not open"),

@@ -4,9 +4,8 @@
 //! that a child may need are held across the fork, by the thread that comes through it. What the parent has (children,
 //! pools, jobs, its supervisor) stays the parent's: each knows its process, and is dropped in the fork without effect.
 //!
-//! The fork's life hangs on the parent's, by a lifeline as any child's does, of which it closes its own copies. It has
-//! copies of the lifelines of older children, which therefore break only when it is gone; it is, as soon as the parent is:
-//! the youngest fork has a lifeline that nobody else holds.
+//! The fork's life hangs on the parent's, by a lifeline as any child's does, whose reading end it keeps. Of the other end, and
+//! of the lifelines of older children, it has copies, which it lets go of at once.
 #![allow(unsafe_code)]
 
 use std::io::{self, Write};
@@ -85,7 +84,8 @@ pub unsafe fn fork() -> Result<Forked> {
     // SAFETY: the caller's promise is the one asked for.
     match unsafe { divide(&lifeline) }.map_err(not_started)? {
         Side::Child => {
-            drop((ours, theirs, lifeline));
+            drop((ours, theirs));
+            lifeline.keep();
             entry::set_depth(entry::depth() + 1);
             let page: &'static Page = Box::leak(Box::new(page));
             page.set_stage(Stage::Ready);
@@ -150,9 +150,6 @@ pub(crate) fn start(
                 for fd in [ours.as_raw_fd(), theirs.as_raw_fd()] {
                     libc::close(fd);
                 }
-                for fd in lifeline.descriptors() {
-                    libc::close(fd);
-                }
             }
             entry::set_depth(entry::depth() + 1);
             if let Err(error) = zygote::apply(&shape, stdio) {
@@ -202,6 +199,7 @@ unsafe fn divide(lifeline: &Lifeline) -> io::Result<Side> {
     let _ = io::stderr().flush();
     // Before there is a child that would be left behind without one.
     supervisor()?;
+    let null = launch::null_device().map_err(io::Error::other)?;
     let held = (
         // In the order in which they are taken within each other.
         zygote::hold(),
@@ -210,6 +208,7 @@ unsafe fn divide(lifeline: &Lifeline) -> io::Result<Side> {
         memory::hold(),
         callbacks::hold(),
         current::hold(),
+        sys::lifeline::hold(),
     );
     // SAFETY: the caller's promise is the one asked for; the allocator is looked after by the C library.
     let pid = unsafe { libc::fork() };
@@ -226,6 +225,7 @@ unsafe fn divide(lifeline: &Lifeline) -> io::Result<Side> {
             if Lifeline::aim(lifeline.descriptors(), me).is_err() {
                 entry::cannot_serve("its life cannot be tied to its parent's");
             }
+            sys::lifeline::let_go_of_all(null, lifeline.readers());
             zygote::leave();
             Ok(Side::Child)
         }

@@ -184,6 +184,8 @@ pub(crate) struct Ended {
 const SOCKET: RawFd = 3;
 /// Where a child finds its page.
 const PAGE: RawFd = 4;
+/// Where a child has the reading ends of its lifeline, which it leaves open.
+pub(crate) const LIFELINE: [RawFd; 2] = [5, 6];
 
 /// Starts a child and greets it.
 pub(crate) fn launch(settings: Settings) -> Result<Proc> {
@@ -295,7 +297,7 @@ fn execute(
     envp.push(c_string(&token)?);
     let cwd = settings.cwd.as_ref().map(|path| c_string(path.as_os_str())).transpose()?;
     let null = null_device()?;
-    let mut fds = Vec::with_capacity(5);
+    let mut fds = Vec::with_capacity(7);
     for (target, stdio) in (0..).zip(&settings.stdio) {
         match stdio {
             Stdio::Inherit => {}
@@ -305,13 +307,15 @@ fn execute(
     }
     fds.push((socket.as_raw_fd(), SOCKET));
     fds.push((page.as_raw_fd(), PAGE));
+    let readers = lifeline.readers().into_iter().zip(LIFELINE);
+    fds.extend(readers.filter(|(end, _)| *end != -1));
     Ok(sys::spawn(&Plan {
         programs: &programs,
         argv: &argv,
         envp: Some(&envp),
         cwd: cwd.as_deref(),
         fds: &fds,
-        close_from: 5,
+        close_from: LIFELINE[1] as u32 + 1,
         lifeline: Some(lifeline),
         limits: &settings.limits,
         ..Plan::default()

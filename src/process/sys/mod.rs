@@ -2,7 +2,7 @@
 //!
 //! The protocol of the lifeline, and what a death at each step leaves behind, is in `README.md` beside this file.
 
-mod lifeline;
+pub(crate) mod lifeline;
 mod pidfd;
 mod spawn;
 

@@ -23,7 +23,7 @@ use crate::task::catch;
 use crate::task::codec;
 use crate::task::envelope::Envelope;
 
-/// Asks for a fork. With it come the socket, the page and both ends of the lifeline.
+/// Asks for a fork. With it come the socket, the page and the ends of the lifeline, that to write first.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Request {
     pub(super) nonce: u64,
@@ -76,8 +76,8 @@ fn rehearse() {
 
 /// Forks. Returns in the zygote only.
 fn fork(server: &Server, request: Request, fds: Vec<OwnedFd>, ahead: &Ahead) -> Result<u32> {
-    if fds.len() != 4 {
-        return Err(Error::invalid(format!("{} descriptors for a fork, not 4", fds.len())));
+    if fds.len() < 4 {
+        return Err(Error::invalid(format!("{} descriptors for a fork, too few", fds.len())));
     }
     let tid = thread_id_address().ok_or_else(|| Error::new(ErrorKind::Unsupported))?;
     let robust = robust_list();
@@ -120,12 +120,14 @@ fn child(
     let aimed = unsafe {
         libc::setpgid(0, 0);
         libc::close(zygote_socket);
-        Lifeline::aim([fds[2].as_raw_fd(), fds[3].as_raw_fd()], libc::getpid())
+        Lifeline::aim(fds[2..].iter().map(AsRawFd::as_raw_fd), libc::getpid())
     };
     if aimed.is_err() {
         entry::cannot_serve("its life cannot be tied to its parent's");
     }
-    // Both ends of the lifeline: should the parent be gone, closing them ends this group. The page is mapped.
+    // The reading ends of the lifeline stay open: should the parent be gone, closing the other one ends this group. The page
+    // is mapped.
+    fds.drain(3..).for_each(std::mem::forget);
     fds.truncate(1);
     let socket = fds.pop().expect("counted by the zygote");
     entry::set_depth(request.depth);
