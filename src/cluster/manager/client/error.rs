@@ -28,6 +28,12 @@ impl CallError {
         }
     }
 
+    /// The connection is gone that a lock was taken on, and with it the lock.
+    pub(super) fn lost_hold() -> CallError {
+        let what = "the connection failed that had taken the lock: the server has freed it";
+        CallError::from(std::io::Error::new(std::io::ErrorKind::NotConnected, what))
+    }
+
     pub(super) fn is(&self, module: &str, name: &str) -> bool {
         self.exception().is_some_and(|exception| exception.is(module, name))
     }

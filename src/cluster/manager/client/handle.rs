@@ -72,6 +72,13 @@ thread_local! {
     static LINKS: RefCell<HashMap<u64, (Weak<Shared>, Link)>> = RefCell::new(HashMap::new());
 }
 
+/// How a call is made.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Terms {
+    /// On the connection of this number, or not at all.
+    pub(super) link: Option<u64>,
+}
+
 /// How long the reference of a proxy that is dropped is given back for.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -109,23 +116,48 @@ impl Shared {
         method: &str,
         args: &[Value],
         named: &[(&str, Value)],
+        terms: Terms,
     ) -> std::result::Result<std::result::Result<Value, Reply>, CallError> {
-        let kept = LINKS.with_borrow_mut(|links| links.remove(&self.id));
-        // A forked process has a copy, and the same connection is its parent's.
-        let mut link = match kept {
-            Some((_, link)) if link.is_of_this_process() => link,
-            _ => self.open()?,
+        let mut link = match (self.take_link(), terms.link) {
+            (Some(link), Some(number)) if link.number() != number => {
+                self.keep(link);
+                return Err(CallError::lost_hold());
+            }
+            (Some(link), _) => link,
+            (None, Some(_)) => return Err(CallError::lost_hold()),
+            (None, None) => self.open()?,
         };
         let reply = link.ask(Some(target), method, args, named);
         if link.is_usable() {
-            LINKS.with_borrow_mut(|links| links.insert(self.id, (Arc::downgrade(self), link)));
+            self.keep(link);
         }
         value(reply?)
     }
 
+    /// The number of this thread's lasting connection.
+    pub(super) fn link(&self) -> Option<u64> {
+        // A thread that ends drops its connections, and guards may be dropped after them.
+        let number =
+            LINKS.try_with(|links| links.borrow().get(&self.id).map(|(_, link)| link.number()));
+        number.ok().flatten()
+    }
+
+    fn take_link(&self) -> Option<Link> {
+        let kept = LINKS.try_with(|links| links.borrow_mut().remove(&self.id)).ok().flatten();
+        // A forked process has a copy, and the same connection is its parent's.
+        kept.map(|(_, link)| link).filter(Link::is_of_this_process)
+    }
+
+    fn keep(self: &Arc<Self>, link: Link) {
+        let kept = (Arc::downgrade(self), link);
+        let _ = LINKS.try_with(|links| links.borrow_mut().insert(self.id, kept));
+    }
+
     fn open(&self) -> std::result::Result<Link, CallError> {
         // What belongs to clients that are gone.
-        LINKS.with_borrow_mut(|links| links.retain(|_, (client, _)| client.strong_count() > 0));
+        let _ = LINKS.try_with(|links| {
+            links.borrow_mut().retain(|_, (client, _)| client.strong_count() > 0);
+        });
         let mut link = self.connect(self.timeout)?;
         let thread = std::thread::current();
         let name = Value::from(thread.name().unwrap_or("thread"));

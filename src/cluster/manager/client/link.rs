@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::os::fd::AsFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixStream};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use fourfold_wire::Peer;
@@ -78,6 +79,8 @@ impl Stream {
 
 /// An authenticated connection.
 pub(super) struct Link {
+    /// No other of this process has it, before or after.
+    number: u64,
     stream: Stream,
     talk: Talk,
     /// What was said and what was not is not known any more.
@@ -98,7 +101,9 @@ impl Link {
         stream.set_timeout(Some(limit))?;
         let talk = Talk::random(options)?;
         let (pid, patience) = (std::process::id(), Patience::default());
-        let mut link = Link { stream, talk, broken: false, pid, patience };
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let mut link = Link { number, stream, talk, broken: false, pid, patience };
         loop {
             let handshake = link.talk.shake_hands();
             // What says that its key is wrong goes out all the same.
@@ -117,6 +122,10 @@ impl Link {
     /// How long each of the calls that follow may take at most.
     pub(super) fn set_timeout(&self, limit: Option<Duration>) -> io::Result<()> {
         self.stream.set_timeout(limit)
+    }
+
+    pub(super) fn number(&self) -> u64 {
+        self.number
     }
 
     pub(super) fn peer(&self) -> Peer {

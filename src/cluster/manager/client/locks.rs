@@ -1,10 +1,10 @@
 //! Locks and semaphores on a server.
 
-use std::marker::PhantomData;
 use std::time::Duration;
 
 use fourfold_wire::pickle::{Value, from_value};
 
+use super::hold::Hold;
 use super::proxy::seconds;
 use super::{CallError, Proxy};
 
@@ -43,12 +43,15 @@ pub struct Lock {
     proxy: Proxy,
 }
 
-/// A lock that is held until this is dropped.
+/// A lock that is held until this is dropped, by the connection of the thread that took it.
+///
+/// When that connection fails, the server frees the lock, and the guard has nothing more to release.
 #[derive(Debug)]
 #[must_use = "the lock is released when the guard is dropped"]
 pub struct LockGuard<'a> {
     lock: &'a Lock,
     owner_died: bool,
+    hold: Hold,
 }
 
 impl Lock {
@@ -96,7 +99,10 @@ impl Lock {
 
     fn guard(&self, args: &[Value]) -> Result<Option<LockGuard<'_>>, CallError> {
         let owner_died = acquire(&self.proxy, args)?;
-        Ok(owner_died.map(|owner_died| LockGuard { lock: self, owner_died }))
+        Ok(owner_died.map(|owner_died| {
+            let hold = Hold::new(&self.proxy);
+            LockGuard { lock: self, owner_died, hold }
+        }))
     }
 }
 
@@ -114,8 +120,7 @@ impl LockGuard<'_> {
 
 impl Drop for LockGuard<'_> {
     fn drop(&mut self) {
-        // If the connection failed, the server has released the lock.
-        let _ = self.lock.release();
+        self.hold.release(&self.lock.proxy);
     }
 }
 
@@ -126,13 +131,14 @@ pub struct RLock {
 }
 
 /// A lock that is held by this thread, until this is dropped and all others of this thread are.
+///
+/// It is the thread's connection that holds it: see [`LockGuard`].
 #[derive(Debug)]
 #[must_use = "the lock is released when the guard is dropped"]
 pub struct RLockGuard<'a> {
     lock: &'a RLock,
     owner_died: bool,
-    /// The thread's connection holds it.
-    of_this_thread: PhantomData<*const ()>,
+    hold: Hold,
 }
 
 impl RLock {
@@ -180,10 +186,9 @@ impl RLock {
 
     fn guard(&self, args: &[Value]) -> Result<Option<RLockGuard<'_>>, CallError> {
         let owner_died = acquire(&self.proxy, args)?;
-        Ok(owner_died.map(|owner_died| RLockGuard {
-            lock: self,
-            owner_died,
-            of_this_thread: PhantomData,
+        Ok(owner_died.map(|owner_died| {
+            let hold = Hold::new(&self.proxy);
+            RLockGuard { lock: self, owner_died, hold }
         }))
     }
 }
@@ -197,7 +202,7 @@ impl RLockGuard<'_> {
 
 impl Drop for RLockGuard<'_> {
     fn drop(&mut self) {
-        let _ = self.lock.release();
+        self.hold.release(&self.lock.proxy);
     }
 }
 

@@ -7,6 +7,7 @@ mod builder;
 mod containers;
 mod error;
 mod handle;
+mod hold;
 mod link;
 mod locks;
 mod proxy;

@@ -9,7 +9,7 @@ use fourfold_wire::talk::Reply;
 use serde::de::DeserializeOwned;
 
 use super::CallError;
-use super::handle::Shared;
+use super::handle::{Shared, Terms};
 
 /// One object of a server, whatever it is. Its methods are called by name; the typed words are made of it.
 ///
@@ -68,6 +68,11 @@ impl Proxy {
         self.inner.exposed.iter().map(String::as_str)
     }
 
+    /// The number of this thread's connection to the server.
+    pub(super) fn link(&self) -> Option<u64> {
+        self.inner.shared.link()
+    }
+
     pub(super) fn exposes(&self, method: &str) -> bool {
         self.exposed().any(|name| name == method)
     }
@@ -83,7 +88,17 @@ impl Proxy {
         args: &[Value],
         named: &[(&str, Value)],
     ) -> Result<Value, CallError> {
-        match self.inner.shared.call(&self.inner.id, method, args, named)? {
+        self.call_by(method, args, named, Terms::default())
+    }
+
+    pub(super) fn call_by(
+        &self,
+        method: &str,
+        args: &[Value],
+        named: &[(&str, Value)],
+        terms: Terms,
+    ) -> Result<Value, CallError> {
+        match self.inner.shared.call(&self.inner.id, method, args, named, terms)? {
             Ok(value) => Ok(value),
             Err(Reply::Proxy { token, .. }) => {
                 self.inner.shared.goodbye(&token.id);
@@ -99,7 +114,7 @@ impl Proxy {
     ///
     /// As [`call`](Proxy::call), or the method gives its value away.
     pub fn call_for_proxy(&self, method: &str, args: &[Value]) -> Result<Proxy, CallError> {
-        match self.inner.shared.call(&self.inner.id, method, args, &[])? {
+        match self.inner.shared.call(&self.inner.id, method, args, &[], Terms::default())? {
             Err(Reply::Proxy { exposed, token }) => {
                 Ok(Proxy::new(self.inner.shared.clone(), token.id, exposed))
             }
