@@ -1,6 +1,7 @@
 //! What a thread's connection holds on a server.
 
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use fourfold_wire::pickle::Value;
 
@@ -30,13 +31,14 @@ impl Hold {
         proxy: &Proxy,
         method: &str,
         args: &[Value],
+        limit: Option<Duration>,
     ) -> Result<Value, CallError> {
         let link = self.link.ok_or_else(CallError::lost_hold)?;
-        proxy.call_by(method, args, &[], Terms { link: Some(link) })
+        proxy.call_by(method, args, &[], Terms { link: Some(link), limit })
     }
 
     /// Releases it, unless the server has.
     pub(super) fn release(&self, proxy: &Proxy) {
-        let _ = self.call(proxy, "release", &[]);
+        let _ = self.call(proxy, "release", &[], Some(Duration::ZERO));
     }
 }

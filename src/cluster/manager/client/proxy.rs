@@ -91,6 +91,22 @@ impl Proxy {
         self.call_by(method, args, named, Terms::default())
     }
 
+    /// As [`call`](Proxy::call), of a method that waits no longer than a limit, which its arguments say too. If the server
+    /// does not answer then either, the call fails, after the [`grace`](super::ClientBuilder::grace) on top.
+    ///
+    /// # Errors
+    ///
+    /// As [`call`](Proxy::call), or no answer came.
+    pub fn call_timeout(
+        &self,
+        method: &str,
+        args: &[Value],
+        named: &[(&str, Value)],
+        limit: Duration,
+    ) -> Result<Value, CallError> {
+        self.call_by(method, args, named, Terms::within(limit))
+    }
+
     pub(super) fn call_by(
         &self,
         method: &str,
@@ -129,6 +145,16 @@ impl Proxy {
         args: &[Value],
     ) -> Result<T, CallError> {
         Ok(from_value(&self.call(method, args, &[])?)?)
+    }
+
+    /// As [`get`](Proxy::get), of a method that waits no longer than that.
+    pub(super) fn get_by<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        args: &[Value],
+        terms: Terms,
+    ) -> Result<T, CallError> {
+        Ok(from_value(&self.call_by(method, args, &[], terms)?)?)
     }
 
     /// Calls a method whose value says nothing.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use fourfold_wire::pickle::{Value, from_value};
 
+use super::handle::Terms;
 use super::hold::Hold;
 use super::proxy::seconds;
 use super::{CallError, Proxy};
@@ -78,7 +79,7 @@ impl Event {
     ///
     /// As [`set`](Event::set).
     pub fn wait_timeout(&self, limit: Duration) -> Result<bool, CallError> {
-        self.proxy.get("wait", &[seconds(limit)])
+        self.proxy.get_by("wait", &[seconds(limit)], Terms::within(limit))
     }
 }
 
@@ -118,7 +119,7 @@ impl Condition {
 
 impl ConditionGuard<'_> {
     fn call(&self, method: &str, args: &[Value]) -> Result<Value, CallError> {
-        self.hold.call(&self.condition.proxy, method, args)
+        self.hold.call(&self.condition.proxy, method, args, None)
     }
 
     /// Gives the lock up until it is notified, and takes it again.
@@ -130,7 +131,8 @@ impl ConditionGuard<'_> {
         self.call("wait", &[]).map(drop)
     }
 
-    /// As [`wait`](ConditionGuard::wait), for so long; says whether it was notified.
+    /// As [`wait`](ConditionGuard::wait), for so long; says whether it was notified. The lock is then taken again, however
+    /// long another has it.
     ///
     /// # Errors
     ///
@@ -184,7 +186,7 @@ impl Barrier {
     ///
     /// The connection failed, here and below.
     pub fn wait(&self) -> Result<Option<usize>, CallError> {
-        self.wait_with(&[])
+        self.wait_with(&[], Terms::default())
     }
 
     /// As [`wait`](Barrier::wait), for so long; then the barrier is broken for all.
@@ -193,11 +195,11 @@ impl Barrier {
     ///
     /// As [`wait`](Barrier::wait).
     pub fn wait_timeout(&self, limit: Duration) -> Result<Option<usize>, CallError> {
-        self.wait_with(&[seconds(limit)])
+        self.wait_with(&[seconds(limit)], Terms::within(limit))
     }
 
-    fn wait_with(&self, args: &[Value]) -> Result<Option<usize>, CallError> {
-        match self.proxy.call("wait", args, &[]) {
+    fn wait_with(&self, args: &[Value], terms: Terms) -> Result<Option<usize>, CallError> {
+        match self.proxy.call_by("wait", args, &[], terms) {
             Ok(place) => Ok(Some(from_value(&place)?)),
             Err(error) if error.is("threading", "BrokenBarrierError") => Ok(None),
             Err(error) => Err(error),
