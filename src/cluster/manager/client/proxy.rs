@@ -13,6 +13,9 @@ use super::handle::{Shared, Terms};
 
 /// One object of a server, whatever it is. Its methods are called by name; the typed words are made of it.
 ///
+/// As long as there is one, the server keeps the object. In a fork, the proxies of the parent can be called, on connections
+/// of the fork's own, but it is the parent that keeps the objects.
+///
 /// # Examples
 ///
 /// ```
@@ -32,6 +35,8 @@ pub struct Proxy {
 }
 
 struct Inner {
+    /// The process whose reference it is.
+    pid: u32,
     shared: Arc<Shared>,
     id: String,
     exposed: Vec<String>,
@@ -39,7 +44,10 @@ struct Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.shared.goodbye(&self.id);
+        // A fork has a copy of the proxy, and no reference of its own.
+        if self.pid == std::process::id() {
+            self.shared.goodbye(&self.id);
+        }
     }
 }
 
@@ -55,7 +63,7 @@ impl fmt::Debug for Proxy {
 impl Proxy {
     /// A proxy with one reference of its own, which it gives back at its end.
     pub(super) fn new(shared: Arc<Shared>, id: String, exposed: Vec<String>) -> Proxy {
-        Proxy { inner: Arc::new(Inner { shared, id, exposed }) }
+        Proxy { inner: Arc::new(Inner { pid: std::process::id(), shared, id, exposed }) }
     }
 
     /// The object's name in its server.
