@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use fourfold::cluster::manager::{
-    Address, CallError, Client, Condition, GetError, Key, QueueOptions, Server, Value,
+    Address, CallError, Client, Condition, GetError, Key, PutError, QueueOptions, Server, Value,
 };
 use fourfold::{Error, ErrorKind};
 use rustix::process::{Pid, Signal, kill_process};
@@ -260,6 +260,28 @@ fn connecting_to_a_unix_socket_that_nobody_accepts_at_has_a_deadline() {
     let error = waiting.join().expect("no panic").expect_err("it was let in, and closed");
     assert_eq!(error.kind(), ErrorKind::Io, "{error}");
     drop(first);
+}
+
+#[test]
+fn a_message_over_the_limit_is_not_sent_and_the_connection_goes_on() {
+    let server = builder_with_a_door();
+    let ours = narrow(&server);
+    let (queue, door) = (ours.queue::<String>("get_small"), ours.lock("door"));
+    let (queue, door) = (queue.expect("a queue"), door.expect("a lock"));
+    let guard = door.lock().expect("it is free");
+    let long = "x".repeat(64 << 10);
+    let error = match queue.put(long.clone()) {
+        Err(PutError::Failed(item, CallError::Failed(error))) if item == long => error,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    assert!(error.to_string().contains("65536"), "{error}");
+    queue.put("short".to_owned()).expect("room");
+    assert_eq!(queue.len().expect("a number"), 1);
+    assert!(ours.proxy(&long, &[]).is_err(), "a command has the same limit");
+    drop(guard);
+    let guard = door.lock().expect("it is free");
+    assert!(!guard.owner_died(), "it was the same connection that released it");
 }
 
 #[test]
