@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use fourfold::cluster::manager::{
     Address, CallError, Client, Condition, GetError, Key, PutError, QueueOptions, Server, Value,
+    read_key,
 };
 use fourfold::{Error, ErrorKind};
 use rustix::process::{Pid, Signal, kill_process};
@@ -339,4 +340,6 @@ fn what_cannot_be_reached_is_named() {
     }
     let nowhere = Client::connect("/nowhere/queue.sock", key()).expect_err("nobody is there");
     assert!(nowhere.to_string().contains("/nowhere/queue.sock"), "{nowhere}");
+    let folder = read_key("/").expect_err("it is no file").to_string();
+    assert!(folder.contains("is a directory") && !folder.contains("chmod"), "{folder}");
 }
