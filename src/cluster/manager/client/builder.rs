@@ -35,10 +35,10 @@ impl ClientBuilder {
     /// gives none. Then the call fails with [`ErrorKind::TimedOut`](crate::ErrorKind::TimedOut), and this thread's
     /// connection is dropped: what it held the server gives to others, once it notices. Default: ten seconds.
     ///
-    /// A limit have `get_timeout`, `lock_timeout` and the like, and [`Proxy::call_timeout`](super::Proxy::call_timeout); of
-    /// none at all are `try_get`, `try_lock` and the like, and the release by a guard that is dropped. Long items on
-    /// a slow network want more time. A thread's first call connects before, within
-    /// [`connect_timeout`](ClientBuilder::connect_timeout).
+    /// The calls with a limit are `get_timeout`, `lock_timeout` and the like, and
+    /// [`Proxy::call_timeout`](super::Proxy::call_timeout). `try_get`, `try_lock` and the like, and the release by a guard
+    /// that is dropped, have one of zero. Long items on a slow network want more grace. The first call of a thread, and
+    /// the one after a failure, also connects, within [`connect_timeout`](ClientBuilder::connect_timeout).
     ///
     /// # Examples
     ///

@@ -27,7 +27,7 @@ pub(super) fn connecting(at: &Address, limit: Option<Duration>, error: io::Error
         TimedOut => Error::new(ErrorKind::TimedOut)
             .with_message(format!("no connection to {at}{}", within(limit))),
         ConnectionRefused | NotFound => {
-            let what = format!("nobody serves at {at}; is the server running, and there?");
+            let what = format!("nobody serves at {at}; start the server, or mend the address");
             Error::from(error).with_message(what)
         }
         _ => Error::from(error).with_message(format!("no connection to {at}")),
