@@ -22,7 +22,7 @@ fn main() {
         eprintln!("the tests did not end within {:?}", 2 * LIMIT);
         std::process::abort();
     });
-    let tests: [(&str, fn()); 9] = [
+    let tests: [(&str, fn()); 10] = [
         ("both_branches_know_who_they_are", both_branches_know_who_they_are),
         ("each_end_is_told", each_end_is_told),
         ("memory_is_the_child_s_own_from_then_on", memory_is_the_child_s_own_from_then_on),
@@ -32,6 +32,7 @@ fn main() {
         ("a_fork_leaves_the_parent_s_tasks_alone", a_fork_leaves_the_parent_s_tasks_alone),
         ("a_fork_that_comes_back_from_a_task_ends", a_fork_that_comes_back_from_a_task_ends),
         ("forks_end_with_a_parent_that_is_killed", forks_end_with_a_parent_that_is_killed),
+        ("a_fork_gives_back_nothing_of_the_parent_s", a_fork_gives_back_nothing_of_the_parent_s),
     ];
     for (name, test) in tests {
         test();
@@ -259,4 +260,35 @@ fn forks_end_with_a_parent_that_is_killed() {
 fn is_there(pid: &str) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
+}
+
+#[cfg(not(feature = "cluster"))]
+fn a_fork_gives_back_nothing_of_the_parent_s() {}
+
+/// A proxy that the fork drops is the parent's, and so is a lock.
+#[cfg(feature = "cluster")]
+fn a_fork_gives_back_nothing_of_the_parent_s() {
+    use fourfold::cluster::manager::{Client, Key, Server};
+
+    let key = Key::new(*b"abc");
+    let server = Server::builder(key.clone()).lock("door").spawn("127.0.0.1:0").unwrap();
+    let client = Client::connect(server.address(), key).unwrap();
+    let list = Cell::new(Some(client.list::<i32>("list").unwrap()));
+    let door = client.lock("door").unwrap();
+    let guard = Cell::new(Some(door.lock().unwrap()));
+    let before = client.number_of_objects().unwrap();
+    let child = fork(|| {
+        let theirs = list.take().unwrap();
+        theirs.push(&1).unwrap();
+        drop(theirs);
+        drop(guard.take());
+        0
+    });
+    child.join().unwrap();
+    assert_eq!(client.number_of_objects().unwrap(), before);
+    assert_eq!(list.take().unwrap().to_vec().unwrap(), [1]);
+    assert!(door.try_lock().unwrap().is_none());
+    drop(guard.take());
+    assert!(!door.try_lock().unwrap().unwrap().owner_died());
+    server.shutdown();
 }

@@ -31,7 +31,7 @@ pub enum ErrorKind {
     Exited(i32),
     /// The process ran out of stack.
     StackOverflow,
-    /// The work ran over the time it was given, and was ended.
+    /// The work ran over the time it was given, and was ended; or what was waited for did not come in time.
     TimedOut,
     /// The work's process tree went over the resident memory it was given, and was ended.
     OutOfMemory,
@@ -41,8 +41,10 @@ pub enum ErrorKind {
     NotSerializable,
     /// The work was cancelled.
     Cancelled,
-    /// The executor was shut down and takes nothing new.
+    /// The executor or the queue was shut down and takes nothing new.
     ShutDown,
+    /// The other side does not do what it was asked: the key is another than its own, or the call raised an exception.
+    Refused,
     /// The outcome was taken before by another call on the same handle.
     AlreadyTaken,
     /// Waiting would never end: a handle joined by the very callback that its work waits for, say.
@@ -71,6 +73,7 @@ impl fmt::Display for ErrorKind {
             ErrorKind::NotSerializable => f.write_str("not serialisable"),
             ErrorKind::Cancelled => f.write_str("cancelled"),
             ErrorKind::ShutDown => f.write_str("shut down"),
+            ErrorKind::Refused => f.write_str("refused"),
             ErrorKind::AlreadyTaken => f.write_str("outcome already taken"),
             ErrorKind::Deadlock => f.write_str("would wait for ever"),
             ErrorKind::InvalidInput => f.write_str("invalid input"),

@@ -41,7 +41,7 @@ impl Error {
         self.inner.kind
     }
 
-    /// Whether the work was ended because it ran over its time.
+    /// Whether the work was ended because it ran over its time, or what was waited for did not come in time.
     pub fn is_timeout(&self) -> bool {
         self.kind() == ErrorKind::TimedOut
     }
@@ -51,10 +51,12 @@ impl Error {
     /// A panic or a value that cannot be serialised leaves the worker alive, and is not a lost worker.
     pub fn is_worker_lost(&self) -> bool {
         use ErrorKind::*;
-        matches!(
-            self.kind(),
-            Signaled(_) | Exited(_) | StackOverflow | TimedOut | OutOfMemory | NotStarted
-        )
+        match self.kind() {
+            Signaled(_) | Exited(_) | StackOverflow | OutOfMemory | NotStarted => true,
+            // Of a call to a server, it is the answer that did not come.
+            TimedOut => self.scale().is_some(),
+            _ => false,
+        }
     }
 
     /// Whether the work was cancelled before it gave a value.
@@ -171,5 +173,8 @@ mod tests {
         assert_eq!(error.to_string(), "decode: killed by signal 11 (SIGSEGV) (process 42)");
         assert_eq!(error.signal(), Some(11));
         assert!(error.is_worker_lost());
+        let late = || Error::new(ErrorKind::TimedOut);
+        assert!(late().with_scale(Scale::Process).is_worker_lost());
+        assert!(late().is_timeout() && !late().is_worker_lost());
     }
 }

@@ -79,6 +79,7 @@ mod tests {
         for error in [
             Error::panicked(panic).with_task("t").with_pid(7).with_scale(Scale::Process),
             Error::new(ErrorKind::Signaled(11)).with_signal(11).with_message("why"),
+            Error::new(ErrorKind::Refused).with_message("the key is another").with_source("told"),
             std::io::Error::from(std::io::ErrorKind::NotFound).into(),
         ] {
             let text = serde_json::to_string(&error).unwrap();

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod between_ours;
+mod broken_links;
 mod deaths;
 mod peer;
 mod python;

@@ -23,6 +23,9 @@ pub fn read_key(path: impl AsRef<Path>) -> Result<Key> {
     let path = path.as_ref();
     let told = |what: &str| Error::invalid(format!("key file {}: {what}", path.display()));
     let metadata = fs::metadata(path).map_err(|error| told("cannot be read").with_source(error))?;
+    if metadata.is_dir() {
+        return Err(told("is a directory"));
+    }
     if metadata.permissions().mode() & 0o077 != 0 {
         return Err(told("others than its owner may use it; chmod 600 it"));
     }

@@ -3,8 +3,8 @@
 use super::server::Output;
 use super::{Reply, Request, TalkError};
 use crate::auth::{Handshake, Key, Policy};
-use crate::frame::{AUTH_LIMIT, DEFAULT_LIMIT, Decoder};
-use crate::pickle::{Reader, Value};
+use crate::frame::{AUTH_LIMIT, DEFAULT_LIMIT, Decoder, FrameError};
+use crate::pickle::{self, Reader, Value};
 use crate::{Framing, Peer};
 
 /// What all connections to a manager have in common.
@@ -125,7 +125,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// An argument has no words in the manager's Python, or the message is too long for it.
+    /// An argument has no words in the manager's Python, or the message is too long for it or over our limit. Nothing of
+    /// it is sent then, and other requests can be made.
     pub fn request(
         &mut self,
         target: Option<&str>,
@@ -135,7 +136,23 @@ impl Client {
     ) -> Result<(), TalkError> {
         let (framing, dialect) = (self.peer.framing(), self.peer.dialect());
         let out = if self.handshake.is_some() { &mut self.waiting } else { &mut self.out };
-        out.message(framing, |out| Request::write(target, function, args, named, dialect, out))
+        let limit = self.limit;
+        let mut too_long = None;
+        let said = out.message(framing, |out| {
+            let start = out.len();
+            let out = Request::write(target, function, args, named, dialect, out)?;
+            let length = (out.len() - start) as u64;
+            if length > limit {
+                too_long = Some(FrameError::TooLong { length, limit });
+                // Any error takes the message back.
+                return Err(pickle::Error::unexpected("a message", "one that is too long"));
+            }
+            Ok(out)
+        });
+        match too_long {
+            Some(error) => Err(error.into()),
+            None => said,
+        }
     }
 
     /// The next reply, or `None` until more bytes come.

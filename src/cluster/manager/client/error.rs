@@ -3,7 +3,7 @@
 use std::fmt;
 
 use fourfold_wire::pickle;
-use fourfold_wire::talk::{Exception, TalkError};
+use fourfold_wire::talk::Exception;
 
 use crate::error::{Error, ErrorKind};
 
@@ -28,6 +28,13 @@ impl CallError {
         }
     }
 
+    /// The connection is gone that a lock was taken on, and with it the lock.
+    pub(super) fn lost_hold() -> CallError {
+        let what = "the connection failed that had taken the lock: the server has freed it";
+        let error = std::io::Error::new(std::io::ErrorKind::NotConnected, what);
+        CallError::Failed(error.into())
+    }
+
     pub(super) fn is(&self, module: &str, name: &str) -> bool {
         self.exception().is_some_and(|exception| exception.is(module, name))
     }
@@ -37,11 +44,7 @@ impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             CallError::Raised(exception) => exception.fmt(f),
-            // The last line of a traceback is what says most.
-            CallError::Refused(text) => {
-                let last = text.lines().rev().find(|line| !line.trim().is_empty());
-                write!(f, "refused by the server: {}", last.unwrap_or("without a word").trim())
-            }
+            CallError::Refused(text) => write!(f, "refused by the server: {}", last_line(text)),
             CallError::Failed(error) => error.fmt(f),
         }
     }
@@ -62,36 +65,40 @@ impl From<Error> for CallError {
     }
 }
 
-impl From<std::io::Error> for CallError {
-    fn from(error: std::io::Error) -> CallError {
-        CallError::Failed(error.into())
-    }
-}
-
-impl From<TalkError> for CallError {
-    fn from(error: TalkError) -> CallError {
-        let kind = match error {
-            TalkError::Auth(_) => std::io::ErrorKind::PermissionDenied,
-            _ => std::io::ErrorKind::InvalidData,
-        };
-        CallError::from(std::io::Error::new(kind, error))
-    }
-}
-
 impl From<pickle::Error> for CallError {
     fn from(error: pickle::Error) -> CallError {
         CallError::Failed(Error::new(ErrorKind::NotSerializable).with_source(error))
     }
 }
 
+/// The last line of a traceback is what says most.
+fn last_line(text: &str) -> &str {
+    let last = text.lines().rev().find(|line| !line.trim().is_empty());
+    last.unwrap_or("without a word").trim()
+}
+
+/// An exception is [`ErrorKind::Refused`], with it as the source; but what a queue raises when it is shut down is
+/// [`ErrorKind::ShutDown`], and when nothing comes in time [`ErrorKind::TimedOut`].
 impl From<CallError> for Error {
     fn from(error: CallError) -> Error {
+        let kind = match &error {
+            _ if error.is("queue", "ShutDown") => ErrorKind::ShutDown,
+            _ if error.is("queue", "Empty") || error.is("queue", "Full") => ErrorKind::TimedOut,
+            _ if error.is("builtins", "TimeoutError") => ErrorKind::TimedOut,
+            _ => ErrorKind::Refused,
+        };
         match error {
+            CallError::Raised(exception) => Error::new(kind).with_source(exception),
+            CallError::Refused(text) => {
+                Error::new(kind).with_message(format!("the server says: {}", last_line(&text)))
+            }
             CallError::Failed(error) => error,
-            other => Error::from(std::io::Error::other(other)),
         }
     }
 }
+
+/// What is over when it is shut down.
+const OVER: &str = "the queue takes and gives nothing more";
 
 /// Why an item was not put into a queue. It comes back.
 #[derive(Debug)]
@@ -136,11 +143,13 @@ impl<T> fmt::Display for PutError<T> {
 
 impl<T: fmt::Debug> std::error::Error for PutError<T> {}
 
+/// A queue that stays full is [`ErrorKind::TimedOut`], as one that stays empty.
 impl<T> From<PutError<T>> for Error {
     fn from(error: PutError<T>) -> Error {
         match error {
+            PutError::Full(_) => Error::new(ErrorKind::TimedOut).with_message("the queue is full"),
+            PutError::ShutDown(_) => Error::new(ErrorKind::ShutDown).with_message(OVER),
             PutError::Failed(_, error) => error.into(),
-            other => Error::from(std::io::Error::other(other.to_string())),
         }
     }
 }
@@ -181,11 +190,13 @@ impl fmt::Display for GetError {
 
 impl std::error::Error for GetError {}
 
+/// A queue that stays empty is [`ErrorKind::TimedOut`].
 impl From<GetError> for Error {
     fn from(error: GetError) -> Error {
         match error {
+            GetError::Empty => Error::new(ErrorKind::TimedOut).with_message("the queue is empty"),
+            GetError::ShutDown => Error::new(ErrorKind::ShutDown).with_message(OVER),
             GetError::Failed(error) => error.into(),
-            other => Error::from(std::io::Error::other(other)),
         }
     }
 }

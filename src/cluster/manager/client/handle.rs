@@ -11,6 +11,7 @@ use fourfold_wire::pickle::Value;
 use fourfold_wire::talk::{ClientOptions, Reply};
 
 use super::link::Link;
+use super::stream::Deadline;
 use super::{
     Barrier, CallError, ClientBuilder, Condition, Dict, Event, List, Lock, Proxy, Queue, RLock,
     Semaphore, SharedValue,
@@ -65,6 +66,7 @@ pub(super) struct Shared {
     /// With what is known of the server so far.
     options: Mutex<ClientOptions>,
     timeout: Duration,
+    grace: Duration,
 }
 
 thread_local! {
@@ -72,13 +74,34 @@ thread_local! {
     static LINKS: RefCell<HashMap<u64, (Weak<Shared>, Link)>> = RefCell::new(HashMap::new());
 }
 
+/// How a call is made.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Terms {
+    /// On the connection of this number, or not at all.
+    pub(super) link: Option<u64>,
+    /// How long the server is asked to wait.
+    pub(super) limit: Option<Duration>,
+}
+
+impl Terms {
+    /// A call that waits for so long.
+    pub(super) fn within(limit: Duration) -> Terms {
+        Terms { limit: Some(limit), link: None }
+    }
+
+    /// A call that does not wait.
+    pub(super) fn at_once() -> Terms {
+        Terms::within(Duration::ZERO)
+    }
+}
+
 /// How long the reference of a proxy that is dropped is given back for.
 const GOODBYE: Duration = Duration::from_secs(1);
 
 impl Shared {
-    fn connect(&self, limit: Duration) -> std::result::Result<Link, CallError> {
+    fn connect(&self, deadline: Deadline) -> Result<Link> {
         let options = self.options.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Link::connect(&self.address, &options, limit)
+        Link::connect(&self.address, &options, deadline)
     }
 
     fn learn(&self, link: &Link) {
@@ -92,9 +115,9 @@ impl Shared {
         args: &[Value],
         limit: Duration,
     ) -> std::result::Result<Value, CallError> {
-        let mut link = self.connect(limit)?;
-        link.set_timeout(Some(limit))?;
-        let reply = link.ask(None, function, args, &[])?;
+        let deadline = Deadline::after(limit);
+        let mut link = self.connect(deadline)?;
+        let reply = link.ask(None, function, args, &[], deadline)?;
         self.learn(&link);
         match value(reply)? {
             Ok(value) => Ok(value),
@@ -109,29 +132,57 @@ impl Shared {
         method: &str,
         args: &[Value],
         named: &[(&str, Value)],
+        terms: Terms,
     ) -> std::result::Result<std::result::Result<Value, Reply>, CallError> {
-        let kept = LINKS.with_borrow_mut(|links| links.remove(&self.id));
-        // A forked process has a copy, and the same connection is its parent's.
-        let mut link = match kept {
-            Some((_, link)) if link.is_of_this_process() => link,
-            _ => self.open()?,
+        let mut link = match (self.take_link(), terms.link) {
+            (Some(link), Some(number)) if link.number() != number => {
+                self.keep(link);
+                return Err(CallError::lost_hold());
+            }
+            (Some(link), _) => link,
+            (None, Some(_)) => return Err(CallError::lost_hold()),
+            (None, None) => self.open()?,
         };
-        let reply = link.ask(Some(target), method, args, named);
+        let deadline = match terms.limit {
+            Some(limit) => Deadline::after(limit.saturating_add(self.grace)),
+            None => Deadline::NEVER,
+        };
+        let reply = link.ask(Some(target), method, args, named, deadline);
         if link.is_usable() {
-            LINKS.with_borrow_mut(|links| links.insert(self.id, (Arc::downgrade(self), link)));
+            self.keep(link);
         }
         value(reply?)
     }
 
+    /// The number of this thread's lasting connection.
+    pub(super) fn link(&self) -> Option<u64> {
+        // A thread that ends drops its connections, and guards may be dropped after them.
+        let number =
+            LINKS.try_with(|links| links.borrow().get(&self.id).map(|(_, link)| link.number()));
+        number.ok().flatten()
+    }
+
+    fn take_link(&self) -> Option<Link> {
+        let kept = LINKS.try_with(|links| links.borrow_mut().remove(&self.id)).ok().flatten();
+        // A forked process has a copy, and the same connection is its parent's.
+        kept.map(|(_, link)| link).filter(Link::is_of_this_process)
+    }
+
+    fn keep(self: &Arc<Self>, link: Link) {
+        let kept = (Arc::downgrade(self), link);
+        let _ = LINKS.try_with(|links| links.borrow_mut().insert(self.id, kept));
+    }
+
     fn open(&self) -> std::result::Result<Link, CallError> {
         // What belongs to clients that are gone.
-        LINKS.with_borrow_mut(|links| links.retain(|_, (client, _)| client.strong_count() > 0));
-        let mut link = self.connect(self.timeout)?;
+        let _ = LINKS.try_with(|links| {
+            links.borrow_mut().retain(|_, (client, _)| client.strong_count() > 0);
+        });
+        let deadline = Deadline::after(self.timeout);
+        let mut link = self.connect(deadline)?;
         let thread = std::thread::current();
         let name = Value::from(thread.name().unwrap_or("thread"));
-        link.set_timeout(Some(self.timeout))?;
-        let reply = link.ask(None, "accept_connection", &[name], &[])?;
-        link.set_timeout(None)?;
+        let reply = link.ask(None, "accept_connection", &[name], &[], deadline)?;
         self.learn(&link);
         value(reply)?.map_err(|_| CallError::Refused("a proxy in place of a value".to_owned()))?;
         Ok(link)
@@ -173,6 +224,7 @@ impl Client {
         address: Address,
         options: ClientOptions,
         timeout: Duration,
+        grace: Duration,
     ) -> Result<Client> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let shared = Arc::new(Shared {
@@ -180,6 +232,7 @@ impl Client {
             address,
             options: Mutex::new(options),
             timeout,
+            grace,
         });
         shared.command("dummy", &[], timeout)?;
         Ok(Client { shared })

@@ -1,83 +1,25 @@
 //! One blocking connection to a server.
 
-use std::io::{self, Read as _, Write as _};
-use std::net::TcpStream;
-use std::os::fd::AsFd;
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixStream};
-use std::time::{Duration, Instant};
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use fourfold_wire::Peer;
 use fourfold_wire::pickle::Value;
 use fourfold_wire::talk::{Client as Talk, ClientOptions, Reply, TalkError};
 
-use rustix::net::{RecvFlags, recv};
-
-use super::CallError;
-use crate::cluster::manager::{Address, address};
+use super::stream::{Deadline, Stream};
+use super::{CallError, failures};
+use crate::cluster::manager::Address;
+use crate::error::Result;
 use crate::process::patience::Patience;
-
-enum Stream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
-
-impl Stream {
-    fn connect(address: &Address, limit: Duration) -> io::Result<Stream> {
-        match address {
-            Address::Tcp(address) => {
-                let stream = TcpStream::connect_timeout(address, limit)?;
-                stream.set_nodelay(true)?;
-                address::keep_alive(&stream)?;
-                Ok(Stream::Tcp(stream))
-            }
-            Address::Unix(path) => UnixStream::connect(path).map(Stream::Unix),
-            Address::Abstract(name) => {
-                let address = SocketAddr::from_abstract_name(name)?;
-                UnixStream::connect_addr(&address).map(Stream::Unix)
-            }
-        }
-    }
-
-    fn set_timeout(&self, limit: Option<Duration>) -> io::Result<()> {
-        match self {
-            Stream::Tcp(stream) => {
-                stream.set_read_timeout(limit)?;
-                stream.set_write_timeout(limit)
-            }
-            Stream::Unix(stream) => {
-                stream.set_read_timeout(limit)?;
-                stream.set_write_timeout(limit)
-            }
-        }
-    }
-
-    /// Reads if something is there.
-    fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let fd = match self {
-            Stream::Tcp(stream) => stream.as_fd(),
-            Stream::Unix(stream) => stream.as_fd(),
-        };
-        Ok(recv(fd, buffer, RecvFlags::DONTWAIT)?.0)
-    }
-
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Stream::Tcp(stream) => stream.read(buffer),
-            Stream::Unix(stream) => stream.read(buffer),
-        }
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Stream::Tcp(stream) => stream.write(bytes),
-            Stream::Unix(stream) => stream.write(bytes),
-        }
-    }
-}
 
 /// An authenticated connection.
 pub(super) struct Link {
+    /// No other of this process has it, before or after.
+    number: u64,
+    /// Where the server listens.
+    at: Address,
     stream: Stream,
     talk: Talk,
     /// What was said and what was not is not known any more.
@@ -88,52 +30,58 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// Connects, and proves that both ends know the key, within a time.
+    /// Connects, and proves that both ends know the key.
     pub(super) fn connect(
-        address: &Address,
+        at: &Address,
         options: &ClientOptions,
-        limit: Duration,
-    ) -> Result<Link, CallError> {
-        let stream = Stream::connect(address, limit)?;
-        stream.set_timeout(Some(limit))?;
-        let talk = Talk::random(options)?;
-        let (pid, patience) = (std::process::id(), Patience::default());
-        let mut link = Link { stream, talk, broken: false, pid, patience };
+        deadline: Deadline,
+    ) -> Result<Link> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let stream = Stream::connect(at, deadline)
+            .map_err(|error| failures::connecting(at, deadline.limit(), error))?;
+        let mut link = Link {
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
+            at: at.clone(),
+            stream,
+            talk: Talk::random(options).map_err(|error| failures::not_trusted(at, error))?,
+            broken: false,
+            pid: std::process::id(),
+            patience: Patience::default(),
+        };
         loop {
             let handshake = link.talk.shake_hands();
             // What says that its key is wrong goes out all the same.
-            let sent = link.send();
-            handshake?;
-            sent?;
-            if link.talk.is_authenticated() {
-                break;
+            let sent = link.send(deadline);
+            handshake.map_err(|error| failures::not_trusted(at, error))?;
+            if sent.is_ok() && link.talk.is_authenticated() {
+                return Ok(link);
             }
-            link.receive()?;
+            sent.and_then(|()| link.receive(deadline))
+                .map_err(|error| failures::shaking_hands(at, deadline.limit(), error))?;
         }
-        link.stream.set_timeout(None)?;
-        Ok(link)
     }
 
-    /// How long each of the calls that follow may take at most.
-    pub(super) fn set_timeout(&self, limit: Option<Duration>) -> io::Result<()> {
-        self.stream.set_timeout(limit)
+    pub(super) fn number(&self) -> u64 {
+        self.number
     }
 
     pub(super) fn peer(&self) -> Peer {
         self.talk.peer()
     }
 
-    /// Asks, and waits for the reply.
+    /// Asks, and waits for the reply. A link whose deadline has come is of no more use: the reply may still come.
     pub(super) fn ask(
         &mut self,
         target: Option<&str>,
         function: &str,
         args: &[Value],
         named: &[(&str, Value)],
+        deadline: Deadline,
     ) -> Result<Reply, CallError> {
-        self.talk.request(target, function, args, named)?;
+        self.talk.request(target, function, args, named).map_err(failures::asking)?;
         self.broken = true;
-        self.send()?;
+        let failed = |at: &Address, error| failures::calling(at, deadline.limit(), error);
+        self.send(deadline).map_err(|error| failed(&self.at, error))?;
         let began = Instant::now();
         self.patience.look(|| match self.stream.try_read(self.talk.space()) {
             // The end, which is told when it is read again.
@@ -144,26 +92,24 @@ impl Link {
             }
             Err(error) => error.kind() != io::ErrorKind::WouldBlock,
         });
-        let reply = self.reply();
-        self.patience.learn(began.elapsed());
-        reply
-    }
-
-    fn reply(&mut self) -> Result<Reply, CallError> {
-        loop {
+        let reply = loop {
             match self.talk.next_reply() {
-                Ok(None) => self.receive()?,
+                Ok(None) => {
+                    self.receive(deadline).map_err(|error| failed(&self.at, error))?;
+                }
                 Ok(Some(reply)) => {
                     self.broken = false;
-                    return Ok(reply);
+                    break Ok(reply);
                 }
                 Err(error) => {
                     // A reply that cannot be read has come all the same.
                     self.broken = !matches!(error, TalkError::Pickle(_));
-                    return Err(error.into());
+                    break Err(failures::reading(&self.at, error));
                 }
             }
-        }
+        };
+        self.patience.learn(began.elapsed());
+        reply
     }
 
     pub(super) fn is_of_this_process(&self) -> bool {
@@ -175,42 +121,23 @@ impl Link {
         !self.broken
     }
 
-    fn send(&mut self) -> io::Result<()> {
+    fn send(&mut self, deadline: Deadline) -> io::Result<()> {
         while !self.talk.output().is_empty() {
-            match self.stream.write(self.talk.output()) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(n) => self.talk.sent(n),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(timed_out(error)),
+            match self.stream.write(self.talk.output(), deadline)? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                n => self.talk.sent(n),
             }
         }
         Ok(())
     }
 
-    fn receive(&mut self) -> io::Result<()> {
-        loop {
-            match self.stream.read(self.talk.space()) {
-                Ok(0) => {
-                    let what = "the server closed the connection";
-                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, what));
-                }
-                Ok(n) => {
-                    self.talk.filled(n);
-                    return Ok(());
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(timed_out(error)),
+    fn receive(&mut self, deadline: Deadline) -> io::Result<()> {
+        match self.stream.read(self.talk.space(), deadline)? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            n => {
+                self.talk.filled(n);
+                Ok(())
             }
         }
-    }
-}
-
-/// A timeout of a socket is told as one.
-fn timed_out(error: io::Error) -> io::Error {
-    match error.kind() {
-        io::ErrorKind::WouldBlock => {
-            io::Error::new(io::ErrorKind::TimedOut, "the server did not answer in time")
-        }
-        _ => error,
     }
 }

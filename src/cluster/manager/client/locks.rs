@@ -1,21 +1,22 @@
 //! Locks and semaphores on a server.
 
-use std::marker::PhantomData;
 use std::time::Duration;
 
-use fourfold_wire::pickle::{Value, from_value};
+use fourfold_wire::pickle::Value;
 
+use super::handle::Terms;
+use super::hold::Hold;
 use super::proxy::seconds;
 use super::{CallError, Proxy};
 
 /// Takes a lock: whether it was taken, and whether its last holder went away with it.
-fn acquire(proxy: &Proxy, args: &[Value]) -> Result<Option<bool>, CallError> {
+fn acquire(proxy: &Proxy, args: &[Value], terms: Terms) -> Result<Option<bool>, CallError> {
     // A stock server has no word for the death of a holder: its locks stay taken.
     if proxy.exposes("acquire_told") {
-        let (taken, owner_died): (bool, bool) = proxy.get("acquire_told", args)?;
+        let (taken, owner_died): (bool, bool) = proxy.get_by("acquire_told", args, terms)?;
         return Ok(taken.then_some(owner_died));
     }
-    let taken: bool = from_value(&proxy.call("acquire", args, &[])?)?;
+    let taken: bool = proxy.get_by("acquire", args, terms)?;
     Ok(taken.then_some(false))
 }
 
@@ -43,12 +44,15 @@ pub struct Lock {
     proxy: Proxy,
 }
 
-/// A lock that is held until this is dropped.
+/// A lock that is held until this is dropped, by the connection of the thread that took it.
+///
+/// When that connection fails, the server frees the lock, and the guard has nothing more to release.
 #[derive(Debug)]
 #[must_use = "the lock is released when the guard is dropped"]
 pub struct LockGuard<'a> {
     lock: &'a Lock,
     owner_died: bool,
+    hold: Hold,
 }
 
 impl Lock {
@@ -63,7 +67,7 @@ impl Lock {
     ///
     /// The connection failed, here and below.
     pub fn lock(&self) -> Result<LockGuard<'_>, CallError> {
-        let taken = self.guard(&[])?;
+        let taken = self.guard(&[], Terms::default())?;
         taken.ok_or_else(|| CallError::Refused("a lock that was waited for is not taken".into()))
     }
 
@@ -73,7 +77,7 @@ impl Lock {
     ///
     /// As [`lock`](Lock::lock).
     pub fn try_lock(&self) -> Result<Option<LockGuard<'_>>, CallError> {
-        self.guard(&[Value::from(false)])
+        self.guard(&[Value::from(false)], Terms::at_once())
     }
 
     /// Takes the lock, and waits for it for so long.
@@ -82,7 +86,7 @@ impl Lock {
     ///
     /// As [`lock`](Lock::lock).
     pub fn lock_timeout(&self, limit: Duration) -> Result<Option<LockGuard<'_>>, CallError> {
-        self.guard(&[Value::from(true), seconds(limit)])
+        self.guard(&[Value::from(true), seconds(limit)], Terms::within(limit))
     }
 
     /// Releases the lock, whoever holds it.
@@ -94,9 +98,12 @@ impl Lock {
         self.proxy.tell("release", &[])
     }
 
-    fn guard(&self, args: &[Value]) -> Result<Option<LockGuard<'_>>, CallError> {
-        let owner_died = acquire(&self.proxy, args)?;
-        Ok(owner_died.map(|owner_died| LockGuard { lock: self, owner_died }))
+    fn guard(&self, args: &[Value], terms: Terms) -> Result<Option<LockGuard<'_>>, CallError> {
+        let owner_died = acquire(&self.proxy, args, terms)?;
+        Ok(owner_died.map(|owner_died| {
+            let hold = Hold::new(&self.proxy);
+            LockGuard { lock: self, owner_died, hold }
+        }))
     }
 }
 
@@ -114,8 +121,7 @@ impl LockGuard<'_> {
 
 impl Drop for LockGuard<'_> {
     fn drop(&mut self) {
-        // If the connection failed, the server has released the lock.
-        let _ = self.lock.release();
+        self.hold.release(&self.lock.proxy);
     }
 }
 
@@ -126,13 +132,14 @@ pub struct RLock {
 }
 
 /// A lock that is held by this thread, until this is dropped and all others of this thread are.
+///
+/// It is the thread's connection that holds it: see [`LockGuard`].
 #[derive(Debug)]
 #[must_use = "the lock is released when the guard is dropped"]
 pub struct RLockGuard<'a> {
     lock: &'a RLock,
     owner_died: bool,
-    /// The thread's connection holds it.
-    of_this_thread: PhantomData<*const ()>,
+    hold: Hold,
 }
 
 impl RLock {
@@ -147,7 +154,7 @@ impl RLock {
     ///
     /// The connection failed, here and below.
     pub fn lock(&self) -> Result<RLockGuard<'_>, CallError> {
-        let taken = self.guard(&[])?;
+        let taken = self.guard(&[], Terms::default())?;
         taken.ok_or_else(|| CallError::Refused("a lock that was waited for is not taken".into()))
     }
 
@@ -157,7 +164,7 @@ impl RLock {
     ///
     /// As [`lock`](RLock::lock).
     pub fn try_lock(&self) -> Result<Option<RLockGuard<'_>>, CallError> {
-        self.guard(&[Value::from(false)])
+        self.guard(&[Value::from(false)], Terms::at_once())
     }
 
     /// Takes the lock, and waits for it for so long.
@@ -166,7 +173,7 @@ impl RLock {
     ///
     /// As [`lock`](RLock::lock).
     pub fn lock_timeout(&self, limit: Duration) -> Result<Option<RLockGuard<'_>>, CallError> {
-        self.guard(&[Value::from(true), seconds(limit)])
+        self.guard(&[Value::from(true), seconds(limit)], Terms::within(limit))
     }
 
     /// Releases the lock once.
@@ -178,12 +185,11 @@ impl RLock {
         self.proxy.tell("release", &[])
     }
 
-    fn guard(&self, args: &[Value]) -> Result<Option<RLockGuard<'_>>, CallError> {
-        let owner_died = acquire(&self.proxy, args)?;
-        Ok(owner_died.map(|owner_died| RLockGuard {
-            lock: self,
-            owner_died,
-            of_this_thread: PhantomData,
+    fn guard(&self, args: &[Value], terms: Terms) -> Result<Option<RLockGuard<'_>>, CallError> {
+        let owner_died = acquire(&self.proxy, args, terms)?;
+        Ok(owner_died.map(|owner_died| {
+            let hold = Hold::new(&self.proxy);
+            RLockGuard { lock: self, owner_died, hold }
         }))
     }
 }
@@ -197,7 +203,7 @@ impl RLockGuard<'_> {
 
 impl Drop for RLockGuard<'_> {
     fn drop(&mut self) {
-        let _ = self.lock.release();
+        self.hold.release(&self.lock.proxy);
     }
 }
 
@@ -228,7 +234,7 @@ impl Semaphore {
     ///
     /// As [`acquire`](Semaphore::acquire).
     pub fn try_acquire(&self) -> Result<bool, CallError> {
-        self.proxy.get("acquire", &[Value::from(false)])
+        self.proxy.get_by("acquire", &[Value::from(false)], Terms::at_once())
     }
 
     /// Takes a permit, waits for one for so long, and says whether it did.
@@ -237,7 +243,7 @@ impl Semaphore {
     ///
     /// As [`acquire`](Semaphore::acquire).
     pub fn acquire_timeout(&self, limit: Duration) -> Result<bool, CallError> {
-        self.proxy.get("acquire", &[Value::from(true), seconds(limit)])
+        self.proxy.get_by("acquire", &[Value::from(true), seconds(limit)], Terms::within(limit))
     }
 
     /// How many permits are free. A stock server does not say.

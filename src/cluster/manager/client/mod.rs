@@ -2,15 +2,21 @@
 //!
 //! A thread has one lasting connection to each server, as in a stock client. A lock is held by the thread's connection:
 //! when the thread ends, what it held is free.
+//!
+//! A call with a limit, and one that does not wait, has an end even where the server has none to give: see
+//! [`ClientBuilder::grace`]. Other calls last as long as their connection does.
 
 mod builder;
 mod containers;
 mod error;
+mod failures;
 mod handle;
+mod hold;
 mod link;
 mod locks;
 mod proxy;
 mod queue;
+mod stream;
 mod waits;
 
 pub use self::builder::ClientBuilder;

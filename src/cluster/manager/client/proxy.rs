@@ -9,9 +9,12 @@ use fourfold_wire::talk::Reply;
 use serde::de::DeserializeOwned;
 
 use super::CallError;
-use super::handle::Shared;
+use super::handle::{Shared, Terms};
 
 /// One object of a server, whatever it is. Its methods are called by name; the typed words are made of it.
+///
+/// As long as there is one, the server keeps the object. In a fork, the proxies of the parent can be called, on connections
+/// of the fork's own, but it is the parent that keeps the objects.
 ///
 /// # Examples
 ///
@@ -32,6 +35,8 @@ pub struct Proxy {
 }
 
 struct Inner {
+    /// The process whose reference it is.
+    pid: u32,
     shared: Arc<Shared>,
     id: String,
     exposed: Vec<String>,
@@ -39,7 +44,10 @@ struct Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.shared.goodbye(&self.id);
+        // A fork has a copy of the proxy, and no reference of its own.
+        if self.pid == std::process::id() {
+            self.shared.goodbye(&self.id);
+        }
     }
 }
 
@@ -55,7 +63,7 @@ impl fmt::Debug for Proxy {
 impl Proxy {
     /// A proxy with one reference of its own, which it gives back at its end.
     pub(super) fn new(shared: Arc<Shared>, id: String, exposed: Vec<String>) -> Proxy {
-        Proxy { inner: Arc::new(Inner { shared, id, exposed }) }
+        Proxy { inner: Arc::new(Inner { pid: std::process::id(), shared, id, exposed }) }
     }
 
     /// The object's name in its server.
@@ -66,6 +74,11 @@ impl Proxy {
     /// The names of the methods that can be called.
     pub fn exposed(&self) -> impl Iterator<Item = &str> {
         self.inner.exposed.iter().map(String::as_str)
+    }
+
+    /// The number of this thread's connection to the server.
+    pub(super) fn link(&self) -> Option<u64> {
+        self.inner.shared.link()
     }
 
     pub(super) fn exposes(&self, method: &str) -> bool {
@@ -83,7 +96,33 @@ impl Proxy {
         args: &[Value],
         named: &[(&str, Value)],
     ) -> Result<Value, CallError> {
-        match self.inner.shared.call(&self.inner.id, method, args, named)? {
+        self.call_by(method, args, named, Terms::default())
+    }
+
+    /// As [`call`](Proxy::call), of a method that waits no longer than a limit, which its arguments say too. If the server
+    /// does not answer then either, the call fails, after the [`grace`](super::ClientBuilder::grace) on top.
+    ///
+    /// # Errors
+    ///
+    /// As [`call`](Proxy::call), or no answer came.
+    pub fn call_timeout(
+        &self,
+        method: &str,
+        args: &[Value],
+        named: &[(&str, Value)],
+        limit: Duration,
+    ) -> Result<Value, CallError> {
+        self.call_by(method, args, named, Terms::within(limit))
+    }
+
+    pub(super) fn call_by(
+        &self,
+        method: &str,
+        args: &[Value],
+        named: &[(&str, Value)],
+        terms: Terms,
+    ) -> Result<Value, CallError> {
+        match self.inner.shared.call(&self.inner.id, method, args, named, terms)? {
             Ok(value) => Ok(value),
             Err(Reply::Proxy { token, .. }) => {
                 self.inner.shared.goodbye(&token.id);
@@ -99,7 +138,7 @@ impl Proxy {
     ///
     /// As [`call`](Proxy::call), or the method gives its value away.
     pub fn call_for_proxy(&self, method: &str, args: &[Value]) -> Result<Proxy, CallError> {
-        match self.inner.shared.call(&self.inner.id, method, args, &[])? {
+        match self.inner.shared.call(&self.inner.id, method, args, &[], Terms::default())? {
             Err(Reply::Proxy { exposed, token }) => {
                 Ok(Proxy::new(self.inner.shared.clone(), token.id, exposed))
             }
@@ -114,6 +153,16 @@ impl Proxy {
         args: &[Value],
     ) -> Result<T, CallError> {
         Ok(from_value(&self.call(method, args, &[])?)?)
+    }
+
+    /// As [`get`](Proxy::get), of a method that waits no longer than that.
+    pub(super) fn get_by<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        args: &[Value],
+        terms: Terms,
+    ) -> Result<T, CallError> {
+        Ok(from_value(&self.call_by(method, args, &[], terms)?)?)
     }
 
     /// Calls a method whose value says nothing.

@@ -8,6 +8,7 @@ use fourfold_wire::pickle::{Value, from_value, to_value};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::handle::Terms;
 use super::proxy::seconds;
 use super::{CallError, GetError, Proxy, PutError};
 
@@ -122,7 +123,7 @@ impl<T: Serialize> Queue<T> {
     ///
     /// The item comes back with the reason, here and below.
     pub fn put(&self, item: T) -> Result<(), PutError<T>> {
-        self.put_with(item, "put", |item| vec![item])
+        self.put_with(item, "put", |item| vec![item], Terms::default())
     }
 
     /// Puts an item if there is room.
@@ -131,7 +132,7 @@ impl<T: Serialize> Queue<T> {
     ///
     /// [`PutError::Full`], or as [`put`](Queue::put).
     pub fn try_put(&self, item: T) -> Result<(), PutError<T>> {
-        self.put_with(item, "put_nowait", |item| vec![item])
+        self.put_with(item, "put_nowait", |item| vec![item], Terms::at_once())
     }
 
     /// Puts an item, and waits for room for so long.
@@ -140,7 +141,8 @@ impl<T: Serialize> Queue<T> {
     ///
     /// [`PutError::Full`], or as [`put`](Queue::put).
     pub fn put_timeout(&self, item: T, limit: Duration) -> Result<(), PutError<T>> {
-        self.put_with(item, "put", |item| vec![item, Value::from(true), seconds(limit)])
+        let args = |item| vec![item, Value::from(true), seconds(limit)];
+        self.put_with(item, "put", args, Terms::within(limit))
     }
 
     /// Puts an item into a priority queue by a priority of its own: items that have no order. Of equal priorities, the
@@ -151,7 +153,9 @@ impl<T: Serialize> Queue<T> {
     /// The server is a Python program, which knows no such thing, or as [`put`](Queue::put).
     pub fn put_at<P: Serialize>(&self, priority: P, item: T) -> Result<(), PutError<T>> {
         match to_value(&priority) {
-            Ok(priority) => self.put_with(item, "put_at", |item| vec![priority, item]),
+            Ok(priority) => {
+                self.put_with(item, "put_at", |item| vec![priority, item], Terms::default())
+            }
             Err(error) => Err(PutError::Failed(item, error.into())),
         }
     }
@@ -161,11 +165,12 @@ impl<T: Serialize> Queue<T> {
         item: T,
         method: &str,
         args: impl FnOnce(Value) -> Vec<Value>,
+        terms: Terms,
     ) -> Result<(), PutError<T>> {
         let put = to_value(&item)
             .map_err(CallError::from)
-            .and_then(|value| self.proxy.tell(method, &args(value)));
-        put.map_err(|error| PutError::new(item, error))
+            .and_then(|value| self.proxy.call_by(method, &args(value), &[], terms));
+        put.map(drop).map_err(|error| PutError::new(item, error))
     }
 }
 
@@ -176,7 +181,7 @@ impl<T: DeserializeOwned> Queue<T> {
     ///
     /// The queue was shut down, the item is none of this type, which loses it, or the connection failed.
     pub fn get(&self) -> Result<T, GetError> {
-        self.get_with("get", &[])
+        self.get_with("get", &[], Terms::default())
     }
 
     /// Takes an item if there is one.
@@ -185,7 +190,7 @@ impl<T: DeserializeOwned> Queue<T> {
     ///
     /// [`GetError::Empty`], or as [`get`](Queue::get).
     pub fn try_get(&self) -> Result<T, GetError> {
-        self.get_with("get_nowait", &[])
+        self.get_with("get_nowait", &[], Terms::at_once())
     }
 
     /// Takes an item, and waits for one for so long.
@@ -194,11 +199,11 @@ impl<T: DeserializeOwned> Queue<T> {
     ///
     /// [`GetError::Empty`], or as [`get`](Queue::get).
     pub fn get_timeout(&self, limit: Duration) -> Result<T, GetError> {
-        self.get_with("get", &[Value::from(true), seconds(limit)])
+        self.get_with("get", &[Value::from(true), seconds(limit)], Terms::within(limit))
     }
 
-    fn get_with(&self, method: &str, args: &[Value]) -> Result<T, GetError> {
-        let value = self.proxy.call(method, args, &[]).map_err(GetError::new)?;
+    fn get_with(&self, method: &str, args: &[Value], terms: Terms) -> Result<T, GetError> {
+        let value = self.proxy.call_by(method, args, &[], terms).map_err(GetError::new)?;
         from_value(&value).map_err(|error| GetError::Failed(error.into()))
     }
 }

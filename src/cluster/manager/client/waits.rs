@@ -1,10 +1,11 @@
 //! Events, conditions and barriers on a server.
 
-use std::marker::PhantomData;
 use std::time::Duration;
 
 use fourfold_wire::pickle::{Value, from_value};
 
+use super::handle::Terms;
+use super::hold::Hold;
 use super::proxy::seconds;
 use super::{CallError, Proxy};
 
@@ -78,7 +79,7 @@ impl Event {
     ///
     /// As [`set`](Event::set).
     pub fn wait_timeout(&self, limit: Duration) -> Result<bool, CallError> {
-        self.proxy.get("wait", &[seconds(limit)])
+        self.proxy.get_by("wait", &[seconds(limit)], Terms::within(limit))
     }
 }
 
@@ -89,12 +90,14 @@ pub struct Condition {
 }
 
 /// A condition's lock, held by this thread until this is dropped.
+///
+/// It is the thread's connection that holds it. When that fails, the server frees the lock, and calls of the guard are
+/// errors.
 #[derive(Debug)]
 #[must_use = "the lock is released when the guard is dropped"]
 pub struct ConditionGuard<'a> {
     condition: &'a Condition,
-    /// The thread's connection holds it.
-    of_this_thread: PhantomData<*const ()>,
+    hold: Hold,
 }
 
 impl Condition {
@@ -110,28 +113,33 @@ impl Condition {
     /// The connection failed.
     pub fn lock(&self) -> Result<ConditionGuard<'_>, CallError> {
         self.proxy.tell("acquire", &[])?;
-        Ok(ConditionGuard { condition: self, of_this_thread: PhantomData })
+        Ok(ConditionGuard { condition: self, hold: Hold::new(&self.proxy) })
     }
 }
 
 impl ConditionGuard<'_> {
+    fn call(&self, method: &str, args: &[Value]) -> Result<Value, CallError> {
+        self.hold.call(&self.condition.proxy, method, args, None)
+    }
+
     /// Gives the lock up until it is notified, and takes it again.
     ///
     /// # Errors
     ///
     /// The connection failed, here and below.
     pub fn wait(&mut self) -> Result<(), CallError> {
-        self.condition.proxy.tell("wait", &[])
+        self.call("wait", &[]).map(drop)
     }
 
-    /// As [`wait`](ConditionGuard::wait), for so long; says whether it was notified.
+    /// As [`wait`](ConditionGuard::wait), for so long; says whether it was notified. The lock is then taken again, however
+    /// long another has it.
     ///
     /// # Errors
     ///
     /// As [`wait`](ConditionGuard::wait).
     pub fn wait_timeout(&mut self, limit: Duration) -> Result<bool, CallError> {
         // A server of Python 2 says nothing here.
-        let told = self.condition.proxy.call("wait", &[seconds(limit)], &[])?;
+        let told = self.call("wait", &[seconds(limit)])?;
         Ok(told.root().as_bool().unwrap_or(true))
     }
 
@@ -141,7 +149,7 @@ impl ConditionGuard<'_> {
     ///
     /// As [`wait`](ConditionGuard::wait).
     pub fn notify_one(&self) -> Result<(), CallError> {
-        self.condition.proxy.tell("notify", &[])
+        self.call("notify", &[]).map(drop)
     }
 
     /// Notifies all who wait.
@@ -150,13 +158,13 @@ impl ConditionGuard<'_> {
     ///
     /// As [`wait`](ConditionGuard::wait).
     pub fn notify_all(&self) -> Result<(), CallError> {
-        self.condition.proxy.tell("notify_all", &[])
+        self.call("notify_all", &[]).map(drop)
     }
 }
 
 impl Drop for ConditionGuard<'_> {
     fn drop(&mut self) {
-        let _ = self.condition.proxy.tell("release", &[]);
+        self.hold.release(&self.condition.proxy);
     }
 }
 
@@ -178,7 +186,7 @@ impl Barrier {
     ///
     /// The connection failed, here and below.
     pub fn wait(&self) -> Result<Option<usize>, CallError> {
-        self.wait_with(&[])
+        self.wait_with(&[], Terms::default())
     }
 
     /// As [`wait`](Barrier::wait), for so long; then the barrier is broken for all.
@@ -187,11 +195,11 @@ impl Barrier {
     ///
     /// As [`wait`](Barrier::wait).
     pub fn wait_timeout(&self, limit: Duration) -> Result<Option<usize>, CallError> {
-        self.wait_with(&[seconds(limit)])
+        self.wait_with(&[seconds(limit)], Terms::within(limit))
     }
 
-    fn wait_with(&self, args: &[Value]) -> Result<Option<usize>, CallError> {
-        match self.proxy.call("wait", args, &[]) {
+    fn wait_with(&self, args: &[Value], terms: Terms) -> Result<Option<usize>, CallError> {
+        match self.proxy.call_by("wait", args, &[], terms) {
             Ok(place) => Ok(Some(from_value(&place)?)),
             Err(error) if error.is("threading", "BrokenBarrierError") => Ok(None),
             Err(error) => Err(error),
