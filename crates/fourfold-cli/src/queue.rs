@@ -175,15 +175,16 @@ fn get(
     let queue = connect(which)?;
     // What a Python program serves under this name need not have it.
     let done = done && queue.proxy().exposed().any(|name| name == "task_done");
-    let mut args = Vec::new();
-    if let Some(limit) = timeout {
-        args = vec![Value::from(true), to_value(&limit.as_secs_f64())?];
-    }
+    // As it is: what JSON cannot say would be lost otherwise.
+    let take = || match timeout {
+        Some(limit) => {
+            let args = [Value::from(true), to_value(&limit.as_secs_f64())?];
+            queue.proxy().call_timeout("get", &args, &[], limit)
+        }
+        None => queue.proxy().call("get", &[], &[]),
+    };
     for _ in 0..count {
-        // As it is: what JSON cannot say would be lost otherwise.
-        let item = queue.proxy().call("get", &args, &[]).map_err(|error: CallError| match error
-            .exception()
-        {
+        let item = take().map_err(|error: CallError| match error.exception() {
             Some(exception) if exception.is("queue", "Empty") => {
                 Failed::InTime("the queue is empty")
             }
