@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 
 use super::Thing;
-use crate::words::{Array, ArrayError, Dict, List, ListError, Number, Slice};
+use std::cmp::Ordering;
+
+use crate::words::{Array, ArrayError, Dict, Element, List, ListError, Number, Slice};
 
 fn list(len: usize) -> List<Thing> {
     List::new((0..len as u32).map(|id| Thing { key: (id % 3) as u8, id }).collect())
@@ -152,4 +154,49 @@ fn an_array_takes_only_what_its_type_has() {
     assert!(array.set_slice(slice, vec![]).is_err());
     array.set_slice(slice, vec![Number::Int(9)]).unwrap();
     assert_eq!(array.slice(slice), Ok(vec![Number::Int(9)]));
+}
+
+/// A value whose order leads in circles, and has holes: what comes from the network may be so.
+#[derive(Clone, Debug, PartialEq)]
+struct Circular(u8, bool);
+
+impl Element for Circular {
+    fn is_equal(&self, other: &Circular) -> bool {
+        self == other
+    }
+
+    fn order(&self, other: &Circular) -> Option<Ordering> {
+        let ahead = other.0.wrapping_sub(self.0);
+        match ahead {
+            0 => Some(Ordering::Equal),
+            _ if self.1 && other.1 => None,
+            1..128 => Some(Ordering::Less),
+            _ => Some(Ordering::Greater),
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_has_no_total_order_is_sorted_somehow_or_not_at_all(
+        items in prop::collection::vec((any::<u8>(), prop::bool::weighted(0.01)), 0..200),
+        reverse: bool,
+    ) {
+        let items: Vec<Circular> = items.into_iter().map(|(n, odd)| Circular(n, odd)).collect();
+        let mut list = List::new(items.clone());
+        match list.sort(reverse) {
+            Err(error) => {
+                prop_assert_eq!(error, ListError::NoOrder);
+                prop_assert_eq!(list.items(), &items[..]);
+            }
+            Ok(()) => {
+                let sorted = |items: &[Circular]| {
+                    let mut keys: Vec<_> = items.iter().map(|item| (item.0, item.1)).collect();
+                    keys.sort_unstable();
+                    keys
+                };
+                prop_assert_eq!(sorted(list.items()), sorted(&items));
+            }
+        }
+    }
 }
