@@ -21,6 +21,8 @@ pub(crate) enum ListError {
     ZeroStep,
     /// The list would be longer than is allowed.
     TooLong,
+    /// Two items are too large to say whether they are equal.
+    TooLarge,
 }
 
 /// `[start:stop:step]`
@@ -66,7 +68,7 @@ impl Slice {
 }
 
 /// The longest list that may be made by repetition.
-const LONGEST: usize = 1 << 24;
+const LONGEST: usize = 1 << 22;
 
 /// Sorts by merging, or gives nothing as soon as two items have no order.
 ///
@@ -203,12 +205,27 @@ impl<V: Element> List<V> {
     }
 
     fn find(&self, value: &V, start: usize, stop: usize) -> Result<usize, ListError> {
-        let found = self.items[start..stop].iter().position(|item| item.is_equal(value));
-        found.map(|at| at + start).ok_or(ListError::NotFound)
+        for (at, item) in self.items[start..stop].iter().enumerate() {
+            if item.is_equal(value).ok_or(ListError::TooLarge)? {
+                return Ok(start + at);
+            }
+        }
+        Err(ListError::NotFound)
     }
 
-    pub(crate) fn count(&self, value: &V) -> usize {
-        self.items.iter().filter(|item| item.is_equal(value)).count()
+    pub(crate) fn contains(&self, value: &V) -> Result<bool, ListError> {
+        match self.find(value, 0, self.items.len()) {
+            Err(ListError::NotFound) => Ok(false),
+            found => found.map(|_| true),
+        }
+    }
+
+    pub(crate) fn count(&self, value: &V) -> Result<usize, ListError> {
+        let mut count = 0;
+        for item in &self.items {
+            count += usize::from(item.is_equal(value).ok_or(ListError::TooLarge)?);
+        }
+        Ok(count)
     }
 
     pub(crate) fn reverse(&mut self) {

@@ -52,7 +52,7 @@ impl Thing {
             Thing::Semaphore(word) => semaphore(word, who, method, &args, &mut told),
             Thing::Condition(word) => condition(word, who, method, &args, &mut told),
             Thing::Event(word) => event(word, who, method, &args, &mut told),
-            Thing::Barrier(word) => barrier(word, who, method, &args, &mut told),
+            Thing::Barrier(word, limit) => barrier(word, *limit, who, method, &args, &mut told),
             Thing::List(items) => lists::list(items, method, args),
             Thing::Dict(items) => dicts::dict(items, method, args),
             Thing::Namespace(names) => dicts::namespace(names, method, &args),
@@ -81,7 +81,7 @@ impl Thing {
             Thing::Semaphore(word) => told.all(what.to(word, who), semaphore_reply),
             Thing::Condition(word) => told.all(what.to(word, who), condition_reply),
             Thing::Event(word) => told.all(what.to(word, who), event_reply),
-            Thing::Barrier(word) => told.all(what.to(word, who), barrier_reply),
+            Thing::Barrier(word, _) => told.all(what.to(word, who), barrier_reply),
             _ => {}
         }
     }
@@ -324,6 +324,7 @@ fn condition(
 
 fn barrier(
     word: &mut Barrier,
+    usual: Option<Duration>,
     who: Participant,
     method: &str,
     args: &Arguments,
@@ -332,9 +333,10 @@ fn barrier(
     let (request, wait) = match method {
         "wait" => {
             let [limit] = args.bind(method, ["timeout"], 0)?;
-            match timeout(args, limit)? {
-                Wait::No => (BarrierRequest::Wait, Wait::For(Duration::ZERO)),
-                wait => (BarrierRequest::Wait, wait),
+            match (timeout(args, limit)?, usual) {
+                (Wait::No, _) => (BarrierRequest::Wait, Wait::For(Duration::ZERO)),
+                (Wait::Forever, Some(usual)) => (BarrierRequest::Wait, Wait::For(usual)),
+                (wait, _) => (BarrierRequest::Wait, wait),
             }
         }
         "reset" => args.bind(method, [], 0).map(|[]| (BarrierRequest::Reset, Wait::No))?,
