@@ -108,18 +108,22 @@ impl Array {
         Ok((0..count).map(|n| self.numbers[place(n)]).collect())
     }
 
-    /// Puts numbers in the place of as many.
+    /// Puts numbers in the place of others: of as many, unless the slice is without steps.
     pub(crate) fn set_slice(
         &mut self,
         slice: Slice,
         numbers: Vec<Number>,
     ) -> Result<(), ArrayError> {
         let (start, step, count) = slice.within(self.numbers.len())?;
-        if count != numbers.len() {
+        if step != 1 && count != numbers.len() {
             return Err(ListError::OtherSize { has: count, given: numbers.len() }.into());
         }
         let numbers =
             numbers.into_iter().map(|number| self.fit(number)).collect::<Result<Vec<_>, _>>()?;
+        if step == 1 {
+            self.numbers.splice(start..start + count, numbers);
+            return Ok(());
+        }
         for (n, number) in numbers.into_iter().enumerate() {
             self.numbers[(start as i64 + step * n as i64) as usize] = number;
         }

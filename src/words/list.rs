@@ -21,6 +21,8 @@ pub(crate) enum ListError {
     ZeroStep,
     /// The list would be longer than is allowed.
     TooLong,
+    /// Two items are too large to say whether they are equal.
+    TooLarge,
 }
 
 /// `[start:stop:step]`
@@ -66,7 +68,39 @@ impl Slice {
 }
 
 /// The longest list that may be made by repetition.
-const LONGEST: usize = 1 << 24;
+const LONGEST: usize = 1 << 22;
+
+/// Sorts by merging, or gives nothing as soon as two items have no order.
+///
+/// What order there is between items is up to whoever put them there: it may lead in a circle, or be there for some
+/// pairs only. The sorts of the standard library may panic then; this one only compares and moves on.
+fn merge_sorted<V: Clone>(
+    mut items: Vec<V>,
+    order: impl Fn(&V, &V) -> Option<Ordering>,
+) -> Option<Vec<V>> {
+    let len = items.len();
+    let mut width = 1;
+    while width < len {
+        let mut merged = Vec::with_capacity(len);
+        for both in items.chunks(2 * width) {
+            let (mut left, mut right) = both.split_at(width.min(both.len()));
+            while let ([a, left_rest @ ..], [b, right_rest @ ..]) = (left, right) {
+                if order(a, b)? == Ordering::Greater {
+                    merged.push(b.clone());
+                    right = right_rest;
+                } else {
+                    merged.push(a.clone());
+                    left = left_rest;
+                }
+            }
+            merged.extend_from_slice(left);
+            merged.extend_from_slice(right);
+        }
+        items = merged;
+        width *= 2;
+    }
+    Some(items)
+}
 
 #[derive(Clone, Debug)]
 pub(crate) struct List<V> {
@@ -171,12 +205,27 @@ impl<V: Element> List<V> {
     }
 
     fn find(&self, value: &V, start: usize, stop: usize) -> Result<usize, ListError> {
-        let found = self.items[start..stop].iter().position(|item| item.is_equal(value));
-        found.map(|at| at + start).ok_or(ListError::NotFound)
+        for (at, item) in self.items[start..stop].iter().enumerate() {
+            if item.is_equal(value).ok_or(ListError::TooLarge)? {
+                return Ok(start + at);
+            }
+        }
+        Err(ListError::NotFound)
     }
 
-    pub(crate) fn count(&self, value: &V) -> usize {
-        self.items.iter().filter(|item| item.is_equal(value)).count()
+    pub(crate) fn contains(&self, value: &V) -> Result<bool, ListError> {
+        match self.find(value, 0, self.items.len()) {
+            Err(ListError::NotFound) => Ok(false),
+            found => found.map(|_| true),
+        }
+    }
+
+    pub(crate) fn count(&self, value: &V) -> Result<usize, ListError> {
+        let mut count = 0;
+        for item in &self.items {
+            count += usize::from(item.is_equal(value).ok_or(ListError::TooLarge)?);
+        }
+        Ok(count)
     }
 
     pub(crate) fn reverse(&mut self) {
@@ -189,19 +238,9 @@ impl<V: Element> List<V> {
 
     /// Sorts, equal items in the order they have. If two have no order, the list is as it was.
     pub(crate) fn sort(&mut self, reverse: bool) -> Result<(), ListError> {
-        let mut sorted = self.items.clone();
-        let mut ordered = true;
         // The same as sorting the other way and keeping equal items in order.
-        sorted.sort_by(|a, b| {
-            let order = if reverse { b.order(a) } else { a.order(b) };
-            order.unwrap_or_else(|| {
-                ordered = false;
-                Ordering::Equal
-            })
-        });
-        if !ordered {
-            return Err(ListError::NoOrder);
-        }
+        let order = |a: &V, b: &V| if reverse { b.order(a) } else { a.order(b) };
+        let sorted = merge_sorted(self.items.clone(), order).ok_or(ListError::NoOrder)?;
         self.items = sorted;
         Ok(())
     }

@@ -65,8 +65,8 @@ pub(crate) trait Word {
 
 /// What a list, a dict or a priority queue holds: values with an order and an equality of their own.
 pub(crate) trait Element: Clone {
-    /// Whether both are equal to the program that put them there.
-    fn is_equal(&self, other: &Self) -> bool;
+    /// Whether both are equal to the program that put them there. Nothing: they are too large to tell.
+    fn is_equal(&self, other: &Self) -> Option<bool>;
 
     /// Which comes first, if there is an order between them.
     fn order(&self, other: &Self) -> Option<Ordering>;

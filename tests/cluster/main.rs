@@ -9,6 +9,7 @@ mod python;
 mod raw;
 mod replay;
 mod rows;
+mod values;
 
 use fourfold::cluster::manager::{Client, HandBack, Key, QueueOptions, Server, ServerBuilder};
 

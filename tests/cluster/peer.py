@@ -286,6 +286,92 @@ def containers(m):
     same(again[:], ['x'])
 
 
+def values(m):
+    import array
+    import collections
+    import datetime
+    import decimal
+    import fractions
+    D, F, day = decimal.Decimal, fractions.Fraction, datetime.datetime
+
+    def kept(*args):
+        return m.list(*args)[:]
+    # What can be gone through, item by item; what cannot, or is not known, is refused.
+    ring = collections.deque([1, 2, 3, 4], 3)
+    ordered = collections.OrderedDict([('a', 1), ('b', 2)])
+    same(kept(ring), [2, 3, 4])
+    same(kept(collections.deque()), [])
+    same(kept(ordered), ['a', 'b'])
+    same(kept(array.array('i', [1, -2])), [1, -2])
+    same(kept(array.array('d', [1.5])), [1.5])
+    same(kept(frozenset([7])), [7])
+    same(kept('ab'), ['a', 'b'])
+    same(m.dict(ordered).copy(), {'a': 1, 'b': 2})
+    same(m.dict(collections.Counter('aab')).copy(), {'a': 2, 'b': 1})
+    same(m.dict(collections.defaultdict(int, {'a': 5})).copy(), {'a': 5})
+    same(m.dict(['ab', (1, 2)]).copy(), {'a': 'b', 1: 2})
+    numbers = m.Array('i', array.array('i', [1, 2, 3]))
+    numbers[0:2] = array.array('i', [7, 8])
+    same(list(numbers), [7, 8, 3])
+    if not PY2:
+        same(kept(reversed([1, 2, 3])), [3, 2, 1])
+        started = reversed([1, 2, 3])
+        next(started)
+        same(kept(started), [2, 1])
+        started = iter([1, 2, 3])
+        next(started)
+        same(kept(started), [2, 3])
+        same(kept(iter('ab')), ['a', 'b'])
+        same(kept(iter(range(3))), [0, 1, 2])
+        same(kept(zip('ab', [1, 2, 3])), [('a', 1), ('b', 2)])
+        same(kept(enumerate('ab', 5)), [(5, 'a'), (6, 'b')])
+        same(m.dict(zip('ab', [1, 2])).copy(), {'a': 1, 'b': 2})
+    if (3,) < sys.version_info < (3, 14):
+        import itertools
+        raises((TypeError, RemoteError), kept, itertools.permutations([1, 2]))
+        raises((TypeError, RemoteError), kept, itertools.product([1, 2]))
+    raises((TypeError, RemoteError), kept, ValueError((1, 2)))
+    raises((TypeError, RemoteError), kept, 5)
+    # What is equal, and what comes first.
+    pairs = [(D('1.0'), D('1.00')), (D('1'), 1), (F(1, 2), 0.5), (1 + 0j, 1), (2 ** 200, float(2 ** 200)),
+             (ordered, {'b': 2, 'a': 1}), (collections.Counter('aab'), {'a': 2, 'b': 1}),
+             (datetime.date(2020, 1, 1), datetime.date(2020, 1, 1))]
+    for a, b in pairs:
+        same((a, b, a in m.list([b])), (a, b, True))
+        same((a, b, b in m.list([a])), (a, b, True))
+    for a, b in [(D('0.1'), 0.1), (D('NaN'), D('NaN')), (datetime.date(2020, 1, 1), day(2020, 1, 1))]:
+        same((a, b, a in m.list([b])), (a, b, False))
+    same(m.dict({D('1.0'): 'x'})[1], 'x')
+    same(m.dict({0.5: 'x'})[F(1, 2)], 'x')
+    for row in [[day(2020, 1, 2), day(2019, 12, 31, 23), day(2019, 1, 1, 0, 0, 0, 1)],
+                [datetime.date(2020, 1, 2), datetime.date(1999, 12, 31)],
+                [datetime.time(5), datetime.time(4, 59, 59, 999999)],
+                [datetime.timedelta(1), datetime.timedelta(-1), datetime.timedelta(0, 1, 1)],
+                [D('1E+3'), D('-Infinity'), 7, D('0.001'), 2.5, D('-1.5')],
+                [F(1, 2), F(1, 3), 0, 0.4], [2 ** 70, -2 ** 70, 2 ** 65, 0]]:
+        order = m.list(row)
+        order.sort()
+        same(order[:], sorted(row))
+    best = m.get_sorted()
+    jobs = [(day(2020, 1, n), 'job') for n in (3, 1, 2)]
+    for job in jobs:
+        best.put(job)
+    same([best.get() for _ in jobs], sorted(jobs))
+    # Lists are added to lists, and slices may go beyond any.
+    l = m.list([1, 2, 3])
+    same(l + [4], [1, 2, 3, 4])
+    raises(TypeError, lambda: l + (4,))
+    raises(TypeError, lambda: l + 'ab')
+    if not PY2:
+        same(l[0:10 ** 30], [1, 2, 3])
+    raises(IndexError, lambda: l[10 ** 30])
+    shared = [0]
+    same(len(set(map(id, m.list([shared, shared]) * 2))), 1)
+    if not PY2:
+        barrier = m.Barrier(2, timeout=0.05)
+        raises(threading.BrokenBarrierError, barrier.wait)
+
+
 def bookkeeping(m):
     from multiprocessing.managers import dispatch
     def ask(name, *args):
@@ -312,6 +398,7 @@ def client(where, key):
     queues(m)
     locks(m)
     containers(m)
+    values(m)
     bookkeeping(m)
     print('ok')
 

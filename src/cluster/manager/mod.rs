@@ -36,8 +36,13 @@
 
 mod address;
 mod client;
+mod decimal;
+mod hashed;
 mod item;
 mod key;
+mod mapping;
+mod moment;
+mod number;
 mod server;
 
 pub use self::address::{Address, ToAddress};

@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 
 use super::Thing;
-use crate::words::{Array, ArrayError, Dict, List, ListError, Number, Slice};
+use std::cmp::Ordering;
+
+use crate::words::{Array, ArrayError, Dict, Element, List, ListError, Number, Slice};
 
 fn list(len: usize) -> List<Thing> {
     List::new((0..len as u32).map(|id| Thing { key: (id % 3) as u8, id }).collect())
@@ -116,7 +118,7 @@ fn huge_bounds_are_no_trouble() {
 fn a_list_is_searched_sorted_and_changed() {
     let mut things = list(6);
     let one = Thing { key: 1, id: 99 };
-    assert_eq!(things.count(&one), 2);
+    assert_eq!(things.count(&one), Ok(2));
     assert_eq!(things.index(&one, Some(2), None), Ok(4));
     assert_eq!(things.index(&one, Some(-1), None), Err(ListError::NotFound));
     things.sort(false).unwrap();
@@ -149,7 +151,72 @@ fn an_array_takes_only_what_its_type_has() {
     let float = Array::new('f', vec![Number::Int(1), Number::Float(0.1)]).unwrap();
     assert_eq!(float.get(1), Ok(Number::Float(f64::from(0.1f32))));
     let slice = Slice { start: Some(1), ..Slice::default() };
-    assert!(array.set_slice(slice, vec![]).is_err());
+    let stepped = Slice { step: Some(-1), ..Slice::default() };
+    let wrong = ListError::OtherSize { has: 2, given: 0 };
+    assert_eq!(array.set_slice(stepped, vec![]), Err(wrong.into()));
+    assert_eq!(array.set_slice(slice, vec![Number::Int(128)]), Err(ArrayError::OutOfRange));
     array.set_slice(slice, vec![Number::Int(9)]).unwrap();
     assert_eq!(array.slice(slice), Ok(vec![Number::Int(9)]));
+    // As Python: without steps, it grows and shrinks.
+    array.set_slice(slice, vec![Number::Int(1), Number::Int(2)]).unwrap();
+    assert_eq!(array.numbers(), [Number::Int(-128), Number::Int(1), Number::Int(2)]);
+    array.set_slice(slice, vec![]).unwrap();
+    assert_eq!(array.numbers(), [Number::Int(-128)]);
+}
+
+/// A value whose order leads in circles, and has holes: what comes from the network may be so.
+#[derive(Clone, Debug, PartialEq)]
+struct Circular(u8, bool);
+
+impl Element for Circular {
+    fn is_equal(&self, other: &Circular) -> Option<bool> {
+        Some(self == other)
+    }
+
+    fn order(&self, other: &Circular) -> Option<Ordering> {
+        let ahead = other.0.wrapping_sub(self.0);
+        match ahead {
+            0 => Some(Ordering::Equal),
+            _ if self.1 && other.1 => None,
+            1..128 => Some(Ordering::Less),
+            _ => Some(Ordering::Greater),
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_has_no_total_order_is_sorted_somehow_or_not_at_all(
+        items in prop::collection::vec((any::<u8>(), prop::bool::weighted(0.01)), 0..200),
+        reverse: bool,
+    ) {
+        let items: Vec<Circular> = items.into_iter().map(|(n, odd)| Circular(n, odd)).collect();
+        let mut list = List::new(items.clone());
+        match list.sort(reverse) {
+            Err(error) => {
+                prop_assert_eq!(error, ListError::NoOrder);
+                prop_assert_eq!(list.items(), &items[..]);
+            }
+            Ok(()) => {
+                let sorted = |items: &[Circular]| {
+                    let mut keys: Vec<_> = items.iter().map(|item| (item.0, item.1)).collect();
+                    keys.sort_unstable();
+                    keys
+                };
+                prop_assert_eq!(sorted(list.items()), sorted(&items));
+            }
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_compared_is_an_error_and_not_another_item() {
+    let thing = |key| Thing { key, id: 0 };
+    let mut list = List::new(vec![thing(1), thing(super::VAST), thing(2)]);
+    assert_eq!(list.index(&thing(1), None, None), Ok(0));
+    assert_eq!(list.index(&thing(2), None, None), Err(ListError::TooLarge));
+    assert_eq!(list.remove(&thing(2)), Err(ListError::TooLarge));
+    assert_eq!(list.count(&thing(1)), Err(ListError::TooLarge));
+    assert_eq!(list.contains(&thing(1)), Ok(true));
+    assert_eq!(list.contains(&thing(2)), Err(ListError::TooLarge));
 }

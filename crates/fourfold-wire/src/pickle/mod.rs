@@ -35,6 +35,7 @@ mod memo;
 mod names;
 mod node;
 mod opcode;
+mod parts;
 mod plain;
 mod reader;
 mod repr;
@@ -54,6 +55,7 @@ pub use error::{Error, Limited};
 pub use globals::Globals;
 pub use long::Long;
 pub use node::{Global, Made, Node, NodeId, Object, Step};
+pub use parts::Parts;
 pub use reader::{Limits, Reader};
 #[cfg(feature = "serde")]
 pub use ser::to_value;

@@ -18,7 +18,7 @@ use super::{Global, Node, NodeId, Object, Step, Value};
 /// ```
 #[derive(Clone, Copy)]
 pub struct NodeRef<'a> {
-    value: &'a Value,
+    pub(crate) value: &'a Value,
     id: NodeId,
 }
 

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use fourfold_wire::pickle::{NodeId, NodeRef};
+use fourfold_wire::pickle::{Node, NodeId, NodeRef};
 use fourfold_wire::talk::{Arguments, Exception};
 
 use super::errors::{type_error, value_error};
-use crate::cluster::manager::item::Item;
 use crate::words::{Number, Slice};
 
 /// How long a request may wait.
@@ -107,6 +106,21 @@ pub(super) fn lock_wait(
     }
 }
 
+/// A place in a list, which is never beyond what an `i64` holds.
+pub(super) fn index(node: NodeRef<'_>) -> Result<i64, Exception> {
+    let wrong = |name: &str, what: String| Err(Exception::new("builtins", name).with(what));
+    match (node.node(), int(node)) {
+        (_, Ok(at)) => Ok(at),
+        (Node::Long(_), _) => {
+            wrong("IndexError", "cannot fit 'int' into an index-sized integer".to_owned())
+        }
+        (other, _) => {
+            let kind = other.type_name();
+            wrong("TypeError", format!("list indices must be integers or slices, not {kind}"))
+        }
+    }
+}
+
 pub(super) fn int(node: NodeRef<'_>) -> Result<i64, Exception> {
     node.as_i64().or_else(|| node.as_bool().map(i64::from)).ok_or_else(|| {
         type_error(format!("an integer is required, not {}", node.node().type_name()))
@@ -128,11 +142,21 @@ pub(super) fn number(node: NodeRef<'_>) -> Result<Number, Exception> {
         return Ok(Number::Int(value.into()));
     }
     match (node.node(), node.as_f64()) {
-        (fourfold_wire::pickle::Node::Long(long), _) => {
+        (Node::Long(long), _) => {
             long.to_i128().map(Number::Int).ok_or_else(|| value_error("the number is too large"))
         }
         (_, Some(value)) => Ok(Number::Float(value)),
         _ => Err(type_error("a number is required")),
+    }
+}
+
+/// Where a slice begins or ends. Beyond any list is far enough.
+pub(super) fn bound(node: NodeRef<'_>) -> Result<i64, Exception> {
+    match node.node() {
+        Node::Long(long) if long.to_i64().is_none() => {
+            Ok(if long.is_negative() { i64::MIN } else { i64::MAX })
+        }
+        _ => int(node),
     }
 }
 
@@ -142,61 +166,15 @@ pub(super) fn slice(node: NodeRef<'_>) -> Result<Option<Slice>, Exception> {
     if class.python3() != ("builtins", "slice") {
         return Ok(None);
     }
-    let bound = |node: NodeRef<'_>| if node.is_none() { Ok(None) } else { int(node).map(Some) };
-    let parts: Vec<_> = node.made_with().into_iter().flatten().collect();
+    let bound = |node: NodeRef<'_>| match node.is_none() {
+        true => Ok(None),
+        false => bound(node).map(Some),
+    };
+    let parts: Vec<_> = node.made_with().into_iter().flatten().take(4).collect();
     match parts[..] {
         [start, stop, step] => {
             Ok(Some(Slice { start: bound(start)?, stop: bound(stop)?, step: bound(step)? }))
         }
         _ => Err(type_error("a slice of three parts is required")),
-    }
-}
-
-/// The longest range that is written out.
-const LONGEST: usize = 1 << 24;
-
-/// The numbers of a `range`, or of Python 2's `xrange`.
-fn range(node: NodeRef<'_>) -> Result<Option<Vec<Item>>, Exception> {
-    if node.class().is_none_or(|class| class.python3() != ("builtins", "range")) {
-        return Ok(None);
-    }
-    let bounds: Vec<i64> =
-        node.made_with().into_iter().flatten().map(int).collect::<Result<_, _>>()?;
-    let [start, stop, step] = bounds[..] else { return Ok(None) };
-    let room = if step > 0 { stop.checked_sub(start) } else { start.checked_sub(stop) };
-    let (Some(room), Some(width)) = (room, step.checked_abs().filter(|&width| width > 0)) else {
-        return Err(value_error("a range of other bounds is required"));
-    };
-    let count = if room <= 0 { 0 } else { (room - 1) / width + 1 };
-    match usize::try_from(count) {
-        Ok(count) if count <= LONGEST => {
-            Ok(Some((0..count as i64).map(|n| Item::new((start + n * step).into())).collect()))
-        }
-        _ => Err(value_error("the range is too long")),
-    }
-}
-
-/// The items of what can be gone through: a list, a tuple, a set, the keys of a dict, the characters of a text.
-pub(super) fn items(node: NodeRef<'_>) -> Result<Vec<Item>, Exception> {
-    if let Some(items) = node.items() {
-        return Ok(items.map(|item| Item::new(item.to_value())).collect());
-    }
-    if let Some(entries) = node.entries() {
-        return Ok(entries.map(|(key, _)| Item::new(key.to_value())).collect());
-    }
-    if let Some(text) = node.as_str() {
-        let letters = text.chars().map(|c| Item::new(c.to_string().into()));
-        return Ok(letters.collect());
-    }
-    if let Some(bytes) = node.as_bytes() {
-        return Ok(bytes.iter().map(|&byte| Item::new(i64::from(byte).into())).collect());
-    }
-    if let Some(range) = range(node)? {
-        return Ok(range);
-    }
-    // What a view of a dict or an iterator comes as: a call with a row as its first argument.
-    match node.made_with().and_then(|mut args| args.next()) {
-        Some(first) if first.items().is_some() => items(first),
-        _ => Err(type_error(format!("'{}' object is not iterable", node.node().type_name()))),
     }
 }

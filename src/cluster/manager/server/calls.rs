@@ -1,12 +1,13 @@
 //! The methods of what participants may have to wait for, and of everything else by way of its own file.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use fourfold_wire::pickle::NodeId;
 use fourfold_wire::talk::{Arguments, Exception};
 
 use super::args::{Wait, count, lock_wait, queue_wait, text, timeout};
-use super::errors::{attribute_error, value_error};
+use super::errors::{attribute_error, runtime_error, value_error};
 use super::thing::{ACQUIRE_TOLD, Called, Due, Thing, flag};
 use super::told::{
     Told, barrier_reply, condition_reply, event_reply, lock_reply, queue_reply, rlock_reply,
@@ -21,7 +22,19 @@ use crate::words::{
 
 impl Thing {
     /// Carries out a call. What it does for others who wait is among those that are due.
+    ///
+    /// A panic is a mistake of ours, and costs this call alone: there are others who want to be served.
     pub(super) fn call(
+        &mut self,
+        who: Participant,
+        method: &str,
+        args: Arguments,
+        due: &mut Vec<Due>,
+    ) -> Result<Called, Exception> {
+        guarded(who, method, due, |due| self.carry_out(who, method, args, due))
+    }
+
+    fn carry_out(
         &mut self,
         who: Participant,
         method: &str,
@@ -39,7 +52,7 @@ impl Thing {
             Thing::Semaphore(word) => semaphore(word, who, method, &args, &mut told),
             Thing::Condition(word) => condition(word, who, method, &args, &mut told),
             Thing::Event(word) => event(word, who, method, &args, &mut told),
-            Thing::Barrier(word) => barrier(word, who, method, &args, &mut told),
+            Thing::Barrier(word, limit) => barrier(word, *limit, who, method, &args, &mut told),
             Thing::List(items) => lists::list(items, method, args),
             Thing::Dict(items) => dicts::dict(items, method, args),
             Thing::Namespace(names) => dicts::namespace(names, method, &args),
@@ -68,7 +81,7 @@ impl Thing {
             Thing::Semaphore(word) => told.all(what.to(word, who), semaphore_reply),
             Thing::Condition(word) => told.all(what.to(word, who), condition_reply),
             Thing::Event(word) => told.all(what.to(word, who), event_reply),
-            Thing::Barrier(word) => told.all(what.to(word, who), barrier_reply),
+            Thing::Barrier(word, _) => told.all(what.to(word, who), barrier_reply),
             _ => {}
         }
     }
@@ -87,6 +100,22 @@ impl Thing {
             Told { due }.all(replies, queue_reply);
         }
     }
+}
+
+/// Makes an exception of a panic, and takes back what was due to the caller by then.
+fn guarded(
+    who: Participant,
+    method: &str,
+    due: &mut Vec<Due>,
+    carry_out: impl FnOnce(&mut Vec<Due>) -> Result<Called, Exception>,
+) -> Result<Called, Exception> {
+    let before = due.len();
+    // What is left half done may hold wrong values, but nothing worse.
+    catch_unwind(AssertUnwindSafe(|| carry_out(due))).unwrap_or_else(|_| {
+        let new = due.split_off(before.min(due.len()));
+        due.extend(new.into_iter().filter(|reply| reply.to != who));
+        Err(runtime_error(format!("the server failed to carry out {method}()")))
+    })
 }
 
 #[derive(Clone, Copy)]
@@ -295,6 +324,7 @@ fn condition(
 
 fn barrier(
     word: &mut Barrier,
+    usual: Option<Duration>,
     who: Participant,
     method: &str,
     args: &Arguments,
@@ -303,9 +333,10 @@ fn barrier(
     let (request, wait) = match method {
         "wait" => {
             let [limit] = args.bind(method, ["timeout"], 0)?;
-            match timeout(args, limit)? {
-                Wait::No => (BarrierRequest::Wait, Wait::For(Duration::ZERO)),
-                wait => (BarrierRequest::Wait, wait),
+            match (timeout(args, limit)?, usual) {
+                (Wait::No, _) => (BarrierRequest::Wait, Wait::For(Duration::ZERO)),
+                (Wait::Forever, Some(usual)) => (BarrierRequest::Wait, Wait::For(usual)),
+                (wait, _) => (BarrierRequest::Wait, wait),
             }
         }
         "reset" => args.bind(method, [], 0).map(|[]| (BarrierRequest::Reset, Wait::No))?,
@@ -327,4 +358,24 @@ fn barrier(
     };
     told.all(ask(word, who, request), barrier_reply);
     asked(wait.limit())
+}
+
+#[cfg(test)]
+mod tests {
+    use fourfold_wire::talk::Reply;
+
+    use super::super::thing::Out;
+    use super::*;
+
+    #[test]
+    fn a_panic_costs_its_call_alone() {
+        let reply = |to| Due { to: Participant(to), what: Out::Reply(Reply::none()) };
+        let mut due = vec![reply(1)];
+        let called = guarded(Participant(1), "sort", &mut due, |due| {
+            due.extend([reply(1), reply(2)]);
+            panic!("a mistake of ours");
+        });
+        assert!(called.is_err_and(|error| error.is("builtins", "RuntimeError")));
+        assert_eq!(due.iter().map(|due| due.to.0).collect::<Vec<_>>(), [1, 2]);
+    }
 }

@@ -3,23 +3,23 @@
 use fourfold_wire::pickle::{Builder, Made, Node, NodeId, Value};
 use fourfold_wire::talk::{Arguments, Exception, Reply};
 
-use super::args::{items, text};
-use super::errors::{attribute_error, type_error, value_error};
+use super::args::text;
+use super::errors::{attribute_error, memory_error, type_error};
+use super::iterable::entries;
+use super::lists::Gather;
 use super::thing::{Called, Thing};
-use crate::cluster::manager::item::{Item, Key, key_of};
+use crate::cluster::manager::hashed::{Key, NoKey, key_of};
+use crate::cluster::manager::item::Item;
 use crate::words::Dict;
 
 type Items = Dict<Key, Item, Item>;
 
 /// The entries as a dict of Python.
 pub(super) fn value(dict: &Items) -> Value {
-    let mut builder = Builder::new();
-    let entries: Vec<(NodeId, NodeId)> = dict
-        .iter()
-        .map(|(name, item)| (builder.copy(name.root()), builder.copy(item.root())))
-        .collect();
-    let root = builder.push(Node::Dict(entries));
-    builder.finish(root)
+    let mut gather = Gather::default();
+    let entries: Vec<(NodeId, NodeId)> =
+        dict.iter().map(|(name, item)| (gather.add(name), gather.add(item))).collect();
+    gather.finish(Node::Dict(entries))
 }
 
 /// An instance of one of the manager's own classes, with attributes.
@@ -47,7 +47,10 @@ pub(super) fn value_value(code: &str, value: &Item) -> Value {
 }
 
 fn key(item: &Item) -> Result<Key, Exception> {
-    key_of(item).map_err(|kind| type_error(format!("unhashable type: '{kind}'")))
+    key_of(item).map_err(|error| match error {
+        NoKey::Unhashable(kind) => type_error(format!("unhashable type: '{kind}'")),
+        NoKey::TooLarge => memory_error(),
+    })
 }
 
 fn key_error(item: &Item) -> Exception {
@@ -60,21 +63,7 @@ pub(super) fn update(dict: &mut Items, args: &Arguments) -> Result<(), Exception
     match args.get(0) {
         None => {}
         Some(_) if args.len() > 1 => return Err(type_error("update expected at most 1 argument")),
-        Some(node) => match node.entries() {
-            Some(entries) => new.extend(
-                entries
-                    .map(|(key, value)| (Item::new(key.to_value()), Item::new(value.to_value()))),
-            ),
-            None => {
-                for pair in items(node)? {
-                    let mut parts = items(pair.root())?.into_iter();
-                    match (parts.next(), parts.next(), parts.next()) {
-                        (Some(key), Some(value), None) => new.push((key, value)),
-                        _ => return Err(value_error("pairs of key and value are required")),
-                    }
-                }
-            }
-        },
+        Some(node) => new = entries(node)?,
     }
     new.extend(
         args.named().map(|(name, node)| (Item::new(name.into()), Item::new(node.to_value()))),
@@ -180,10 +169,15 @@ pub(super) fn dict(dict: &mut Items, method: &str, args: Arguments) -> Result<Ca
         }
         "items" => {
             plain(&args)?;
-            let pair = |(name, value): (&Item, &Item)| {
-                Value::tuple([name.root().to_value(), value.root().to_value()])
-            };
-            Reply::Return(Value::list(dict.iter().map(pair)))
+            let mut gather = Gather::default();
+            let pairs: Vec<NodeId> = dict
+                .iter()
+                .map(|(name, value)| {
+                    let pair = vec![gather.add(name), gather.add(value)];
+                    gather.push(Node::Tuple(pair))
+                })
+                .collect();
+            Reply::Return(gather.finish(Node::List(pairs)))
         }
         "__iter__" => {
             plain(&args)?;

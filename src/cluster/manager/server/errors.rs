@@ -20,6 +20,11 @@ pub(super) fn runtime_error(message: impl Into<String>) -> Exception {
     builtin("RuntimeError", message)
 }
 
+/// What is asked for takes more memory than one request may take.
+pub(super) fn memory_error() -> Exception {
+    builtin("MemoryError", "the request takes too much memory")
+}
+
 pub(super) fn attribute_error(message: impl Into<String>) -> Exception {
     builtin("AttributeError", message)
 }
@@ -37,7 +42,10 @@ pub(super) fn list_error(error: ListError, what: &str) -> Exception {
             "attempt to assign sequence of size {given} to extended slice of size {has}"
         )),
         ListError::ZeroStep => value_error("slice step cannot be zero"),
-        ListError::TooLong => builtin("MemoryError", "the list would be too long"),
+        ListError::TooLong => memory_error(),
+        ListError::TooLarge => {
+            runtime_error("the values are too large or too deep to be compared here")
+        }
     }
 }
 

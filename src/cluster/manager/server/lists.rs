@@ -1,20 +1,57 @@
 //! The methods of lists, arrays and iterators.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use fourfold_wire::pickle::{Builder, Made, Node, NodeId, Value};
 use fourfold_wire::talk::{Arguments, Exception, Reply};
 
-use super::args::{int, items, number, slice};
-use super::errors::{array_error, list_error, type_error};
+use super::args::{bound, index as at, int, number, slice};
+use super::errors::{array_error, list_error, type_error, value_error};
+use super::iterable::items;
 use super::thing::{Called, flag};
 use crate::cluster::manager::item::Item;
-use crate::words::{Array, List, Number, Slice};
+use crate::words::{Array, List, ListError, Number, Slice};
 
 /// The items as a list of Python.
 pub(super) fn value(items: &[Item]) -> Value {
-    let mut builder = Builder::new();
-    let ids: Vec<NodeId> = items.iter().map(|item| builder.copy(item.root())).collect();
-    let root = builder.push(Node::List(ids));
-    builder.finish(root)
+    let mut gather = Gather::default();
+    let ids: Vec<NodeId> = items.iter().map(|item| gather.add(item)).collect();
+    gather.finish(Node::List(ids))
+}
+
+/// Puts items together in one value. One that is there more than once is shared, not copied.
+#[derive(Default)]
+pub(super) struct Gather {
+    builder: Builder,
+    there: HashMap<*const Value, NodeId>,
+}
+
+impl Gather {
+    /// The items live until the end: their places in memory tell them apart.
+    pub(super) fn add(&mut self, item: &Item) -> NodeId {
+        // Shorter than a reference to it.
+        if let plain @ (Node::None | Node::Bool(_) | Node::Int(_) | Node::Float(_)) =
+            item.root().node()
+        {
+            return self.builder.push(plain.clone());
+        }
+        // Nobody else has it: it cannot come again.
+        if Arc::strong_count(&item.0) == 1 {
+            return self.builder.copy(item.root());
+        }
+        let builder = &mut self.builder;
+        *self.there.entry(Arc::as_ptr(&item.0)).or_insert_with(|| builder.copy(item.root()))
+    }
+
+    pub(super) fn push(&mut self, node: Node) -> NodeId {
+        self.builder.push(node)
+    }
+
+    pub(super) fn finish(mut self, root: Node) -> Value {
+        let root = self.builder.push(root);
+        self.builder.finish(root)
+    }
 }
 
 pub(super) fn numbers(numbers: &[Number]) -> Value {
@@ -31,7 +68,7 @@ fn node(builder: &mut Builder, number: Number) -> NodeId {
     }
 }
 
-fn number_value(number: Number) -> Value {
+pub(super) fn number_value(number: Number) -> Value {
     let mut builder = Builder::new();
     let root = node(&mut builder, number);
     builder.finish(root)
@@ -59,7 +96,7 @@ fn whole(number: usize) -> Reply {
 
 /// The bounds of Python 2's `__getslice__` and the like, which are never negative by then, and may be huge.
 fn bounds(args: &Arguments, ids: [Option<NodeId>; 2]) -> Result<Slice, Exception> {
-    let bound = |id: Option<NodeId>| id.map(|id| int(args.node(id))).transpose();
+    let bound = |id: Option<NodeId>| id.map(|id| bound(args.node(id))).transpose();
     Ok(Slice { start: bound(ids[0])?, stop: bound(ids[1])?, step: None })
 }
 
@@ -99,7 +136,10 @@ pub(super) fn list(
         }
         "remove" => {
             let [id] = args.bind(method, ["value"], 1)?;
-            list.remove(&item(&args, id)).map_err(wrong)?;
+            list.remove(&item(&args, id)).map_err(|error| match error {
+                ListError::NotFound => value_error("list.remove(x): x not in list"),
+                error => wrong(error),
+            })?;
             Reply::none()
         }
         "index" => {
@@ -109,11 +149,11 @@ pub(super) fn list(
         }
         "count" => {
             let [id] = args.bind(method, ["value"], 1)?;
-            whole(list.count(&item(&args, id)))
+            whole(list.count(&item(&args, id)).map_err(wrong)?)
         }
         "__contains__" => {
             let [id] = args.bind(method, ["key"], 1)?;
-            Reply::Return(Value::from(list.count(&item(&args, id)) > 0))
+            Reply::Return(Value::from(list.contains(&item(&args, id)).map_err(wrong)?))
         }
         "reverse" => args.bind(method, [], 0).map(|[]| list.reverse()).map(|()| Reply::none())?,
         "clear" => args.bind(method, [], 0).map(|[]| list.clear()).map(|()| Reply::none())?,
@@ -124,7 +164,7 @@ pub(super) fn list(
             let index = args.node(required(id));
             match slice(index)? {
                 Some(slice) => Reply::Return(value(&list.slice(slice).map_err(wrong)?)),
-                None => Reply::Return(list.get(int(index)?).map_err(wrong)?.into_value()),
+                None => Reply::Return(list.get(at(index)?).map_err(wrong)?.into_value()),
             }
         }
         "__setitem__" => {
@@ -133,7 +173,7 @@ pub(super) fn list(
             match slice(index)? {
                 Some(slice) => list.set_slice(slice, items(new)?).map_err(wrong)?,
                 None => list
-                    .set(int(index)?, Item::new(new.to_value()))
+                    .set(at(index)?, Item::new(new.to_value()))
                     .map_err(|error| list_error(error, "list assignment"))?,
             }
             Reply::none()
@@ -143,9 +183,9 @@ pub(super) fn list(
             let index = args.node(required(id));
             match slice(index)? {
                 Some(slice) => list.delete_slice(slice).map_err(wrong)?,
-                None => list
-                    .delete(int(index)?)
-                    .map_err(|error| list_error(error, "list assignment"))?,
+                None => {
+                    list.delete(at(index)?).map_err(|error| list_error(error, "list assignment"))?
+                }
             }
             Reply::none()
         }
@@ -166,8 +206,15 @@ pub(super) fn list(
         }
         "__add__" => {
             let [id] = args.bind(method, ["value"], 1)?;
+            let other = args.node(required(id));
+            if !matches!(other.node(), Node::List(_)) {
+                let kind =
+                    other.class().map_or(other.node().type_name(), |class| class.python3().1);
+                let what = format!("can only concatenate list (not \"{kind}\") to list");
+                return Err(type_error(what));
+            }
             let mut all = list.items().to_vec();
-            all.extend(items(args.node(required(id)))?);
+            all.extend(items(other)?);
             Reply::Return(value(&all))
         }
         "__mul__" | "__rmul__" | "__imul__" => {
@@ -227,7 +274,7 @@ pub(super) fn array(
             match slice(index)? {
                 Some(slice) => part(array, slice)?,
                 None => {
-                    let number = array.get(int(index)?).map_err(array_error)?;
+                    let number = array.get(at(index)?).map_err(array_error)?;
                     Reply::Return(number_value(number))
                 }
             }
@@ -237,7 +284,7 @@ pub(super) fn array(
             let index = required(index);
             match slice(index)? {
                 Some(slice) => array.set_slice(slice, all(id)?),
-                None => array.set(int(index)?, number(required(id))?),
+                None => array.set(at(index)?, number(required(id))?),
             }
             .map_err(array_error)?;
             Reply::none()

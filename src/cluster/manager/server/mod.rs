@@ -11,6 +11,7 @@ mod deliver;
 mod dicts;
 mod errors;
 mod handle;
+mod iterable;
 mod listener;
 mod lists;
 mod objects;

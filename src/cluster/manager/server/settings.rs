@@ -109,7 +109,7 @@ impl Kind {
             }
             Kind::Event => Thing::Event(Event::default()),
             Kind::Condition => Thing::Condition(Condition::default()),
-            Kind::Barrier { parties } => Thing::Barrier(Barrier::new(parties)),
+            Kind::Barrier { parties } => Thing::Barrier(Barrier::new(parties), None),
             Kind::List => Thing::List(List::new(Vec::new())),
             Kind::Dict => Thing::Dict(Dict::default()),
             Kind::Namespace => Thing::Namespace(Dict::default()),

@@ -2,9 +2,11 @@
 
 use fourfold_wire::talk::{Arguments, Exception, Reply};
 
-use super::args::{count, int, items, text, truth};
+use super::args::{Wait, count, int, text, truth};
 use super::errors::{array_error, type_error, value_error};
-use crate::cluster::manager::item::{Item, Key};
+use super::iterable::items;
+use crate::cluster::manager::hashed::Key;
+use crate::cluster::manager::item::Item;
 use crate::words::{
     Array, Barrier, Condition, Dict, Event, HandBack, List, Lock, Order, Participant, Queue, RLock,
     Semaphore,
@@ -18,11 +20,15 @@ pub(super) enum Thing {
     Semaphore(Semaphore),
     Condition(Condition),
     Event(Event),
-    Barrier(Barrier),
+    /// With how long its waits last if they say nothing of it.
+    Barrier(Barrier, Option<std::time::Duration>),
     List(List<Item>),
     Dict(Dict<Key, Item, Item>),
     Namespace(Dict<String, (), Item>),
-    Value { code: String, value: Item },
+    Value {
+        code: String,
+        value: Item,
+    },
     Array(Array),
     Iterator(std::vec::IntoIter<Item>),
 }
@@ -194,14 +200,17 @@ fn condition(args: &Arguments) -> Result<Thing, Exception> {
 
 fn barrier(args: &Arguments) -> Result<Thing, Exception> {
     let [parties, action, timeout] = args.bind("Barrier", ["parties", "action", "timeout"], 1)?;
-    if [action, timeout].into_iter().flatten().any(|id| !args.node(id).is_none()) {
-        return Err(type_error(
-            "a barrier with an action or a timeout of its own is not served here",
-        ));
+    if action.is_some_and(|id| !args.node(id).is_none()) {
+        return Err(type_error("a barrier with an action is not served here"));
     }
+    let limit = match super::args::timeout(args, timeout)? {
+        Wait::Forever => None,
+        Wait::For(limit) => Some(limit),
+        Wait::No => Some(std::time::Duration::ZERO),
+    };
     match count(args.node(parties.expect("it is required")))? {
         0 => Err(value_error("parties must be greater than zero")),
-        parties => Ok(Thing::Barrier(Barrier::new(parties))),
+        parties => Ok(Thing::Barrier(Barrier::new(parties), limit)),
     }
 }
 
@@ -251,6 +260,26 @@ pub(super) fn flag(args: &Arguments, id: Option<fourfold_wire::pickle::NodeId>) 
     id.is_some_and(|id| truth(args.node(id)))
 }
 
+/// The longest text that shows an object, in bytes, as far as it is not one long item.
+const SHOWN: usize = 64 << 10;
+
+/// Shows as many parts as there is room for; the others are not looked at.
+fn shown(open: &str, parts: impl Iterator<Item = String>, close: &str) -> String {
+    let mut text = open.to_owned();
+    for (at, part) in parts.enumerate() {
+        if text.len() > SHOWN {
+            text.push_str("...");
+            return text;
+        }
+        if at > 0 {
+            text.push_str(", ");
+        }
+        text.push_str(&part);
+    }
+    text.push_str(close);
+    text
+}
+
 impl Thing {
     /// The methods that a proxy may call.
     pub(super) fn exposed(&self) -> &'static [&'static str] {
@@ -261,7 +290,7 @@ impl Thing {
             Thing::Semaphore(_) => SEMAPHORE,
             Thing::Condition(_) => CONDITION,
             Thing::Event(_) => EVENT,
-            Thing::Barrier(_) => BARRIER,
+            Thing::Barrier(..) => BARRIER,
             Thing::List(_) => LIST,
             Thing::Dict(_) => DICT,
             Thing::Namespace(_) => NAMESPACE,
@@ -281,7 +310,7 @@ impl Thing {
             Thing::Semaphore(_) => "threading.Semaphore",
             Thing::Condition(_) => "threading.Condition",
             Thing::Event(_) => "threading.Event",
-            Thing::Barrier(_) => "threading.Barrier",
+            Thing::Barrier(..) => "threading.Barrier",
             Thing::List(_) => "list",
             Thing::Dict(_) => "dict",
             Thing::Namespace(_) => "multiprocessing.managers.Namespace",
@@ -294,19 +323,22 @@ impl Thing {
     /// As `str` of the object shows it.
     pub(super) fn describe(&self) -> String {
         match self {
-            Thing::List(_) | Thing::Dict(_) => match self.value() {
-                Some(value) => value.to_string(),
-                None => String::new(),
-            },
+            Thing::List(list) => {
+                let items = list.items().iter().map(|item| item.root().to_string());
+                shown("[", items, "]")
+            }
+            Thing::Dict(dict) => {
+                let entries =
+                    dict.iter().map(|(name, value)| format!("{}: {}", name.root(), value.root()));
+                shown("{", entries, "}")
+            }
             Thing::Namespace(names) => {
                 // As Python: sorted, without those that begin with an underscore.
-                let mut parts: Vec<String> = names
-                    .names()
-                    .filter(|(name, _)| !name.starts_with('_'))
-                    .map(|(name, item)| format!("{name}={}", item.root()))
-                    .collect();
-                parts.sort();
-                format!("Namespace({})", parts.join(", "))
+                let mut names: Vec<_> =
+                    names.names().filter(|(name, _)| !name.starts_with('_')).collect();
+                names.sort_by_key(|(name, _)| *name);
+                let parts = names.iter().map(|(name, item)| format!("{name}={}", item.root()));
+                shown("Namespace(", parts, ")")
             }
             Thing::Value { code, value } => {
                 let code = fourfold_wire::pickle::Value::from(code.as_str());
@@ -316,8 +348,9 @@ impl Thing {
                 format!("array('{}')", array.code())
             }
             Thing::Array(array) => {
-                let list = super::lists::numbers(array.numbers());
-                format!("array('{}', {})", array.code(), list.root())
+                let numbers = array.numbers().iter();
+                let numbers = numbers.map(|&number| super::lists::number_value(number).to_string());
+                shown(&format!("array('{}', [", array.code()), numbers, "])")
             }
             Thing::Event(event) => {
                 let state = if event.is_set() { "set" } else { "unset" };
