@@ -4,6 +4,7 @@ mod bad_input;
 mod between_ours;
 mod deaths;
 mod peer;
+mod pressure;
 mod python;
 mod raw;
 mod replay;

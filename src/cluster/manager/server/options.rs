@@ -14,7 +14,7 @@ pub enum HandBack {
     /// It is gone with its consumer, as with a stock server.
     #[default]
     Never,
-    /// It goes back to the front of the queue, unless its consumer called `task_done` for it.
+    /// It goes back to where it was in the queue, unless its consumer called `task_done` for it.
     UntilDone,
     /// It goes back, unless its consumer called `task_done` or has asked for another one since. For workers that take,
     /// work and take again, and know nothing of `task_done`: the last `get` of such a worker has to come back empty.
