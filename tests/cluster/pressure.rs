@@ -255,7 +255,8 @@ fn a_connection_that_is_over_takes_nothing_more() {
         more += n;
         assert!(more < 64 << 20, "it reads on");
     }
-    assert!(matches!(raw.reply(), Some(Reply::Traceback(text)) if text.contains(&name)));
+    // Whoever sends what nobody wants may find the connection reset in place of the rest of the reply.
+    assert!(raw.is_closed());
 }
 
 /// The last second of a server with a client that neither reads nor stops sending.
