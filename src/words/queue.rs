@@ -51,6 +51,8 @@ pub(crate) enum QueueReply<V> {
     Item {
         item: V,
         at: Option<V>,
+        /// Its place among those that came, for [`Queue::take_back`].
+        arrival: u64,
     },
     Empty,
     /// The queue was shut down.
@@ -96,19 +98,22 @@ impl<V: Element> Queue<V> {
         self.store.len()
     }
 
-    /// An item that was given to a participant could not be handed over: it is the next one again.
+    /// An item that was given to a participant could not be handed over: it goes back to where it was.
     pub(crate) fn take_back(
         &mut self,
         who: Participant,
         item: V,
         at: Option<V>,
+        arrival: u64,
         replies: &mut Replies<QueueReply<V>>,
     ) {
-        let held = self.held.get_mut(&who).and_then(VecDeque::pop_back);
-        match held {
-            Some(entry) => self.store.put_back(entry),
-            None => self.store.put_back(Entry::again(item, at)),
+        if let Some(held) = self.held.get_mut(&who) {
+            held.retain(|entry| entry.arrival != arrival);
+            if held.is_empty() {
+                self.held.remove(&who);
+            }
         }
+        self.store.put_back(Entry { item, at, arrival });
         self.settle(replies);
     }
 
@@ -157,17 +162,17 @@ impl<V: Element> Queue<V> {
     }
 
     fn give(&mut self, who: Participant, entry: Entry<V>) -> QueueReply<V> {
-        let (item, at) = (entry.item.clone(), entry.at.clone());
+        let (item, at, arrival) = (entry.item.clone(), entry.at.clone(), entry.arrival);
         if self.hand_back != HandBack::Never {
             self.held.entry(who).or_default().push_back(entry);
         }
-        QueueReply::Item { item, at }
+        QueueReply::Item { item, at, arrival }
     }
 
     /// One item less that may have to be handed back: the one the participant has had for longest. One that has none speaks for
     /// another, as the thread does that collects what others have got: then it is the first of all.
     fn let_go(&mut self, who: Participant) {
-        let first = |held: &VecDeque<Entry<V>>| held.front().map(Entry::arrival);
+        let first = |held: &VecDeque<Entry<V>>| held.front().map(|entry| entry.arrival);
         let holder = match self.held.contains_key(&who) {
             true => Some(who),
             false => self.held.iter().min_by_key(|(_, held)| first(held)).map(|(who, _)| *who),
@@ -265,7 +270,7 @@ impl<V: Element> Word for Queue<V> {
         self.putters.remove(who);
         self.getters.remove(who);
         self.joiners.remove(who);
-        for entry in self.held.remove(&who).into_iter().flatten().rev() {
+        for entry in self.held.remove(&who).into_iter().flatten() {
             self.store.put_back(entry);
         }
         self.settle(replies);

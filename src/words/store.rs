@@ -24,28 +24,16 @@ pub(super) struct Entry<V> {
     pub(super) item: V,
     /// What a priority queue orders it by in place of the item itself.
     pub(super) at: Option<V>,
-    /// When it came. What was handed back has its old number, and comes first again.
-    arrival: u64,
-}
-
-impl<V> Entry<V> {
-    /// A number that those which came earlier have less of.
-    pub(super) fn arrival(&self) -> u64 {
-        self.arrival
-    }
-
-    /// An item that was in the queue before, and goes back to where it was.
-    pub(super) fn again(item: V, at: Option<V>) -> Entry<V> {
-        Entry { item, at, arrival: 0 }
-    }
+    /// When it came. What was handed back has its old number, and its old place.
+    pub(super) arrival: u64,
 }
 
 #[derive(Debug)]
 pub(super) struct Store<V> {
     order: Order,
-    /// A ring, a stack, or a binary heap.
+    /// A binary heap, or a row in the order of arrival.
     entries: VecDeque<Entry<V>>,
-    /// What came back to a priority queue that has no order with what is there by now: it leaves next.
+    /// What came back to a priority queue that has no order with what is there by now: it leaves next, the oldest first.
     returned: VecDeque<Entry<V>>,
     arrivals: u64,
 }
@@ -73,14 +61,15 @@ impl<V: Element> Store<V> {
         Ok(())
     }
 
-    /// Puts back what was taken, to leave again next, or by its order.
+    /// Puts back what was taken, to where it was: whoever had several of them may give them back in any order.
     pub(super) fn put_back(&mut self, entry: Entry<V>) {
-        match self.order {
-            Order::Fifo => self.entries.push_front(entry),
-            Order::Lifo => self.entries.push_back(entry),
-            Order::Priority if self.has_order(&entry) => self.push_heap(entry),
-            Order::Priority => self.returned.push_back(entry),
-        }
+        let row = match self.order {
+            Order::Priority if self.has_order(&entry) => return self.push_heap(entry),
+            Order::Priority => &mut self.returned,
+            Order::Fifo | Order::Lifo => &mut self.entries,
+        };
+        let place = row.partition_point(|other| other.arrival < entry.arrival);
+        row.insert(place, entry);
     }
 
     pub(super) fn take(&mut self) -> Option<Entry<V>> {

@@ -5,8 +5,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use fourfold::cluster::manager::{Client, GetError, Key, PutError, QueueOptions, Server};
+use fourfold_wire::talk::{Address as WireAddress, Reply, Token};
 use serde::{Deserialize, Serialize};
 
+use crate::raw::Raw;
 use crate::{client, eventually, key, server};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -321,4 +323,32 @@ fn whoever_waits_hears_of_the_end_of_the_server() {
         assert!(matches!(waiter.join().expect("no panic"), Err(GetError::Failed(_))));
     });
     server.wait().expect("a good end");
+}
+
+/// A proxy within an argument keeps its object where it may be put away, and not where it is only looked at.
+#[test]
+fn what_is_only_asked_about_is_not_kept() {
+    let server = server();
+    let list = client(&server).proxy("list", &[]).expect("a list");
+    let after = |ask: &dyn Fn(&Token)| {
+        let dict = client(&server).proxy("dict", &[]).expect("a dict");
+        let id = dict.id().to_owned();
+        let address = WireAddress::Tcp("127.0.0.1".to_owned(), 1);
+        ask(&Token { typeid: "dict".to_owned(), address, id: id.clone() });
+        drop(dict);
+        let mut raw = Raw::accepted(&server);
+        raw.call(&id, "__len__", &[]);
+        raw.reply().expect("an answer") == Reply::Return(0.into())
+    };
+    assert!(!after(&|token| {
+        let mut raw = Raw::connect(&server);
+        raw.talk.request(None, "get_methods", &[token.to_value()], &[]).expect("said");
+        assert!(matches!(raw.reply(), Some(Reply::Return(_))));
+    }));
+    assert!(!after(&|token| {
+        assert_eq!(list.call("count", &[token.to_value()], &[]).expect("a number"), 0.into());
+    }));
+    assert!(after(&|token| {
+        list.call("append", &[token.to_value()], &[]).expect("an answer");
+    }));
 }

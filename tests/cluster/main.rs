@@ -5,6 +5,7 @@ mod between_ours;
 mod broken_links;
 mod deaths;
 mod peer;
+mod pressure;
 mod python;
 mod raw;
 mod replay;

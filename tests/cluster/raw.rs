@@ -2,33 +2,36 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
-use fourfold::cluster::manager::{Address, Server};
+use fourfold::cluster::manager::{Address, Server, Value};
 use fourfold_wire::auth::Key;
 use fourfold_wire::talk::{Client as Talk, ClientOptions, Reply};
 
 /// A connection that says whatever it is told to.
-pub(crate) struct Raw {
-    pub(crate) stream: TcpStream,
+pub(crate) struct Raw<S = TcpStream> {
+    pub(crate) stream: S,
     pub(crate) talk: Talk,
 }
 
 impl Raw {
     pub(crate) fn connect(server: &Server) -> Raw {
-        let Address::Tcp(address) = server.address() else { panic!("a TCP address") };
+        Raw::to(server.address())
+    }
+
+    /// As [`connect`](Raw::connect), to a server of whatever process.
+    pub(crate) fn to(address: &Address) -> Raw {
+        let Address::Tcp(address) = address else { panic!("a TCP address") };
         let stream = TcpStream::connect(address).expect("a connection");
         stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket");
-        let talk = Talk::random(&ClientOptions::new(Key::new(*b"abc"))).expect("random numbers");
-        Raw { stream, talk }
+        Raw::over(stream)
     }
 
     /// A connection past its handshake, on which calls may come.
     pub(crate) fn accepted(server: &Server) -> Raw {
-        let mut raw = Raw::connect(server);
-        raw.talk.request(None, "accept_connection", &["raw".into()], &[]).expect("it can be said");
-        assert_eq!(raw.reply(), Some(Reply::none()));
-        raw
+        Raw::connect(server).accept()
     }
 
     /// A connection past its handshake, on which one request may come.
@@ -43,6 +46,35 @@ impl Raw {
             }
             assert!(raw.receive(), "the server goes on");
         }
+    }
+}
+
+impl Raw<UnixStream> {
+    /// A connection of the other family.
+    pub(crate) fn unix(path: &Path) -> Raw<UnixStream> {
+        let stream = UnixStream::connect(path).expect("a connection");
+        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket");
+        Raw::over(stream)
+    }
+}
+
+impl<S: Read + Write> Raw<S> {
+    fn over(stream: S) -> Raw<S> {
+        let talk = Talk::random(&ClientOptions::new(Key::new(*b"abc"))).expect("random numbers");
+        Raw { stream, talk }
+    }
+
+    /// Shakes hands, and asks that calls may come.
+    pub(crate) fn accept(mut self) -> Raw<S> {
+        self.talk.request(None, "accept_connection", &["raw".into()], &[]).expect("it can be said");
+        assert_eq!(self.reply(), Some(Reply::none()));
+        self
+    }
+
+    /// Sends a call without a look at what comes.
+    pub(crate) fn call(&mut self, id: &str, method: &str, args: &[Value]) {
+        self.talk.request(Some(id), method, args, &[]).expect("it can be said");
+        self.flush();
     }
 
     pub(crate) fn flush(&mut self) {

@@ -3,7 +3,7 @@
 mod support;
 
 use fourfold_wire::auth::{Challenge, Digest, Key, NONCE, Policy};
-use fourfold_wire::pickle::Reader;
+use fourfold_wire::pickle::{Reader, Value};
 use fourfold_wire::talk::{
     Client, ClientOptions, Command, Reply, Request, Server, ServerOptions, TalkError,
 };
@@ -277,4 +277,55 @@ fn arguments_are_bound_as_python_binds_them() {
     let arguments = ask(&[], &[("nonsense", 1.into())]);
     assert!(bind(&arguments).unwrap_err().to_string().contains("nonsense"));
     assert!(ask(&[], &[]).bind("put", ["item"], 1).unwrap_err().is("builtins", "TypeError"));
+}
+
+#[test]
+fn a_message_over_the_limit_is_answered_and_its_rest_thrown_away() {
+    let (mut server, mut client) = accepted();
+    let length = fourfold_wire::frame::DEFAULT_LIMIT + 1;
+    let prefix = (length as u32).to_be_bytes();
+    server.push(&[&prefix[..], &[7; 100]].concat());
+    assert!(server.next_request().expect("it is answered").is_none());
+    assert!(server.is_over());
+    client.push(server.output());
+    server.sent(server.output().len());
+    match client.next_reply().expect("it goes on").expect("an answer") {
+        Reply::Traceback(text) => assert!(text.contains("limit of 67108864"), "{text}"),
+        other => panic!("{other:?}"),
+    }
+    let mut left = length - 100;
+    while left > 0 {
+        assert_eq!(server.refused(), left);
+        let n = left.min(1 << 20);
+        server.push(&vec![7; n as usize]);
+        left -= n;
+    }
+    assert_eq!((server.refused(), server.pending()), (0, 0));
+    assert!(server.capacity() < 64 << 10, "{}", server.capacity());
+}
+
+/// A reader that is always a little behind: the memory is that of what it has not read.
+#[test]
+fn output_that_is_never_all_sent_does_not_grow() {
+    let (mut server, mut client) = accepted();
+    let text = Value::from("x".repeat(10_000).as_str());
+    for round in 0..2000 {
+        client.request(Some("7f"), "get", &[], &[]).expect("it can be said");
+        server.push(client.output());
+        client.sent(client.output().len());
+        assert!(server.next_request().expect("it goes on").is_some());
+        server.reply(&Reply::Return(text.clone()));
+        // In pieces that end anywhere.
+        let keep = 1 + round % 5000;
+        while server.output().len() > keep {
+            let n = (server.output().len() - keep).min(3000);
+            client.push(&server.output()[..n]);
+            server.sent(n);
+        }
+        assert!(server.capacity() < 128 << 10, "{} in round {round}", server.capacity());
+    }
+    client.push(server.output());
+    for _ in 0..2000 {
+        assert_eq!(client.next_reply().expect("it goes on"), Some(Reply::Return(text.clone())));
+    }
 }

@@ -32,7 +32,7 @@ fn step() -> impl Strategy<Value = (u64, Step)> {
     (0u64..5, step)
 }
 
-type Row = (Thing, Option<Thing>, i64);
+type Row = (Thing, Option<Thing>, u64);
 
 /// What a queue is, without a thought for speed. Arrival numbers are kept, and those of what was handed back.
 struct Model {
@@ -42,7 +42,7 @@ struct Model {
     items: Vec<Row>,
     /// What came back and has no order with what is there.
     returned: Vec<Row>,
-    arrivals: i64,
+    arrivals: u64,
     getters: Vec<u64>,
     putters: Vec<(u64, Thing, Option<Thing>)>,
     joiners: Vec<u64>,
@@ -103,18 +103,19 @@ impl Model {
     }
 
     fn put_back(&mut self, row: Row) {
-        match self.order {
-            Order::Fifo => self.items.insert(0, row),
-            _ if self.clashes(&row.1.unwrap_or(row.0)) => self.returned.push(row),
-            _ => self.items.push(row),
-        }
+        let rows = match self.clashes(&row.1.unwrap_or(row.0)) {
+            true => &mut self.returned,
+            false => &mut self.items,
+        };
+        rows.push(row);
+        rows.sort_by_key(|&(.., arrival)| arrival);
     }
 
     fn give(&mut self, who: u64, row: Row) -> QueueReply<Thing> {
         if self.hand_back != HandBack::Never {
             self.held.push((who, row));
         }
-        QueueReply::Item { item: row.0, at: row.1 }
+        QueueReply::Item { item: row.0, at: row.1, arrival: row.2 }
     }
 
     fn settle(&mut self, out: &mut Answers) {
@@ -204,7 +205,7 @@ impl Model {
                 let (mine, others): (Vec<_>, Vec<_>) =
                     self.held.drain(..).partition(|(holder, _)| *holder == who);
                 self.held = others;
-                for (_, row) in mine.into_iter().rev() {
+                for (_, row) in mine {
                     self.put_back(row);
                 }
             }
@@ -315,23 +316,54 @@ proptest! {
     }
 }
 
+fn queue_of(order: Order, hand_back: HandBack, items: u32) -> Driver<Queue<Thing>> {
+    let mut queue = Driver::new(Queue::new(order, 0, hand_back));
+    for id in 0..items {
+        let item = Thing { key: 0, id };
+        queue.request(99, QueueRequest::Put { item, at: None, block: false });
+    }
+    queue
+}
+
+/// What the participant gets from the queue, which has something.
+fn get(queue: &mut Driver<Queue<Thing>>, who: u64) -> (Thing, u64) {
+    match queue.request(who, QueueRequest::Get { block: true })[..] {
+        [(to, QueueReply::Item { item, at: None, arrival })] if to == who => (item, arrival),
+        ref other => panic!("no item, but {other:?}"),
+    }
+}
+
+const HAND_BACKS: [HandBack; 3] = [HandBack::Never, HandBack::UntilDone, HandBack::UntilNext];
+const ORDERS: [Order; 3] = [Order::Fifo, Order::Lifo, Order::Priority];
+
 #[test]
-fn what_could_not_be_handed_over_is_the_next_again() {
-    for hand_back in [HandBack::Never, HandBack::UntilDone, HandBack::UntilNext] {
-        let mut queue = Driver::new(Queue::new(Order::Fifo, 0, hand_back));
-        for id in 0..3 {
-            let item = Thing { key: 0, id };
-            queue.request(1, QueueRequest::Put { item, at: None, block: false });
-        }
-        let first = queue.request(2, QueueRequest::Get { block: true });
-        assert_eq!(first, [(2, QueueReply::Item { item: Thing { key: 0, id: 0 }, at: None })]);
+fn what_could_not_be_handed_over_goes_back_to_where_it_was() {
+    for (order, hand_back) in ORDERS.into_iter().flat_map(|o| HAND_BACKS.map(|h| (o, h))) {
+        let mut queue = queue_of(order, hand_back, 4);
+        // Two who had several each, and another order of handing over than that of taking.
+        let taken: Vec<_> = [2, 3, 2, 3].map(|who| (who, get(&mut queue, who))).into();
         let mut replies = Vec::new();
-        queue.word.take_back(Participant(2), Thing { key: 0, id: 0 }, None, &mut replies);
+        for &(who, (item, arrival)) in [2, 0, 1, 3].map(|at| &taken[at]) {
+            queue.word.take_back(Participant(who), item, None, arrival, &mut replies);
+        }
         assert!(replies.is_empty());
-        assert!(queue.gone(2).is_empty());
-        let again = queue.request(3, QueueRequest::Get { block: true });
-        assert_eq!(again, [(3, QueueReply::Item { item: Thing { key: 0, id: 0 }, at: None })]);
-        assert_eq!(queue.word.len(), 2);
+        assert!(queue.gone(2).is_empty() && queue.gone(3).is_empty());
+        assert_eq!(queue.word.len(), 4, "{order:?} {hand_back:?}");
+        let again: Vec<_> = taken.iter().map(|_| get(&mut queue, 4)).collect();
+        let before: Vec<_> = taken.into_iter().map(|(_, got)| got).collect();
+        assert_eq!(again, before, "{order:?} {hand_back:?}");
+    }
+}
+
+#[test]
+fn what_the_dead_held_is_in_its_old_order_whoever_dies_first() {
+    for order in ORDERS {
+        let mut queue = queue_of(order, HandBack::UntilDone, 6);
+        let taken = [1, 2, 3, 1, 2].map(|who| get(&mut queue, who));
+        for who in [1, 3, 2] {
+            queue.gone(who);
+        }
+        assert_eq!([(); 5].map(|()| get(&mut queue, 4)), taken, "{order:?}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Reply, Request, TalkError};
 use crate::auth::{Handshake, Key, Policy};
-use crate::frame::{self, AUTH_LIMIT, DEFAULT_LIMIT, Decoder};
+use crate::frame::{self, AUTH_LIMIT, DEFAULT_LIMIT, Decoder, FrameError};
 use crate::pickle::{self, NodeRef, Reader};
 use crate::{Dialect, Framing, Peer};
 
@@ -89,6 +89,8 @@ pub struct Server {
     limit: u64,
     peer: Peer,
     authenticated: bool,
+    /// How many bytes of a message that was refused are still to come.
+    refused: u64,
     out: Output,
 }
 
@@ -107,6 +109,7 @@ impl Server {
             limit: options.limit,
             peer: Peer::default(),
             authenticated: false,
+            refused: 0,
             out,
         }
     }
@@ -132,12 +135,18 @@ impl Server {
     ///
     /// When `n` is more than the room there was.
     pub fn filled(&mut self, n: usize) {
-        self.decoder.filled(n);
+        match self.is_over() {
+            true => self.refused = self.refused.saturating_sub(n as u64),
+            false => self.decoder.filled(n),
+        }
     }
 
-    /// Adds bytes that came.
+    /// Adds bytes that came. Once the conversation [is over](Server::is_over) they are thrown away.
     pub fn push(&mut self, bytes: &[u8]) {
-        self.decoder.push(bytes);
+        match self.is_over() {
+            true => self.refused = self.refused.saturating_sub(bytes.len() as u64),
+            false => self.decoder.push(bytes),
+        }
     }
 
     /// What is to be sent.
@@ -167,6 +176,15 @@ impl Server {
         matches!(self.state, State::Over)
     }
 
+    /// How many bytes of a message over the limit are still to come, once it was refused.
+    ///
+    /// A peer that is in the midst of sending it hears why only if they are read before the connection is closed:
+    /// [`push`](Server::push) takes them, and keeps nothing.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.refused
+    }
+
     /// Whether a request is being carried out.
     #[must_use]
     pub fn is_busy(&self) -> bool {
@@ -193,7 +211,8 @@ impl Server {
 
     /// The next request, or `None` until more bytes come or the last request is answered.
     ///
-    /// A message that is no request is answered here, as stock servers do, and the conversation goes on.
+    /// A message that is no request is answered here, as stock servers do, and the conversation goes on. One over the
+    /// limit is answered with what the limit is, and ends it.
     ///
     /// # Errors
     ///
@@ -211,7 +230,15 @@ impl Server {
             if self.is_busy() || self.is_over() {
                 return Ok(None);
             }
-            let Some(message) = self.decoder.next_frame()? else { return Ok(None) };
+            let message = match self.decoder.next_frame() {
+                Ok(Some(message)) => message,
+                Ok(None) => return Ok(None),
+                Err(error @ FrameError::TooLong { length, .. }) if self.authenticated => {
+                    self.refuse(error, length);
+                    return Ok(None);
+                }
+                Err(error) => return Err(error.into()),
+            };
             if let State::Handshake(handshake) = &mut self.state {
                 match handshake.receive(message) {
                     Ok(step) => {
@@ -248,6 +275,17 @@ impl Server {
                 Err(error) => self.reply(&Reply::Traceback(format!("ValueError: {error}\n"))),
             }
         }
+    }
+
+    /// Says to a peer that its message is too long, and takes no more of it.
+    fn refuse(&mut self, error: FrameError, length: u64) {
+        let came = self.decoder.pending() as u64;
+        let header = frame::Header::new(self.peer.framing(), length);
+        let header = header.map_or(frame::PREFIX, |header| header.as_ref().len()) as u64;
+        self.refused = length.saturating_add(header).saturating_sub(came);
+        self.decoder = Decoder::new(Framing::default(), 0);
+        self.state = State::Commanded;
+        self.reply(&Reply::Traceback(format!("ValueError: {error}\n")));
     }
 
     /// Answers the request that came last.
@@ -349,6 +387,11 @@ impl Output {
             if self.bytes.capacity() > KEEP {
                 self.bytes = Vec::new();
             }
+        } else if self.start > KEEP && self.start > self.bytes.len() / 2 {
+            // There may be no moment at which all is sent. At most as many bytes are moved as were sent.
+            self.bytes.drain(..self.start);
+            self.bytes.shrink_to(2 * self.bytes.len().max(KEEP));
+            self.start = 0;
         }
     }
 

@@ -92,11 +92,12 @@ impl Thing {
         who: Participant,
         item: Item,
         at: Option<Item>,
+        arrival: u64,
         due: &mut Vec<Due>,
     ) {
         if let Thing::Queue(queue, _) = self {
             let mut replies = Vec::new();
-            queue.take_back(who, item, at, &mut replies);
+            queue.take_back(who, item, at, arrival, &mut replies);
             Told { due }.all(replies, queue_reply);
         }
     }

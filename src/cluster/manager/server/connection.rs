@@ -1,12 +1,35 @@
 //! One connection of the server: its socket, its conversation, and what it waits for.
+//!
+//! A request is carried out only while little output waits, so a peer that asks and does not read costs memory for little
+//! more than one reply. After each turn of the reactor one of these holds for a connection:
+//!
+//! 1. Its request waits for a word. [`Reactor::deliver`] brings the reply, and has the next request looked for.
+//! 2. It is clogged: more output waits than it may, so the poller looks for room to write, and not for bytes to read. If
+//!    requests are left over, it is `held` as well. Output shrinks in [`Reactor::send`] and in the pump alone: the pump
+//!    goes on at once, and `send` has a held connection pumped as soon as it is not clogged any more.
+//! 3. No whole request is here, and the poller looks for bytes to read.
+//!
+//! So whatever a connection is to do next, something is awaited that leads to it. The end of the peer is told by the
+//! poller in all three.
+//!
+//! An item of a queue is undelivered until the last byte of its reply was taken by the kernel: each is in `unsent` with
+//! the place in the output where its reply ends, and those that are there at the end go back to their queues. Once the
+//! peer is known to be gone it is `deaf`: output is thrown away, and items stay in their queues, but the requests that it
+//! had sent before are carried out.
+//!
+//! [`Reactor::deliver`]: super::reactor::Reactor::deliver
+//! [`Reactor::send`]: super::reactor::Reactor::send
 
-use std::io;
+use std::collections::{HashSet, VecDeque};
 use std::os::fd::{AsFd, OwnedFd};
 
 use fourfold_wire::talk;
+use rustix::event::epoll::EventFlags;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 
+use super::deadlines::What;
 use super::objects::ObjectId;
 use crate::cluster::manager::item::Item;
 
@@ -22,16 +45,36 @@ pub(super) struct Connection {
     /// Whether the call being carried out is told of a lock's dead owner.
     pub(super) told: bool,
     /// The words it has called, which hear of its end.
-    pub(super) touched: Vec<ObjectId>,
-    /// An item of a queue whose reply is not all sent yet.
-    pub(super) unsent: Option<(ObjectId, Item, Option<Item>)>,
-    /// Whether the poller looks for room to write.
-    pub(super) wants_room: bool,
+    touched: HashSet<ObjectId>,
+    /// How many of them there are when it is time to forget those that are gone themselves.
+    crowded: usize,
+    /// Items of queues whose replies are not all sent yet, in the order of these.
+    unsent: VecDeque<Unsent>,
+    /// How many bytes were sent so far.
+    sent: u64,
+    /// What the poller looks for.
+    pub(super) looks_for: EventFlags,
+    /// Whether requests may be here that are not carried out since too much output waits.
+    pub(super) held: bool,
+    /// Whether the peer hears no more.
+    deaf: bool,
+    /// Whether only the rest of a refused message is still read, until a deadline.
+    pub(super) lingers: bool,
+}
+
+/// An item on its way to the peer.
+pub(super) struct Unsent {
+    /// How many bytes of this connection are sent when it is.
+    end: u64,
+    pub(super) from: ObjectId,
+    pub(super) item: Item,
+    pub(super) at: Option<Item>,
+    pub(super) arrival: u64,
 }
 
 /// What became of reading.
 pub(super) enum Read {
-    /// Nothing more is there for now.
+    /// Nothing more is there for now, or others have their turn.
     Drained,
     /// The peer has closed, or the connection failed.
     Ended,
@@ -39,6 +82,12 @@ pub(super) enum Read {
 
 /// How much a peer may send ahead while its request is carried out, in bytes. Stock peers send nothing.
 const AHEAD: usize = 1 << 20;
+
+/// How much output may wait for a peer before its next request is carried out, in bytes.
+const CLOGGED: usize = 64 << 10;
+
+/// How many words a connection may have called before it is worth the time to look which of them are still there.
+const CROWDED: usize = 64;
 
 impl Connection {
     pub(super) fn new(socket: OwnedFd, session: talk::Server) -> Connection {
@@ -49,14 +98,20 @@ impl Connection {
             waits: None,
             count: 0,
             told: false,
-            touched: Vec::new(),
-            unsent: None,
-            wants_room: false,
+            touched: HashSet::new(),
+            crowded: CROWDED,
+            unsent: VecDeque::new(),
+            sent: 0,
+            looks_for: EventFlags::IN,
+            held: false,
+            deaf: false,
+            lingers: false,
         }
     }
 
     /// Reads what is there, through a buffer that all connections share.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> Read {
+        let mut came = 0;
         loop {
             match rustix::net::recv(&self.socket, &mut *buffer, RecvFlags::DONTWAIT) {
                 Ok((0, _)) => return Read::Ended,
@@ -66,8 +121,9 @@ impl Connection {
                     if self.session.is_busy() && ahead {
                         return Read::Ended;
                     }
+                    came += n;
                     // What is left is told again: others have their turn.
-                    if n < buffer.len() || ahead {
+                    if n < buffer.len() || ahead || came > AHEAD {
                         return Read::Drained;
                     }
                 }
@@ -78,33 +134,138 @@ impl Connection {
         }
     }
 
-    /// Writes what can be written.
-    pub(super) fn flush(&mut self) -> io::Result<()> {
-        while !self.session.output().is_empty() {
+    /// Writes what can be written. A peer that nothing can be written to is deaf.
+    pub(super) fn flush(&mut self) {
+        while !self.session.output().is_empty() && !self.deaf {
             let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
             match rustix::net::send(&self.socket, self.session.output(), flags) {
-                Ok(n) => self.session.sent(n),
+                Ok(n) => {
+                    self.session.sent(n);
+                    self.sent += n as u64;
+                }
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => return Ok(()),
-                Err(error) => return Err(error.into()),
+                Err(Errno::AGAIN) => break,
+                Err(_) => self.deaf = true,
             }
         }
-        self.unsent = None;
-        Ok(())
+        while self.unsent.front().is_some_and(|unsent| unsent.end <= self.sent) {
+            self.unsent.pop_front();
+        }
+        if self.deaf {
+            // Not counted as sent: what is in it is undelivered.
+            self.session.sent(self.session.output().len());
+        }
     }
 
-    /// Whether the peer is still there, as far as this side can know.
+    /// Notes that the peer hears no more.
+    pub(super) fn lose(&mut self) {
+        self.deaf = true;
+        self.flush();
+    }
+
+    pub(super) fn is_deaf(&self) -> bool {
+        self.deaf
+    }
+
+    /// Whether too much output waits to carry out another request.
+    pub(super) fn is_clogged(&self) -> bool {
+        self.session.output().len() > CLOGGED
+    }
+
+    /// Whether all is said, and nothing more is heard.
+    pub(super) fn is_finished(&self) -> bool {
+        self.session.is_over()
+            && self.session.output().is_empty()
+            && (self.deaf || self.session.refused() == 0)
+    }
+
+    /// Whether what ends at a deadline has not ended before.
+    pub(super) fn awaits(&self, what: What) -> bool {
+        match what {
+            What::Handshake => !self.session.is_authenticated(),
+            What::Wait(count) => self.waits.is_some() && count == self.count,
+            What::Rest => true,
+        }
+    }
+
+    /// What the poller is to look for. The end of the peer it tells anyway.
+    pub(super) fn wants(&self) -> EventFlags {
+        let reads = match self.session.is_over() {
+            true => self.session.refused() > 0,
+            false => !self.is_clogged(),
+        };
+        let mut wants = EventFlags::empty();
+        wants.set(EventFlags::IN, reads || self.deaf);
+        wants.set(EventFlags::OUT, !self.session.output().is_empty());
+        wants
+    }
+
+    /// Whether the peer is still there, as far as this side can know: also behind bytes that were not read yet.
     pub(super) fn is_alive(&self) -> bool {
-        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-        match rustix::net::recv(self.socket.as_fd(), &mut [0u8; 1], flags) {
-            Ok((n, _)) => n > 0,
-            Err(error) => matches!(error, Errno::AGAIN | Errno::INTR),
+        if self.deaf {
+            return false;
+        }
+        let mut fds = [PollFd::new(&self.socket, PollFlags::RDHUP)];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        // The system tells of an error and of a hang-up unasked. That it does not know is no death.
+        !matches!(poll(&mut fds, Some(&now)), Ok(1..))
+    }
+
+    /// Answers with an item, which is undelivered until all of the answer is sent.
+    pub(super) fn give(&mut self, from: ObjectId, item: Item, at: Option<Item>, arrival: u64) {
+        self.session.reply_value(item.root());
+        let end = self.sent + self.session.output().len() as u64;
+        self.unsent.push_back(Unsent { end, from, item, at, arrival });
+    }
+
+    /// The items that did not get to the peer, the oldest first.
+    pub(super) fn undelivered(&mut self) -> VecDeque<Unsent> {
+        std::mem::take(&mut self.unsent)
+    }
+
+    /// Notes that it has called a word. `is_there` says which words are.
+    pub(super) fn touch(&mut self, id: ObjectId, is_there: impl Fn(ObjectId) -> bool) {
+        self.called = id;
+        if self.touched.insert(id) && self.touched.len() > self.crowded {
+            self.touched.retain(|&touched| is_there(touched));
+            self.touched.shrink_to(2 * self.touched.len());
+            self.crowded = CROWDED.max(2 * self.touched.len());
         }
     }
 
-    pub(super) fn touch(&mut self, id: ObjectId) {
-        if !self.touched.contains(&id) {
-            self.touched.push(id);
+    /// The words it has called, in the order of their numbers.
+    pub(super) fn touched(&self) -> Vec<ObjectId> {
+        let mut touched: Vec<ObjectId> = self.touched.iter().copied().collect();
+        touched.sort_unstable();
+        touched
+    }
+
+    /// Tells the peer that nothing more comes. It may still be sending.
+    pub(super) fn say_goodbye(&self) {
+        let _ = rustix::net::shutdown(self.socket.as_fd(), rustix::net::Shutdown::Write);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use fourfold_wire::auth::Key;
+
+    use super::*;
+
+    #[test]
+    fn words_that_are_gone_are_forgotten() {
+        let (socket, _peer) = UnixStream::pair().expect("sockets");
+        let options = talk::ServerOptions::new(Key::new(*b"abc"));
+        let mut connection = Connection::new(socket.into(), talk::Server::new(&options, [1; 40]));
+        // All of the first hundred stay; of the others, each is gone when the next comes.
+        for id in 0..100_000 {
+            connection.touch(id, |other| other < 100 || other == id);
+            assert!(connection.touched.len() <= 300, "{id}");
         }
+        assert!(connection.touched.capacity() < 1000);
+        assert_eq!(connection.touched()[..100], (0..100).collect::<Vec<_>>());
+        assert!(connection.touched().contains(&99_999));
     }
 }

@@ -1,14 +1,20 @@
 //! How replies get to those they are for, and what happens when they do not.
 
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use fourfold_wire::pickle::Value;
 use fourfold_wire::talk::Reply;
-use rustix::event::epoll::{self, EventFlags};
+use rustix::event::epoll;
 
+use super::deadlines::What;
 use super::reactor::Reactor;
 use super::thing::{Due, Out};
+use crate::task::catch::catch;
 use crate::words::Participant;
+
+/// How long a peer whose message was refused may take to send the rest of it, so that it hears why.
+const LINGER: Duration = Duration::from_secs(10);
 
 impl Reactor {
     /// Gives replies to those they are for. `current` has just asked; others have waited.
@@ -29,19 +35,19 @@ impl Reactor {
                     };
                     connection.session.reply(&Reply::Return(reply));
                 }
-                Out::Item { item, at } => {
-                    let from = connection.called;
-                    if waited.is_some() && !connection.is_alive() {
-                        let mut more = Vec::new();
-                        if let Some(object) = self.objects.object(from) {
-                            object.thing.take_back(Participant(id), item, at, &mut more);
-                        }
-                        due.extend(more);
-                        due.extend(self.end(id));
-                        continue;
+                Out::Item { item, at, arrival } if connection.is_alive() => {
+                    connection.give(connection.called, item, at, arrival);
+                }
+                Out::Item { item, at, arrival } => {
+                    let mut more = Vec::new();
+                    if let Some(object) = self.objects.object(connection.called) {
+                        object.thing.take_back(Participant(id), item, at, arrival, &mut more);
                     }
-                    connection.session.reply_value(item.root());
-                    connection.unsent = Some((from, item, at));
+                    due.extend(more);
+                    // Nobody hears this answer, but there may be requests behind the one that it ends. The poller tells
+                    // of the end as well, which comes when they are carried out.
+                    connection.session.reply(&Reply::none());
+                    connection.lose();
                 }
             }
             if let Some(object) = waited {
@@ -60,19 +66,28 @@ impl Reactor {
     /// Writes, and looks for room later where it is needed. What becomes due if the connection ends is given back.
     fn send(&mut self, id: u64) -> Vec<Due> {
         let Some(connection) = self.connections.get_mut(&id) else { return Vec::new() };
-        if connection.flush().is_err() {
+        connection.flush();
+        if connection.is_finished() {
             return self.end(id);
         }
-        let unsent = !connection.session.output().is_empty();
-        if connection.session.is_over() && !unsent {
-            return self.end(id);
+        if connection.session.refused() > 0 {
+            if !connection.lingers {
+                connection.lingers = true;
+                self.deadlines.add(Instant::now() + LINGER, id, What::Rest);
+            }
+            if connection.session.output().is_empty() {
+                connection.say_goodbye();
+            }
         }
-        if unsent != connection.wants_room {
-            connection.wants_room = unsent;
-            let room = if unsent { EventFlags::OUT } else { EventFlags::empty() };
+        if connection.held && !connection.is_clogged() {
+            connection.held = false;
+            self.again.push(id);
+        }
+        let wants = connection.wants();
+        if wants != connection.looks_for {
+            connection.looks_for = wants;
             let data = epoll::EventData::new_u64(id);
-            let flags = EventFlags::IN | room;
-            if epoll::modify(&self.epoll, &connection.socket, data, flags).is_err() {
+            if epoll::modify(&self.epoll, &connection.socket, data, wants).is_err() {
                 return self.end(id);
             }
         }
@@ -92,19 +107,21 @@ impl Reactor {
     /// Forgets a connection, and frees what it held.
     fn end(&mut self, id: u64) -> Vec<Due> {
         let mut due = Vec::new();
-        let Some(connection) = self.connections.remove(&id) else { return due };
+        let Some(mut connection) = self.connections.remove(&id) else { return due };
         let who = Participant(id);
         if let Some(object) = connection.waits.and_then(|object| self.objects.object(object)) {
             object.waiting -= 1;
         }
-        if let Some((from, item, at)) = connection.unsent
-            && let Some(object) = self.objects.object(from)
-        {
-            object.thing.take_back(who, item, at, &mut due);
+        for unsent in connection.undelivered() {
+            if let Some(object) = self.objects.object(unsent.from) {
+                let (item, at) = (unsent.item, unsent.at);
+                object.thing.take_back(who, item, at, unsent.arrival, &mut due);
+            }
         }
-        for &touched in &connection.touched {
+        for touched in connection.touched() {
             if let Some(object) = self.objects.object(touched) {
-                object.thing.gone(who, &mut due);
+                // A word that has panicked before may do so again: it is not to keep the others from being told.
+                let _ = catch(|| object.thing.gone(who, &mut due));
             }
         }
         if let Some(object) = connection.waits {

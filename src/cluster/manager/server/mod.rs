@@ -1,12 +1,14 @@
 //! The server: one thread, an epoll loop, and the words as state machines behind it.
 //!
-//! `reactor` reads, writes and keeps deadlines; `connection` is one socket with its conversation; `objects` are the
-//! words by name, with reference counts as a stock server has them; `calls`, `lists` and `dicts` are the methods.
+//! `reactor` looks for what there is to do; `connection` is one socket with its conversation; `perform` carries out
+//! requests, and `deliver` brings replies to those who are due one; `objects` are the words by name, with reference
+//! counts as a stock server has them; `calls`, `lists` and `dicts` are the methods.
 
 mod args;
 mod builder;
 mod calls;
 mod connection;
+mod deadlines;
 mod deliver;
 mod dicts;
 mod errors;
@@ -16,6 +18,7 @@ mod listener;
 mod lists;
 mod objects;
 mod options;
+mod perform;
 mod process;
 mod reactor;
 mod settings;

@@ -1,6 +1,7 @@
 //! All objects of a manager, with their names and reference counts.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher, RandomState};
 
 use fourfold_wire::talk::{Arguments, Exception};
 
@@ -39,12 +40,47 @@ fn number(text: &str) -> Option<ObjectId> {
     (name(id) == text).then_some(id)
 }
 
-/// Where numbers begin. Stock servers have the addresses of objects here, which look like this, and "0" for themselves.
+/// Where numbers begin, or a random way behind it. Stock servers have the addresses of objects here, which look like
+/// this, and "0" for themselves.
 const FIRST: ObjectId = 0x7f00_0000_1000;
+
+/// What is between one number and the next.
+const STEP: ObjectId = 0x10;
+
+/// Where the numbers of this server begin. A proxy may outlive its server, and call or give back what the next one at that
+/// address has under its number: with a beginning of its own that is nothing.
+fn first() -> ObjectId {
+    // Keyed with random numbers of the system, anew each time.
+    let random = RandomState::new().hash_one(FIRST);
+    FIRST + (random >> 28) * STEP
+}
+
+/// The methods that take values and put none of them away.
+const STORE_NOTHING: [&str; 11] = [
+    "__add__",
+    "__contains__",
+    "__delitem__",
+    "__getitem__",
+    "__mul__",
+    "count",
+    "get",
+    "has_key",
+    "index",
+    "pop",
+    "remove",
+];
+
+/// Whether a request may put its arguments into a word. Of the commands, only what makes a word does.
+pub(super) fn may_store(is_command: bool, function: &str) -> bool {
+    match is_command {
+        true => function == "create",
+        false => !STORE_NOTHING.contains(&function),
+    }
+}
 
 impl Objects {
     pub(super) fn new(registered: Vec<(String, Thing)>, creation: bool) -> Objects {
-        let mut objects = Objects { next: FIRST, creation, ..Objects::default() };
+        let mut objects = Objects { next: first(), creation, ..Objects::default() };
         for (name, thing) in registered {
             let id = objects.add(thing);
             objects.object(id).expect("it was just added").kept = true;
@@ -55,9 +91,13 @@ impl Objects {
 
     pub(super) fn add(&mut self, thing: Thing) -> ObjectId {
         let id = self.next;
-        self.next += 0x10;
+        self.next += STEP;
         self.objects.insert(id, Object { thing, references: 0, kept: false, waiting: 0 });
         id
+    }
+
+    pub(super) fn contains(&self, id: ObjectId) -> bool {
+        self.objects.contains_key(&id)
     }
 
     pub(super) fn object(&mut self, id: ObjectId) -> Option<&mut Object> {
@@ -156,5 +196,26 @@ impl Objects {
             .collect();
         lines.sort();
         lines.join("\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_may_be_put_away_keeps_its_object() {
+        for (is_command, function, keeps) in [
+            (true, "create", true),
+            (true, "get_methods", false),
+            (true, "decref", false),
+            (false, "put", true),
+            (false, "setdefault", true),
+            (false, "a method of a later version", true),
+            (false, "count", false),
+            (false, "pop", false),
+        ] {
+            assert_eq!(may_store(is_command, function), keeps, "{function}");
+        }
     }
 }

@@ -14,9 +14,9 @@ pub enum HandBack {
     /// It is gone with its consumer, as with a stock server.
     #[default]
     Never,
-    /// It goes back to the front of the queue, unless its consumer called `task_done` for it. Take and say so on one thread:
-    /// another thread of a Python program is another consumer, and one that holds nothing speaks for the first item of all
-    /// that are held.
+    /// It goes back to where it was in the queue, unless its consumer called `task_done` for it. Take and say so on one
+    /// thread: another thread of a Python program is another consumer, and one that holds nothing speaks for the first item
+    /// of all that are held.
     UntilDone,
     /// It goes back, unless its consumer called `task_done` or has asked for another one since. For workers that take,
     /// work and take again, and know nothing of `task_done`: the last `get` of such a worker has to come back empty.

@@ -1,20 +1,18 @@
 //! The thread that serves all connections of a manager.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fourfold_wire::pickle::Value;
-use fourfold_wire::talk::{self, Command, Exception, Reply, Request, Token};
+use fourfold_wire::talk;
 use rustix::event::epoll;
 use rustix::event::{Timespec, epoll::EventFlags};
 
 use super::connection::{Connection, Read};
+use super::deadlines::{Deadlines, What, timeout};
 use super::listener::Listener;
-use super::objects::{self, Objects};
-use super::thing::{ACQUIRE_TOLD, Called, Due};
+use super::objects::Objects;
 use crate::process::patience::{Patience, look_for};
 use crate::words::Participant;
 
@@ -53,22 +51,21 @@ impl Bell {
 pub(super) struct Reactor {
     pub(super) epoll: OwnedFd,
     listener: Listener,
-    /// Held so that what the poller looks at stays open.
-    _bell: Arc<Bell>,
+    bell: Arc<Bell>,
     options: talk::ServerOptions,
     /// Within which a peer has to have proved that it knows the key.
     handshake: Duration,
-    address: talk::Address,
+    pub(super) address: talk::Address,
     pub(super) objects: Objects,
     pub(super) connections: HashMap<u64, Connection>,
     next: u64,
-    deadlines: BinaryHeap<Reverse<(Instant, u64, u64)>>,
+    pub(super) deadlines: Deadlines,
     /// Until when no connection is accepted.
     paused: Option<Instant>,
     buffer: Vec<u8>,
-    /// Connections whose next request came before the reply to the last.
+    /// Connections that may have requests here which nothing else leads to.
     pub(super) again: Vec<u64>,
-    stopping: bool,
+    pub(super) stopping: bool,
     patience: Patience,
     /// Whether somebody who has just said something goes on with it at once: a handshake, or a command.
     in_conversation: bool,
@@ -90,14 +87,14 @@ impl Reactor {
         Ok(Reactor {
             epoll,
             listener,
-            _bell: bell,
+            bell,
             options,
             handshake,
             address,
             objects,
             connections: HashMap::new(),
             next: FIRST,
-            deadlines: BinaryHeap::new(),
+            deadlines: Deadlines::new(),
             paused: None,
             buffer: vec![0; 64 << 10],
             again: Vec::new(),
@@ -121,8 +118,8 @@ impl Reactor {
                 }
             }
             self.expire();
-            // Not where they are found: one could lead to the next, without end.
-            while let Some(id) = self.again.pop() {
+            // Not where they are found, and those that this leads to not before the others: there may be no end to it.
+            for id in std::mem::take(&mut self.again) {
                 self.pump(id);
             }
         }
@@ -133,6 +130,16 @@ impl Reactor {
     fn poll(&mut self, events: &mut Vec<epoll::Event>) -> std::io::Result<()> {
         let began = Instant::now();
         let none = Timespec { tv_sec: 0, tv_nsec: 0 };
+        if !self.again.is_empty() {
+            return match epoll::wait(
+                &self.epoll,
+                rustix::buffer::spare_capacity(events),
+                Some(&none),
+            ) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+                Err(error) => Err(error.into()),
+            };
+        }
         let look = || {
             let room = rustix::buffer::spare_capacity(&mut *events);
             !matches!(epoll::wait(&self.epoll, room, Some(&none)), Ok(0))
@@ -145,12 +152,8 @@ impl Reactor {
             self.patience.learn(began.elapsed());
             return Ok(());
         }
-        let deadline = self.deadlines.peek().map(|Reverse((at, ..))| *at);
-        let next = [deadline, self.paused].into_iter().flatten().min();
-        let timeout = next.map(|at| {
-            let left = at.saturating_duration_since(Instant::now());
-            Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() }
-        });
+        let next = [self.deadlines.next(), self.paused].into_iter().flatten().min();
+        let timeout = next.map(|at| timeout(at.saturating_duration_since(Instant::now())));
         // Older kernels know whole milliseconds only, and rustix rounds up for them.
         match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(events), timeout.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {
@@ -184,181 +187,57 @@ impl Reactor {
         if epoll::add(&self.epoll, &socket, data, EventFlags::IN).is_err() {
             return;
         }
-        self.deadlines.push(Reverse((Instant::now() + self.handshake, id, 0)));
+        self.deadlines.add(Instant::now() + self.handshake, id, What::Handshake);
         self.connections.insert(id, Connection::new(socket, session));
         self.in_conversation = true;
         self.flush(id);
     }
 
     fn ready(&mut self, id: u64, flags: EventFlags) {
-        if flags.contains(EventFlags::OUT) {
+        let is_cut = flags.intersects(EventFlags::HUP | EventFlags::ERR);
+        if is_cut && let Some(connection) = self.connections.get_mut(&id) {
+            connection.lose();
+        }
+        if is_cut || flags.contains(EventFlags::OUT) {
             self.flush(id);
         }
-        if flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
+        if is_cut || flags.contains(EventFlags::IN) {
             let Some(connection) = self.connections.get_mut(&id) else { return };
             self.in_conversation |= !connection.session.is_for_calls();
             match connection.read(&mut self.buffer) {
                 Read::Drained => self.pump(id),
-                Read::Ended => self.close(id),
-            }
-        }
-    }
-
-    /// Carries out the requests that have come, as far as it goes without waiting.
-    pub(super) fn pump(&mut self, id: u64) {
-        loop {
-            let Some(connection) = self.connections.get_mut(&id) else { return };
-            match connection.session.next_request() {
-                Ok(Some(request)) => self.carry_out(id, request),
-                Ok(None) => break,
-                Err(_) => {
-                    // What is left says why; nobody else needs to hear of it.
-                    let _ = connection.flush();
-                    return self.close(id);
+                Read::Ended => {
+                    // What it had sent before is carried out.
+                    connection.lose();
+                    self.pump(id);
+                    self.close(id);
                 }
             }
-        }
-        self.flush(id);
-    }
-
-    fn carry_out(&mut self, id: u64, request: Request) {
-        let Some(connection) = self.connections.get_mut(&id) else { return };
-        for identity in request.arguments.identities() {
-            self.objects.keep(&identity);
-        }
-        if !connection.session.is_command() {
-            return self.call(id, request);
-        }
-        let result = request.into_command().and_then(|command| self.command(id, command));
-        let Some(connection) = self.connections.get_mut(&id) else { return };
-        match result {
-            Ok(Some(reply)) => connection.session.reply(&reply),
-            Ok(None) => connection.session.accept(),
-            // As a stock server, which tells its own failures as text.
-            Err(error) => connection.session.reply(&traceback(&error)),
-        }
-    }
-
-    /// Carries out a request to the manager itself. `None`: calls may come.
-    fn command(&mut self, _: u64, command: Command) -> Result<Option<Reply>, Exception> {
-        Ok(Some(match command {
-            Command::Dummy => Reply::none(),
-            Command::Accept(_) => return Ok(None),
-            Command::Create { typeid, arguments } => {
-                let (object, exposed) = self.objects.create(&typeid, &arguments)?;
-                let names = Value::tuple(exposed.iter().map(|&name| Value::from(name)));
-                Reply::Return(Value::tuple([Value::from(objects::name(object)), names]))
-            }
-            Command::Incref(text) => self.objects.incref(&text).map(|()| Reply::none())?,
-            Command::Decref(text) => self.objects.decref(&text).map(|()| Reply::none())?,
-            Command::GetMethods(token) => {
-                let missing = || Exception::new("builtins", "KeyError").with(token.id.as_str());
-                let (_, object) = self.objects.find(&token.id).ok_or_else(missing)?;
-                let names = object.thing.exposed().iter().map(|&name| Value::from(name));
-                Reply::Return(Value::tuple(names))
-            }
-            Command::DebugInfo => Reply::Return(Value::from(self.objects.debug_info())),
-            Command::NumberOfObjects => Reply::Return(Value::from(self.objects.count() as i64)),
-            Command::Shutdown => {
-                self.stopping = true;
-                Reply::none()
-            }
-            _ => return Err(super::errors::type_error("this is not served here")),
-        }))
-    }
-
-    fn call(&mut self, id: u64, request: Request) {
-        let mut due = Vec::new();
-        let reply = match request.into_call() {
-            Err(_) => Some(traceback(&Exception::new("builtins", "KeyError").with(Value::none()))),
-            Ok(call) => self.call_object(id, call, &mut due),
-        };
-        if let (Some(reply), Some(connection)) = (reply, self.connections.get_mut(&id)) {
-            connection.session.reply(&reply);
-        }
-        self.deliver(due, Some(id));
-    }
-
-    /// Calls a method. The reply is given here, or is among those that are due, or the connection waits for it.
-    fn call_object(&mut self, id: u64, call: talk::Call, due: &mut Vec<Due>) -> Option<Reply> {
-        let Some((object_id, object)) = self.objects.find(&call.target) else {
-            let error = Exception::new("builtins", "KeyError").with(call.target.as_str());
-            return Some(traceback(&error));
-        };
-        let connection = self.connections.get_mut(&id)?;
-        connection.touch(object_id);
-        connection.called = object_id;
-        connection.told = call.method == ACQUIRE_TOLD;
-        let who = Participant(id);
-        match object.thing.call(who, &call.method, call.arguments, due) {
-            Ok(Called::Reply(reply)) => Some(reply),
-            Ok(Called::Asked(limit)) => {
-                // Replies are in order: its own is mostly the first.
-                if !due.iter().any(|due| due.to == who) {
-                    connection.waits = Some(object_id);
-                    connection.count += 1;
-                    object.waiting += 1;
-                    if let Some(at) = limit.and_then(|limit| Instant::now().checked_add(limit)) {
-                        self.deadlines.push(Reverse((at, id, connection.count)));
-                    }
-                }
-                None
-            }
-            Ok(Called::New(typeid, thing)) => {
-                let exposed = thing.exposed().iter().map(|&name| name.to_owned()).collect();
-                let new = self.objects.add(*thing);
-                self.objects.refer(new);
-                let token = Token {
-                    typeid: typeid.to_owned(),
-                    address: self.address.clone(),
-                    id: objects::name(new),
-                };
-                Some(Reply::Proxy { exposed, token })
-            }
-            Ok(Called::Unknown) => Some(match call.method.as_str() {
-                "__str__" | "__repr__" => Reply::Return(object.thing.describe().into()),
-                "#GETVALUE" => match object.thing.value() {
-                    Some(value) => Reply::Return(value),
-                    None => Reply::Unserializable(format!(
-                        "TypeError: cannot pickle '{}' object\n",
-                        object.thing.type_name()
-                    )),
-                },
-                _ => traceback(&super::errors::attribute_error(format!(
-                    "method '{}' of <class '{}'> object is not in exposed={:?}",
-                    call.method,
-                    object.thing.type_name(),
-                    object.thing.exposed()
-                ))),
-            }),
-            Err(error) => Some(Reply::Error(error)),
         }
     }
 
     /// Ends the waits whose time is over.
     fn expire(&mut self) {
         let now = Instant::now();
+        let connections = &self.connections;
+        self.deadlines.tidy(|id, what| connections.get(&id).is_some_and(|c| c.awaits(what)));
         if self.paused.is_some_and(|until| until <= now) {
             self.paused = None;
             let data = epoll::EventData::new_u64(LISTENER);
             let _ = epoll::add(&self.epoll, self.listener.as_fd(), data, EventFlags::IN);
         }
-        while let Some(&Reverse((at, id, count))) = self.deadlines.peek()
-            && at <= now
-        {
-            self.deadlines.pop();
-            let Some(connection) = self.connections.get_mut(&id) else { continue };
-            if count == 0 {
-                if !connection.session.is_authenticated() {
-                    self.close(id);
+        while let Some((id, what)) = self.deadlines.take(now) {
+            let Some(connection) = self.connections.get(&id).filter(|c| c.awaits(what)) else {
+                continue;
+            };
+            match (what, connection.waits) {
+                (What::Wait(_), Some(object_id)) => {
+                    let Some(object) = self.objects.object(object_id) else { continue };
+                    let mut due = Vec::new();
+                    object.thing.time_out(Participant(id), &mut due);
+                    self.deliver(due, None);
                 }
-            } else if let Some(object_id) = connection.waits
-                && count == connection.count
-                && let Some(object) = self.objects.object(object_id)
-            {
-                let mut due = Vec::new();
-                object.thing.time_out(Participant(id), &mut due);
-                self.deliver(due, None);
+                _ => self.close(id),
             }
         }
     }
@@ -366,22 +245,36 @@ impl Reactor {
     /// Sends the replies that are still to be sent, for a short while.
     fn say_last_words(&mut self) {
         let until = Instant::now() + LAST;
-        loop {
-            self.connections.retain(|_, connection| {
-                connection.flush().is_ok() && !connection.session.output().is_empty()
-            });
+        // What is not read any more would wake the poller again and again.
+        let _ = epoll::delete(&self.epoll, &self.bell.stop);
+        let _ = epoll::delete(&self.epoll, self.listener.as_fd());
+        let epoll = &self.epoll;
+        self.connections.retain(|&id, connection| {
+            let data = epoll::EventData::new_u64(id);
+            connection.flush();
+            !connection.session.output().is_empty()
+                && epoll::modify(epoll, &connection.socket, data, EventFlags::OUT).is_ok()
+        });
+        let mut events = Vec::with_capacity(256);
+        while !self.connections.is_empty() {
             let left = until.saturating_duration_since(Instant::now());
-            if self.connections.is_empty() || left.is_zero() {
+            if left.is_zero() {
                 return;
             }
-            let timeout = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
-            let mut events = Vec::with_capacity(16);
             let room = rustix::buffer::spare_capacity(&mut events);
-            let _ = epoll::wait(&self.epoll, room, Some(&timeout));
+            let _ = epoll::wait(&self.epoll, room, Some(&timeout(left)));
+            for event in events.drain(..) {
+                let event: epoll::Event = event;
+                let id = event.data.u64();
+                let Some(connection) = self.connections.get_mut(&id) else { continue };
+                connection.flush();
+                let flags = event.flags;
+                if flags.intersects(EventFlags::HUP | EventFlags::ERR)
+                    || connection.session.output().is_empty()
+                {
+                    self.connections.remove(&id);
+                }
+            }
         }
     }
-}
-
-fn traceback(error: &Exception) -> Reply {
-    Reply::Traceback(format!("{error}\n"))
 }

@@ -45,6 +45,8 @@ pub(super) enum Out {
     Item {
         item: Item,
         at: Option<Item>,
+        /// Its place among those that came to the queue.
+        arrival: u64,
     },
     /// Whether a lock was taken: a truth value, or to [`ACQUIRE_TOLD`] a pair with whether its last owner died.
     Lock {

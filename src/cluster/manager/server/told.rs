@@ -42,7 +42,7 @@ pub(super) fn queue_reply(reply: QueueReply<Item>) -> Out {
         QueueReply::Done => done(),
         QueueReply::Full(_) => error(Exception::new("queue", "Full")),
         QueueReply::NoOrder(_) => error(no_order()),
-        QueueReply::Item { item, at } => Out::Item { item, at },
+        QueueReply::Item { item, at, arrival } => Out::Item { item, at, arrival },
         QueueReply::Empty => error(Exception::new("queue", "Empty")),
         QueueReply::Shut => error(Exception::new("queue", "ShutDown")),
         QueueReply::Len(len) => number(len),
