@@ -28,7 +28,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// How long to look for the next request where the last came within this time: that of a client which waits in the same way,
 /// not of one that sleeps or runs Python, for which it would be spent in vain.
-const NEXT: Duration = Duration::from_micros(10);
+const NEXT: Duration = Duration::from_micros(20);
 
 /// How long to look for the rest of a handshake or of a command. They come in short rows, with much to do at the other end,
 /// but seldom.
