@@ -211,11 +211,25 @@ pub(crate) fn send_frame(
 ) -> io::Result<()> {
     let mut bytes = Vec::new();
     write_frame(&mut bytes, kind, id, word, epoch, parcel);
-    let mut sent = send_fds(&socket, &bytes, parcel, false)?;
+    send_bytes(socket, &bytes, parcel)
+}
+
+/// Sends bytes, the frame of `parcel` first, with the parcel's descriptors, blocking.
+pub(crate) fn send_bytes(socket: impl AsFd, bytes: &[u8], parcel: &Parcel) -> io::Result<()> {
+    let mut sent = send_fds(&socket, bytes, parcel, false)?;
     while sent < bytes.len() {
         sent += send_some(&socket, &bytes[sent..], false)?;
     }
     Ok(())
+}
+
+/// That the other side is gone is no error of a send: its end tells it.
+pub(crate) fn unless_gone(sent: io::Result<()>) -> io::Result<()> {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset};
+    sent.or_else(|error| match error.kind() {
+        BrokenPipe | ConnectionReset => Ok(()),
+        _ => Err(error),
+    })
 }
 
 /// Sends the first bytes of `bytes`, the frame of `parcel`, with the parcel's descriptors, and gives their number. A socket
@@ -399,25 +413,4 @@ impl Inbox {
 
 fn malformed(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what.to_owned())
-}
-/// Sends bytes with a parcel's descriptors, blocking. That the other side is gone is no error: its end tells it.
-pub(crate) fn send_all(socket: impl AsFd, bytes: &[u8], parcel: &Parcel) -> io::Result<()> {
-    let send = || -> io::Result<()> {
-        let mut sent = send_fds(&socket, bytes, parcel, false)?;
-        while sent < bytes.len() {
-            sent += send_some(&socket, &bytes[sent..], false)?;
-        }
-        Ok(())
-    };
-    match send() {
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
-            ) =>
-        {
-            Ok(())
-        }
-        sent => sent,
-    }
 }

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::channel::{Frame, Inbox, Kind, Received};
-use super::channel::{Parcel, send_all, write_frame};
+use super::channel::{Parcel, send_bytes, unless_gone, write_frame};
 use super::launch::{Proc, Settings, Watch, launch_with};
 use super::registry::{self, Entry};
 use super::serve::unpack_panic;
@@ -83,7 +83,8 @@ pub(crate) fn start<T: Payload>(
     } else {
         let proc = Arc::new(launch_with(settings, &[])?);
         // Of descriptors only some can be on their way, until the child takes them off.
-        send_all(&proc.socket, &bytes, &parcel).inspect_err(|_| proc.end_and_reap())?;
+        unless_gone(send_bytes(&proc.socket, &bytes, &parcel))
+            .inspect_err(|_| proc.end_and_reap())?;
         proc
     };
     drop(parcel);

@@ -9,7 +9,7 @@ use super::pool::{Pool, State};
 use super::task::{After, Done};
 use super::worker::{Phase, Worker};
 use crate::error::{Error, ErrorKind, Result, Scale};
-use crate::process::channel::{Kind, Received, send_all, write_frame};
+use crate::process::channel::{Kind, Received, send_frame, unless_gone};
 use crate::process::launch::{Settings, launch};
 use crate::process::serve::Role;
 use crate::process::status::Cause;
@@ -32,9 +32,8 @@ impl Pool {
         child.memory = settings.memory_limit;
         let started = launch(child).and_then(|proc| {
             if let Some((entry, parcel)) = &settings.start {
-                let mut bytes = Vec::new();
-                write_frame(&mut bytes, Kind::Task, 0, *entry, 0, parcel);
-                send_all(&proc.socket, &bytes, parcel).inspect_err(|_| proc.end_and_reap())?;
+                unless_gone(send_frame(&proc.socket, Kind::Task, 0, *entry, 0, parcel))
+                    .inspect_err(|_| proc.end_and_reap())?;
             }
             Ok(Arc::new(proc))
         });

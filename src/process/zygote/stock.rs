@@ -17,7 +17,9 @@ use rustix::net::{Shutdown, shutdown};
 use super::fork::Request;
 use super::shape::{self, Had, Shape, shape};
 use crate::error::{Error, ErrorKind, Result};
-use crate::process::channel::{Inbox, Kind, Parcel, Received, send_all, send_frame, write_frame};
+use crate::process::channel::{
+    Inbox, Kind, Parcel, Received, send_bytes, send_frame, unless_gone, write_frame,
+};
 use crate::process::entry;
 use crate::process::launch::{self, Proc, Settings, Stdio};
 use crate::process::page::Page;
@@ -62,7 +64,7 @@ static ZYGOTE: Mutex<Option<Zygote>> = Mutex::new(None);
 
 /// Holds it still, for a fork: the child finds it free.
 pub(crate) fn hold() -> impl Sized {
-    ZYGOTE.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    lock()
 }
 
 fn lock() -> MutexGuard<'static, Option<Zygote>> {
@@ -94,7 +96,7 @@ fn greet(proc: &Proc, hello: &Hello, stdio: Vec<OwnedFd>, work: &[u8]) -> Result
     let mut bytes = Vec::new();
     write_frame(&mut bytes, Kind::Hello, 0, 0, 0, &greeting);
     bytes.extend_from_slice(work);
-    Ok(send_all(&proc.socket, &bytes, &greeting)?)
+    Ok(unless_gone(send_bytes(&proc.socket, &bytes, &greeting))?)
 }
 
 /// A fork that waits for its greeting, which `shape` is made to fit.

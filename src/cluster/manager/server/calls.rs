@@ -1,14 +1,13 @@
 //! The methods of what participants may have to wait for, and of everything else by way of its own file.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use fourfold_wire::pickle::NodeId;
 use fourfold_wire::talk::{Arguments, Exception};
 
 use super::args::{Wait, count, lock_wait, queue_wait, text, timeout};
-use super::errors::{attribute_error, runtime_error, value_error};
-use super::thing::{ACQUIRE_TOLD, Called, Due, Thing, flag};
+use super::errors::{attribute_error, value_error};
+use super::thing::{ACQUIRE_TOLD, Called, Due, Out, Thing, flag};
 use super::told::{
     Told, barrier_reply, condition_reply, event_reply, lock_reply, queue_reply, rlock_reply,
     semaphore_reply,
@@ -16,25 +15,13 @@ use super::told::{
 use super::{dicts, lists};
 use crate::cluster::manager::item::Item;
 use crate::words::{
-    Barrier, BarrierRequest, Condition, ConditionRequest, Event, EventRequest, Lock, LockRequest,
-    Participant, Queue, QueueRequest, RLock, Replies, Semaphore, SemaphoreRequest, Word,
+    Barrier, BarrierRequest, Condition, ConditionRequest, Event, EventRequest, LockReply,
+    LockRequest, Participant, Queue, QueueRequest, Replies, Semaphore, SemaphoreRequest, Word,
 };
 
 impl Thing {
     /// Carries out a call. What it does for others who wait is among those that are due.
-    ///
-    /// A panic is a mistake of ours, and costs this call alone: there are others who want to be served.
     pub(super) fn call(
-        &mut self,
-        who: Participant,
-        method: &str,
-        args: Arguments,
-        due: &mut Vec<Due>,
-    ) -> Result<Called, Exception> {
-        guarded(who, method, due, |due| self.carry_out(who, method, args, due))
-    }
-
-    fn carry_out(
         &mut self,
         who: Participant,
         method: &str,
@@ -47,8 +34,8 @@ impl Thing {
         let mut told = Told { due };
         match self {
             Thing::Queue(word, _) => queue(word, who, method, args, &mut told),
-            Thing::Lock(word) => lock(word, who, method, &args, &mut told),
-            Thing::RLock(word) => rlock(word, who, method, &args, &mut told),
+            Thing::Lock(word) => lock(word, who, method, &args, &mut told, lock_reply),
+            Thing::RLock(word) => lock(word, who, method, &args, &mut told, rlock_reply),
             Thing::Semaphore(word) => semaphore(word, who, method, &args, &mut told),
             Thing::Condition(word) => condition(word, who, method, &args, &mut told),
             Thing::Event(word) => event(word, who, method, &args, &mut told),
@@ -101,22 +88,6 @@ impl Thing {
             Told { due }.all(replies, queue_reply);
         }
     }
-}
-
-/// Makes an exception of a panic, and takes back what was due to the caller by then.
-fn guarded(
-    who: Participant,
-    method: &str,
-    due: &mut Vec<Due>,
-    carry_out: impl FnOnce(&mut Vec<Due>) -> Result<Called, Exception>,
-) -> Result<Called, Exception> {
-    let before = due.len();
-    // What is left half done may hold wrong values, but nothing worse.
-    catch_unwind(AssertUnwindSafe(|| carry_out(due))).unwrap_or_else(|_| {
-        let new = due.split_off(before.min(due.len()));
-        due.extend(new.into_iter().filter(|reply| reply.to != who));
-        Err(runtime_error(format!("the server failed to carry out {method}()")))
-    })
 }
 
 #[derive(Clone, Copy)]
@@ -214,27 +185,17 @@ fn lock_request(method: &str, args: &Arguments) -> Result<Option<(LockRequest, W
     }))
 }
 
-fn lock(
-    word: &mut Lock,
+/// A lock of either kind.
+fn lock<W: Word<Request = LockRequest, Reply = LockReply>>(
+    word: &mut W,
     who: Participant,
     method: &str,
     args: &Arguments,
     told: &mut Told<'_>,
+    tell: fn(LockReply) -> Out,
 ) -> Result<Called, Exception> {
     let Some((request, wait)) = lock_request(method, args)? else { return Ok(Called::Unknown) };
-    told.all(ask(word, who, request), lock_reply);
-    asked(wait.limit())
-}
-
-fn rlock(
-    word: &mut RLock,
-    who: Participant,
-    method: &str,
-    args: &Arguments,
-    told: &mut Told<'_>,
-) -> Result<Called, Exception> {
-    let Some((request, wait)) = lock_request(method, args)? else { return Ok(Called::Unknown) };
-    told.all(ask(word, who, request), rlock_reply);
+    told.all(ask(word, who, request), tell);
     asked(wait.limit())
 }
 
@@ -359,24 +320,4 @@ fn barrier(
     };
     told.all(ask(word, who, request), barrier_reply);
     asked(wait.limit())
-}
-
-#[cfg(test)]
-mod tests {
-    use fourfold_wire::talk::Reply;
-
-    use super::super::thing::Out;
-    use super::*;
-
-    #[test]
-    fn a_panic_costs_its_call_alone() {
-        let reply = |to| Due { to: Participant(to), what: Out::Reply(Reply::none()) };
-        let mut due = vec![reply(1)];
-        let called = guarded(Participant(1), "sort", &mut due, |due| {
-            due.extend([reply(1), reply(2)]);
-            panic!("a mistake of ours");
-        });
-        assert!(called.is_err_and(|error| error.is("builtins", "RuntimeError")));
-        assert_eq!(due.iter().map(|due| due.to.0).collect::<Vec<_>>(), [1, 2]);
-    }
 }
