@@ -9,6 +9,7 @@ pub mod cluster;
 pub mod error;
 pub mod prelude;
 pub mod process;
+mod sync;
 pub mod task;
 pub mod thread;
 pub mod vocab;

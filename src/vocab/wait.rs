@@ -1,11 +1,10 @@
-//! How a thread waits: for a thing that wakers can be left with, parked or lending itself to an executor.
+//! How the caller waits for a thing that wakers can be left with.
 
-use std::cell::Cell;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Wake, Waker};
-use std::thread::{self, Thread};
+use std::panic::Location;
+use std::task::Waker;
 use std::time::Instant;
+
+use crate::sync::park::{Parker, Wait};
 
 /// A thing that comes to pass once, and wakes whom it was told of.
 pub(crate) trait Pending {
@@ -42,86 +41,39 @@ pub(crate) trait Backend: Send + Sync {
         callbacks();
     }
 
-    /// Blocks the calling thread until `pending` has come to pass or the deadline has.
+    /// Blocks the caller, thread or coroutine, until `pending` has come to pass or the deadline has.
     fn wait(&self, pending: &dyn Pending, deadline: Option<Instant>) {
         park(pending, deadline);
     }
 }
 
-/// Parks the calling thread until `pending` has come to pass or the deadline has.
+/// Lets the caller wait, thread or coroutine, until `pending` has come to pass or the deadline has.
+#[track_caller]
 pub(crate) fn park(pending: &dyn Pending, deadline: Option<Instant>) {
     if pending.is_done() {
         return;
     }
+    let wait = Wait { what: "a task", place: Location::caller() };
     let parker = Parker::current();
-    pending.register(&parker.waker);
+    // Also where the coroutine that waits is cancelled.
+    let left = Left { pending, waker: parker.waker() };
+    pending.register(parker.waker());
     while !pending.is_done() {
-        if !parker.park(deadline) {
-            return pending.forget(&parker.waker);
+        if !parker.park(&wait, deadline) {
+            return;
         }
     }
+    std::mem::forget(left);
 }
 
-/// The calling thread as something that can be woken.
-///
-/// `thread::park` may be ended by an unrelated `unpark`, and an `unpark` of ours may end an unrelated `park`: both
-/// are allowed by its contract, so `notified` is what counts, and the token is only what ends the sleep.
-struct Parker {
-    inner: Arc<Notify>,
-    waker: Waker,
+/// A waker that was left, and is taken back.
+struct Left<'a> {
+    pending: &'a dyn Pending,
+    waker: &'a Waker,
 }
 
-struct Notify {
-    thread: Thread,
-    notified: AtomicBool,
-}
-
-impl Wake for Notify {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        // Release: what was done before the wake is seen by the thread that takes the notification.
-        if !self.notified.swap(true, Ordering::Release) {
-            self.thread.unpark();
-        }
-    }
-}
-
-thread_local! {
-    /// A parker that is not in use: a nested wait, from within a callback, makes one of its own.
-    static SPARE: Cell<Option<Arc<Notify>>> = const { Cell::new(None) };
-}
-
-impl Parker {
-    fn current() -> Parker {
-        let spare = SPARE.try_with(Cell::take).ok().flatten();
-        let inner = spare.unwrap_or_else(|| {
-            Arc::new(Notify { thread: thread::current(), notified: AtomicBool::new(false) })
-        });
-        Parker { waker: Waker::from(inner.clone()), inner }
-    }
-
-    /// Sleeps until woken. False when the deadline has passed without it.
-    fn park(&self, deadline: Option<Instant>) -> bool {
-        // Acquire pairs with the Release of the waker.
-        while !self.inner.notified.swap(false, Ordering::Acquire) {
-            match deadline {
-                None => thread::park(),
-                Some(deadline) => match deadline.checked_duration_since(Instant::now()) {
-                    Some(left) if !left.is_zero() => thread::park_timeout(left),
-                    _ => return false,
-                },
-            }
-        }
-        true
-    }
-}
-
-impl Drop for Parker {
+impl Drop for Left<'_> {
     fn drop(&mut self) {
-        // A late wake on a reused parker is only a spurious one, and every wait looks again.
-        let _ = SPARE.try_with(|spare| spare.set(Some(self.inner.clone())));
+        self.pending.forget(self.waker);
     }
 }

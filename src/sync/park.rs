@@ -1,0 +1,142 @@
+//! How the caller waits: parked, if it is a thread; suspended, if it is a coroutine.
+//!
+//! A word keeps [`Waker`]s and knows nothing else of who waits. [`block`] makes a blocking call of a wait that can be polled:
+//! it leaves the caller's waker, and parks until that is woken. Whether the caller is a coroutine is asked of the one
+//! [`Scheduler`] there may be, which the scale of coroutines installs before the first one runs.
+
+use std::cell::Cell;
+use std::panic::Location;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::Instant;
+
+use super::primitive::atomic::{AtomicBool, Ordering};
+
+/// What a wait is for, as a report of those who wait for ever says it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wait {
+    /// The call: `Queue::get`.
+    pub(crate) what: &'static str,
+    /// Where the program made it.
+    pub(crate) place: &'static Location<'static>,
+}
+
+/// What suspends the coroutine that runs on the calling thread.
+pub(crate) trait Scheduler: Sync {
+    /// The waker of the coroutine that runs on this thread. `None` if none does, or if it may not be suspended now, as in
+    /// a destructor that runs because of a panic: then the thread waits.
+    fn current(&self) -> Option<Waker>;
+
+    /// Suspends the running coroutine until it is woken or the deadline has passed; returns false if it was the deadline.
+    /// May return early. Unwinds if the coroutine is cancelled: who waits cleans up by destructors.
+    fn suspend(&self, wait: &Wait, deadline: Option<Instant>) -> bool;
+}
+
+static SCHEDULER: OnceLock<&'static dyn Scheduler> = OnceLock::new();
+
+/// Has coroutines suspended by this from now on. All but the first call do nothing.
+pub(crate) fn install(scheduler: &'static dyn Scheduler) {
+    let _ = SCHEDULER.set(scheduler);
+}
+
+/// Polls until there is a value, and lets the caller wait in between. `None` if the deadline comes first.
+///
+/// `poll` is polled once more after the deadline, so a value that is there at that moment is not lost.
+pub(crate) fn block<T>(
+    wait: &Wait,
+    deadline: Option<Instant>,
+    mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
+) -> Option<T> {
+    let parker = Parker::current();
+    let mut context = Context::from_waker(&parker.waker);
+    loop {
+        if let Poll::Ready(value) = poll(&mut context) {
+            return Some(value);
+        }
+        if !parker.park(wait, deadline) {
+            return match poll(&mut context) {
+                Poll::Ready(value) => Some(value),
+                Poll::Pending => None,
+            };
+        }
+    }
+}
+
+/// The caller, a thread or a coroutine, as something that can be woken.
+pub(crate) struct Parker {
+    waker: Waker,
+    /// `None` for a coroutine.
+    thread: Option<Arc<Notify>>,
+}
+
+/// A thread that waits. `thread::park` may be ended by an unrelated `unpark`, and an `unpark` of ours may end an unrelated
+/// `park`: both are allowed by its contract, so `notified` is what counts, and the token is only what ends the sleep.
+struct Notify {
+    thread: Thread,
+    notified: AtomicBool,
+}
+
+impl Wake for Notify {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        // Release: what was done before the wake is seen by the thread that takes the notification.
+        if !self.notified.swap(true, Ordering::Release) {
+            self.thread.unpark();
+        }
+    }
+}
+
+thread_local! {
+    /// A parker that is not in use: a nested wait, from within a callback, makes one of its own.
+    static SPARE: Cell<Option<Arc<Notify>>> = const { Cell::new(None) };
+}
+
+impl Parker {
+    pub(crate) fn current() -> Parker {
+        if let Some(waker) = SCHEDULER.get().and_then(|scheduler| scheduler.current()) {
+            return Parker { waker, thread: None };
+        }
+        let spare = SPARE.try_with(Cell::take).ok().flatten();
+        let inner = spare.unwrap_or_else(|| {
+            Arc::new(Notify { thread: thread::current(), notified: AtomicBool::new(false) })
+        });
+        Parker { waker: Waker::from(inner.clone()), thread: Some(inner) }
+    }
+
+    /// What wakes it.
+    pub(crate) fn waker(&self) -> &Waker {
+        &self.waker
+    }
+
+    /// Waits until it is woken, or the deadline has passed: then false. A coroutine may return early.
+    pub(crate) fn park(&self, wait: &Wait, deadline: Option<Instant>) -> bool {
+        let Some(inner) = &self.thread else {
+            let scheduler = SCHEDULER.get().expect("the caller was found to be a coroutine");
+            return scheduler.suspend(wait, deadline);
+        };
+        // Acquire pairs with the Release of the waker.
+        while !inner.notified.swap(false, Ordering::Acquire) {
+            match deadline {
+                None => thread::park(),
+                Some(deadline) => match deadline.checked_duration_since(Instant::now()) {
+                    Some(left) if !left.is_zero() => thread::park_timeout(left),
+                    _ => return false,
+                },
+            }
+        }
+        true
+    }
+}
+
+impl Drop for Parker {
+    fn drop(&mut self) {
+        // A late wake on a reused parker is only a spurious one, and every wait looks again.
+        if let Some(inner) = self.thread.take() {
+            let _ = SPARE.try_with(|spare| spare.set(Some(inner)));
+        }
+    }
+}
