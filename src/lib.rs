@@ -7,9 +7,11 @@ compile_error!("fourfold runs on Linux only (x86-64 and aarch64, kernel 5.10 or 
 #[cfg(feature = "cluster")]
 pub mod cluster;
 pub mod error;
+pub mod green;
 pub mod prelude;
 pub mod process;
 mod sync;
+mod system;
 pub mod task;
 pub mod thread;
 pub mod vocab;
@@ -59,8 +61,21 @@ pub mod __private {
 
     impl Drop for EndOfMain {
         fn drop(&mut self) {
-            crate::thread::wait_for_foreground();
+            crate::wait_for_foreground();
             crate::process::end_of_main();
+        }
+    }
+}
+
+/// Waits for the threads and coroutines that the end of `main` waits for.
+fn wait_for_foreground() {
+    // Either may start the other: until nothing has begun between two looks.
+    let mut seen = None;
+    loop {
+        thread::wait_for_foreground();
+        let started = green::wait_for_foreground();
+        if seen.replace(started) == Some(started) {
+            return;
         }
     }
 }

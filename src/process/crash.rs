@@ -74,7 +74,8 @@ pub(crate) fn parse_panic(text: &str) -> Panic {
 }
 
 fn install_signals() {
-    give_alternate_stack();
+    // For this thread alone, which is the one that runs tasks, and for good.
+    std::mem::forget(crate::system::SignalStack::ensure());
     let mut previous = [MaybeUninit::<libc::sigaction>::zeroed(); SIGNALS.len()];
     // SAFETY: a `sigaction` of zeroes is valid: no handler, no flags, an empty mask.
     let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
@@ -93,33 +94,6 @@ fn install_signals() {
     for signal in SIGNALS {
         // SAFETY: `on_signal` is async-signal-safe: it touches atomics and the page, and calls `sigaction` only.
         unsafe { libc::sigaction(signal, &action, ptr::null_mut()) };
-    }
-}
-
-/// A stack for the handler, since an overflow leaves none. This thread alone gets one, which is the thread that runs tasks;
-/// threads of std have one from std where its runtime has been started.
-fn give_alternate_stack() {
-    const SIZE: usize = 64 << 10;
-    // SAFETY: asks for the present state, then hands over a fresh mapping that is never unmapped.
-    unsafe {
-        let mut present = MaybeUninit::<libc::stack_t>::zeroed().assume_init();
-        if libc::sigaltstack(ptr::null(), &mut present) == 0
-            && present.ss_flags & libc::SS_DISABLE == 0
-        {
-            return;
-        }
-        let stack = libc::mmap(
-            ptr::null_mut(),
-            SIZE,
-            libc::PROT_READ | libc::PROT_WRITE,
-            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
-            -1,
-            0,
-        );
-        if stack != libc::MAP_FAILED {
-            let stack = libc::stack_t { ss_sp: stack, ss_flags: 0, ss_size: SIZE };
-            libc::sigaltstack(&stack, ptr::null_mut());
-        }
     }
 }
 

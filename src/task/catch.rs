@@ -47,6 +47,20 @@ pub(crate) fn catch<T>(f: impl FnOnce() -> T) -> Result<T, Panic> {
     })
 }
 
+/// Has panics noted from now on, for [`explain`]: for coroutines, whose calls do not nest as those of `catch` must.
+pub(crate) fn share() -> impl Drop {
+    install_hook();
+    Restore(exchange(Some(Vec::new())))
+}
+
+/// What a panic said that was caught right where it came out, with no other code of the user's run since on this thread.
+pub(crate) fn explain(payload: Box<dyn Any + Send>) -> Panic {
+    let message = message_of(&*payload).to_owned();
+    shield(move || drop(payload));
+    let notes = exchange(Some(Vec::new())).unwrap_or_default();
+    find(message, notes)
+}
+
 /// Calls `f`, whose panic harms nothing: the panic hook has told of it.
 pub(crate) fn shield(f: impl FnOnce()) {
     let Err(payload) = panic::catch_unwind(AssertUnwindSafe(f)) else { return };

@@ -1,0 +1,129 @@
+//! What is known of a coroutine outside its hub: who it is, how far it has come, and that it is to end.
+
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering, fence};
+use std::sync::{Mutex, MutexGuard, OnceLock};
+
+use super::hub::Slot;
+use crate::vocab::wait::Backend;
+
+/// What stands behind the handle of a coroutine. Shared by the coroutine itself, its hub, and whoever asks about it.
+pub(super) struct Control {
+    pub(super) id: u64,
+    pub(super) parent: Option<u64>,
+    pub(super) daemon: bool,
+    name: Name,
+    renamed: Mutex<Option<String>>,
+    state: AtomicU8,
+    slot: OnceLock<&'static Slot>,
+}
+
+/// A name costs nothing until it is asked for.
+pub(super) enum Name {
+    Given(String),
+    /// That of a function, and how the compiler spells its type.
+    Of(fn() -> String, fn() -> &'static str),
+}
+
+// The bits of `state`. None is ever taken back.
+const STARTED: u8 = 1;
+const CANCELLED: u8 = 2;
+const ENDED: u8 = 4;
+
+/// Coroutines are numbered from here: threads have the numbers below, so that an owner of a lock is one or the other.
+const FIRST_ID: u64 = 1 << 48;
+
+impl Control {
+    pub(super) fn new(name: Name, parent: Option<u64>, daemon: bool) -> Control {
+        static NEXT: AtomicU64 = AtomicU64::new(FIRST_ID);
+        Control {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            parent,
+            daemon,
+            name,
+            renamed: Mutex::new(None),
+            state: AtomicU8::new(0),
+            slot: OnceLock::new(),
+        }
+    }
+
+    pub(super) fn name(&self) -> String {
+        if let Some(name) = &*self.lock() {
+            return name.clone();
+        }
+        match &self.name {
+            Name::Given(name) => name.clone(),
+            Name::Of(name, _) => name(),
+        }
+    }
+
+    /// The name, for a signal handler: takes no lock that is held, and no memory.
+    pub(super) fn with_raw_name(&self, tell: impl FnOnce(&str)) {
+        let renamed = self.renamed.try_lock();
+        match (renamed.as_ref().ok().and_then(|name| name.as_deref()), &self.name) {
+            (Some(name), _) => tell(name),
+            (None, Name::Given(name)) => tell(name),
+            (None, Name::Of(_, raw)) => tell(raw()),
+        }
+    }
+
+    pub(super) fn rename(&self, name: String) {
+        *self.lock() = Some(name);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<String>> {
+        self.renamed.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Its place in its hub, from which it is woken.
+    pub(super) fn place(&self, slot: &'static Slot) {
+        let _ = self.slot.set(slot);
+        // Pairs with that of `transition_to_cancelled`: either that one sees the place, or who starts the coroutine sees the request.
+        fence(Ordering::SeqCst);
+    }
+
+    pub(super) fn transition_to_started(&self) {
+        self.state.fetch_or(STARTED, Ordering::Relaxed);
+    }
+
+    /// Its function has ended. Whether it had been cancelled by then: no later request is heeded.
+    pub(super) fn transition_to_ended(&self) -> bool {
+        // Release: who sees the end sees what the coroutine did before it.
+        self.state.fetch_or(ENDED, Ordering::Release) & CANCELLED != 0
+    }
+
+    /// Has it end at the wait that it is in, or at the next. Whether it will have no value because of that.
+    pub(super) fn transition_to_cancelled(&self) -> bool {
+        let before = self.state.fetch_or(CANCELLED, Ordering::Relaxed);
+        if before & ENDED != 0 {
+            return before & CANCELLED != 0;
+        }
+        fence(Ordering::SeqCst);
+        if let Some(slot) = self.slot.get() {
+            slot.wake();
+        }
+        true
+    }
+
+    pub(super) fn is_alive(&self) -> bool {
+        self.state.load(Ordering::Acquire) & ENDED == 0
+    }
+
+    /// Whether it is to end at its next wait.
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.state.load(Ordering::Relaxed) & CANCELLED != 0
+    }
+
+    fn is_started(&self) -> bool {
+        self.state.load(Ordering::Relaxed) & STARTED != 0
+    }
+}
+
+impl Backend for Control {
+    fn cancel(&self, _task: u64, even_running: bool) -> bool {
+        (even_running || !self.is_started()) && self.transition_to_cancelled()
+    }
+
+    fn is_running(&self, _task: u64) -> bool {
+        self.is_started()
+    }
+}

@@ -1,0 +1,112 @@
+//! The scheduler of one thread: it runs coroutines one after the other, and sleeps while none can go on.
+//!
+//! A [`Hub`] belongs to a stack frame ([`run`]), which lets no coroutine outlive it. The thread knows its hub through a
+//! thread-local pointer, set by that frame and reset by it. All but [`Remote`] and [`Slot`] is used by the one thread only.
+//!
+//! | file | what is in it |
+//! | --- | --- |
+//! | `remote.rs` | what other threads reach: wake-ups and requests; why none is lost |
+//! | `run.rs` | the loop, and its end |
+//! | `switch.rs` | starting, resuming, suspending, unwinding a coroutine |
+//! | `timers.rs`, `poller.rs` | deadlines, descriptors |
+//! | `stuck.rs` | finding that nothing can ever go on, and telling who waits for what |
+
+mod poller;
+mod remote;
+mod run;
+mod stuck;
+mod switch;
+mod timers;
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use self::poller::Poller;
+use self::timers::Timers;
+use super::control::Control;
+use super::stack::Cache;
+use crate::sync::park::Wait;
+
+pub(super) use self::remote::{Remote, Slot};
+pub(super) use self::run::{run, serve};
+pub(super) use self::switch::{Interrupt, current, running, with_hub};
+
+type Raw = corosensei::Coroutine<(), (), (), super::stack::Stack>;
+type Yielder = corosensei::Yielder<(), ()>;
+
+pub(super) struct Hub {
+    remote: &'static Remote,
+    entries: RefCell<Vec<Entry>>,
+    /// Entries without a coroutine.
+    free: RefCell<Vec<u32>>,
+    /// Who runs next.
+    ready: RefCell<VecDeque<Ready>>,
+    timers: RefCell<Timers>,
+    poller: RefCell<Poller>,
+    stacks: RefCell<Cache>,
+    /// The place of the coroutine that runs.
+    current: Cell<Option<&'static Slot>>,
+    /// Its way out; null before it has begun.
+    yielder: Cell<*const Yielder>,
+    /// How many coroutines are there that the end of the hub waits for.
+    foreground: Cell<usize>,
+    /// How many coroutines wait for descriptors.
+    polling: Cell<usize>,
+    /// Whether suspending is an error now, in the running coroutine.
+    no_suspend: Cell<bool>,
+    /// What `main` of the hub is told when nothing can go on.
+    stuck: RefCell<Option<String>>,
+    /// The first coroutine of a hub that ends with it.
+    main: Cell<Option<u64>>,
+    /// For the handler of faults.
+    running: Cell<Running>,
+    /// Whether it takes no new coroutines, since it ends.
+    closing: Cell<bool>,
+    /// Whether it is to end when no foreground coroutine is left.
+    stopping: Cell<bool>,
+}
+
+/// The coroutine that runs, as a signal handler can look at it.
+#[derive(Clone, Copy)]
+pub(super) struct Running {
+    /// Null if none runs. Valid while it runs.
+    pub(super) control: *const Control,
+    /// Where the guard of its stack begins, and ends.
+    pub(super) guard: (usize, usize),
+}
+
+impl Running {
+    const NONE: Running = Running { control: std::ptr::null(), guard: (0, 0) };
+}
+
+/// A place for a coroutine.
+struct Entry {
+    slot: &'static Slot,
+    /// `None` while it runs, and if there is none.
+    raw: Option<Raw>,
+    control: Option<Arc<Control>>,
+    /// Where the guard of its stack begins, and ends.
+    guard: (usize, usize),
+    /// Its way out, once it has begun.
+    yielder: *const Yielder,
+    /// What it waits for.
+    wait: Option<Wait>,
+    /// The time limits that it is inside of, the outermost first.
+    limits: Vec<Limit>,
+}
+
+/// A time limit on what a coroutine does.
+#[derive(Clone, Copy)]
+struct Limit {
+    deadline: Instant,
+    token: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Ready {
+    index: u32,
+    /// Whether `queued` of its slot stands for this.
+    woken: bool,
+}

@@ -1,0 +1,200 @@
+//! The part of a hub that other threads reach: what they wake, place and ask.
+//!
+//! A hub belongs to a stack frame and ends with it, but its wakers may live on, in the wait list of some word. So a waker holds
+//! no memory of the hub: it is a reference to a [`Slot`], the place of a coroutine in its hub, and slots and [`Remote`]s are never
+//! freed. The next hub uses them again, so a waker that is too old wakes a coroutine that has nothing to do with it, which
+//! looks, finds that what it waits for has not come, and waits on.
+//!
+//! # No wake-up is lost
+//!
+//! `queued` of a slot is set by who wakes and cleared by the hub before it lets the coroutine run: so a wake-up that finds it set
+//! came before the coroutine looks again, and one that finds it clear puts the coroutine in a queue: `ready`, on the hub's own
+//! thread; `incoming`, under the lock, from elsewhere. The hub goes to sleep by [`Remote::fall_asleep`], which under the same lock
+//! finds `incoming` empty and notes that it sleeps; who adds to `incoming` and finds that note rings the bell, an eventfd that
+//! the hub's epoll watches.
+#![allow(unsafe_code)]
+
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock};
+use std::task::{RawWaker, RawWakerVTable, Waker};
+
+use rustix::event::{EventfdFlags, eventfd};
+
+use super::Hub;
+
+/// What another thread asks of a hub.
+pub(in crate::green) type Request = Box<dyn FnOnce(&Hub) + Send>;
+
+pub(in crate::green) struct Remote {
+    inner: Mutex<Inner>,
+    /// Whether there is something in `inner`: looked at between coroutines, without the lock.
+    pub(super) has_incoming: AtomicBool,
+    /// Made by the first hub, and for good.
+    bell: OnceLock<OwnedFd>,
+}
+
+struct Inner {
+    wakes: Vec<u32>,
+    requests: Vec<Request>,
+    asleep: bool,
+    /// Whether there is a hub.
+    open: bool,
+    slots: Vec<&'static Slot>,
+}
+
+/// The place of a coroutine in its hub.
+pub(in crate::green) struct Slot {
+    pub(in crate::green) remote: &'static Remote,
+    pub(in crate::green) index: u32,
+    /// Whether the coroutine is in a queue of those that run next.
+    pub(super) queued: AtomicBool,
+}
+
+/// Remotes without a hub.
+static SPARE: Mutex<Vec<&'static Remote>> = Mutex::new(Vec::new());
+
+impl Remote {
+    /// One for a new hub, and the slots it has already.
+    pub(super) fn take() -> std::io::Result<(&'static Remote, Vec<&'static Slot>)> {
+        let spare = SPARE.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).pop();
+        let remote = spare.unwrap_or_else(|| {
+            Box::leak(Box::new(Remote {
+                inner: Mutex::new(Inner {
+                    wakes: Vec::new(),
+                    requests: Vec::new(),
+                    asleep: false,
+                    open: false,
+                    slots: Vec::new(),
+                }),
+                has_incoming: AtomicBool::new(false),
+                bell: OnceLock::new(),
+            }))
+        });
+        if remote.bell.get().is_none() {
+            let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+                .inspect_err(|_| remote.put_back())?;
+            let _ = remote.bell.set(bell);
+        }
+        let mut inner = remote.lock();
+        inner.open = true;
+        inner.asleep = false;
+        // What is left was for an earlier hub.
+        inner.wakes.clear();
+        let slots = std::mem::take(&mut inner.slots);
+        drop(inner);
+        Ok((remote, slots))
+    }
+
+    /// The hub is gone, but for its slots.
+    pub(super) fn close(&'static self, slots: Vec<&'static Slot>) {
+        let mut inner = self.lock();
+        inner.open = false;
+        inner.slots = slots;
+        let requests = std::mem::take(&mut inner.requests);
+        drop(inner);
+        // Outside the lock: what is dropped with them may be anything.
+        drop(requests);
+        self.put_back();
+    }
+
+    fn put_back(&'static self) {
+        SPARE.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(self);
+    }
+
+    pub(super) fn new_slot(&'static self, index: u32) -> &'static Slot {
+        Box::leak(Box::new(Slot { remote: self, index, queued: AtomicBool::new(false) }))
+    }
+
+    pub(super) fn bell(&self) -> &OwnedFd {
+        self.bell.get().expect("made before the hub")
+    }
+
+    /// Has the hub carry out a request. It comes back if the hub is gone.
+    pub(in crate::green) fn ask(&self, request: Request) -> Result<(), Request> {
+        let mut inner = self.lock();
+        if !inner.open {
+            return Err(request);
+        }
+        inner.requests.push(request);
+        self.announce(inner);
+        Ok(())
+    }
+
+    fn wake(&self, index: u32) {
+        let mut inner = self.lock();
+        if inner.open {
+            inner.wakes.push(index);
+            self.announce(inner);
+        }
+    }
+
+    fn announce(&self, mut inner: MutexGuard<'_, Inner>) {
+        // Relaxed: what it tells of is read under the lock.
+        self.has_incoming.store(true, Ordering::Relaxed);
+        let asleep = std::mem::take(&mut inner.asleep);
+        drop(inner);
+        if asleep {
+            // The one error is that the counter is full, and then the bell rings already.
+            let _ = rustix::io::write(self.bell(), &1u64.to_ne_bytes());
+        }
+    }
+
+    /// What has come in, into vectors that are empty.
+    pub(super) fn receive(&self, wakes: &mut Vec<u32>, requests: &mut Vec<Request>) {
+        let mut inner = self.lock();
+        self.has_incoming.store(false, Ordering::Relaxed);
+        inner.asleep = false;
+        std::mem::swap(&mut inner.wakes, wakes);
+        std::mem::swap(&mut inner.requests, requests);
+    }
+
+    /// Notes that the hub sleeps from now on, unless something has come in. Whether it may sleep.
+    pub(super) fn fall_asleep(&self) -> bool {
+        let mut inner = self.lock();
+        inner.asleep = inner.wakes.is_empty() && inner.requests.is_empty();
+        inner.asleep
+    }
+
+    /// Whether nothing has come in.
+    pub(super) fn is_quiet(&self) -> bool {
+        let inner = self.lock();
+        inner.wakes.is_empty() && inner.requests.is_empty()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Slot {
+    /// Has the coroutine run soon, wherever this is called.
+    pub(in crate::green) fn wake(&'static self) {
+        // AcqRel: the coroutine sees what was done before any of the wake-ups that became this one run of it.
+        if self.queued.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        if !Hub::push_if_own(self) {
+            self.remote.wake(self.index);
+        }
+    }
+
+    pub(in crate::green) fn waker(&'static self) -> Waker {
+        // SAFETY: the functions of the table take the pointer for what it is, a `&'static Slot`, which is valid for ever and may be
+        // used by any thread; none of them owns anything.
+        unsafe { Waker::from_raw(RawWaker::new(std::ptr::from_ref(self).cast(), &TABLE)) }
+    }
+}
+
+static TABLE: RawWakerVTable = RawWakerVTable::new(
+    |pointer| RawWaker::new(pointer, &TABLE),
+    wake_by_pointer,
+    wake_by_pointer,
+    |_| {},
+);
+
+fn wake_by_pointer(pointer: *const ()) {
+    // SAFETY: the pointer is that of `Slot::waker`, to a slot that is never freed.
+    let slot: &'static Slot = unsafe { &*pointer.cast::<Slot>() };
+    slot.wake();
+}

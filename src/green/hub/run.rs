@@ -1,0 +1,240 @@
+//! The loop of a hub, and its end.
+#![allow(unsafe_code)]
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::panic::{self, AssertUnwindSafe};
+use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::super::control::Control;
+use super::super::fault;
+use super::super::stack::{Cache, Class};
+use super::poller::Poller;
+use super::switch::Green;
+use super::timers::Timers;
+use super::{Hub, Ready, Remote, Running};
+use crate::error::{Error, ErrorKind, Result, Scale};
+use crate::sync::park;
+use crate::task::catch;
+
+/// So many coroutines run before the hub looks at timers and descriptors again.
+const TURNS: u32 = 61;
+
+/// The place of a hub's first coroutine.
+const FIRST: u32 = 0;
+
+/// How long a hub sleeps that nothing but another thread can wake, before it looks whether there is another thread.
+const DOUBT: Duration = Duration::from_secs(1);
+
+impl Hub {
+    fn new() -> Result<Hub> {
+        park::install(&Green);
+        let (remote, slots) = Remote::take().map_err(not_started)?;
+        let poller = match Poller::new(remote) {
+            Ok(poller) => poller,
+            Err(error) => {
+                remote.close(slots);
+                return Err(not_started(error));
+            }
+        };
+        let count = u32::try_from(slots.len()).expect("slots have a number of 32 bits");
+        Ok(Hub {
+            remote,
+            entries: RefCell::new(slots.into_iter().map(super::Entry::new).collect()),
+            free: RefCell::new((0..count).rev().collect()),
+            ready: RefCell::new(VecDeque::<Ready>::new()),
+            timers: RefCell::new(Timers::default()),
+            poller: RefCell::new(poller),
+            stacks: RefCell::new(Cache::default()),
+            current: Cell::new(None),
+            yielder: Cell::new(ptr::null()),
+            foreground: Cell::new(0),
+            polling: Cell::new(0),
+            no_suspend: Cell::new(false),
+            stuck: RefCell::new(None),
+            main: Cell::new(None),
+            running: Cell::new(Running::NONE),
+            closing: Cell::new(false),
+            stopping: Cell::new(false),
+        })
+    }
+
+    /// Has it end when no foreground coroutine is left.
+    pub(in crate::green) fn stop(&self) {
+        self.stopping.set(true);
+    }
+
+    /// The coroutines it has.
+    pub(in crate::green) fn alive(&self) -> Vec<Arc<Control>> {
+        self.entries.borrow().iter().filter_map(|entry| entry.control.clone()).collect()
+    }
+
+    /// Runs coroutines until `done` says so. True, unless nothing can go on: what waits for what is in `stuck` then.
+    fn turn(&self, watch_out: bool, done: impl Fn(&Hub) -> bool) -> bool {
+        let mut turns = 0;
+        loop {
+            // Relaxed: what it tells of is read under the lock of the remote.
+            if self.remote.has_incoming.load(Ordering::Relaxed) {
+                self.receive();
+            }
+            if turns < TURNS && self.run_next() {
+                turns += 1;
+                continue;
+            }
+            if done(self) {
+                return true;
+            }
+            if turns == TURNS {
+                turns = 0;
+                self.look(Some(Instant::now()));
+                continue;
+            }
+            turns = 0;
+            let next = self.timers.borrow().next();
+            let idle = next.is_none() && self.polling.get() == 0;
+            if idle && watch_out && self.is_stuck() {
+                return false;
+            }
+            if self.remote.fall_asleep() {
+                let doubt = || Instant::now().checked_add(DOUBT);
+                self.look(if idle && watch_out { doubt() } else { next });
+                self.receive();
+            }
+        }
+    }
+
+    /// Takes in what others have woken and asked for.
+    fn receive(&self) {
+        let (mut wakes, mut requests) = (Vec::new(), Vec::new());
+        self.remote.receive(&mut wakes, &mut requests);
+        self.ready.borrow_mut().extend(wakes.into_iter().map(|index| Ready { index, woken: true }));
+        for request in requests {
+            catch::shield(|| request(self));
+        }
+    }
+
+    /// Waits for descriptors until the deadline, if there is one, and then wakes those whose time has come.
+    fn look(&self, deadline: Option<Instant>) {
+        let past = deadline.is_some_and(|deadline| deadline <= Instant::now());
+        if !past || self.polling.get() > 0 {
+            let result = self.poller.borrow_mut().wait(deadline, |_token, _flags| {});
+            // The kernel refuses this for bad arguments only.
+            result.expect("epoll_wait on a hub's own descriptor");
+        }
+        let mut timers = self.timers.borrow_mut();
+        if timers.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        let mut ready = self.ready.borrow_mut();
+        while let Some(index) = timers.pop_due(now) {
+            ready.push_back(Ready { index, woken: false });
+        }
+    }
+
+    /// Ends all coroutines that are left.
+    fn finish(&self) {
+        self.closing.set(true);
+        loop {
+            // What was asked for in the meantime is refused.
+            self.receive();
+            let entries = self.entries.borrow();
+            let left = entries
+                .iter()
+                .enumerate()
+                .find_map(|(index, entry)| Some((index as u32, entry.control.clone()?)));
+            drop(entries);
+            let Some((index, control)) = left else { return };
+            self.finish_inline(&control, index);
+        }
+    }
+}
+
+/// Ends all coroutines of a hub, while it is still the hub of its thread.
+struct Ending<'a>(&'a Hub);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.finish();
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        let slots = self.entries.get_mut().drain(..).map(|entry| entry.slot).collect();
+        self.remote.close(slots);
+    }
+}
+
+fn not_started(error: std::io::Error) -> Error {
+    Error::new(ErrorKind::NotStarted)
+        .with_scale(Scale::Green)
+        .with_message("no hub for coroutines")
+        .with_source(error)
+}
+
+/// Runs `f` as the first coroutine of a new hub of this thread, until it and all that are not daemons have ended.
+pub(in crate::green) fn run<R>(
+    control: Arc<Control>,
+    class: Class,
+    f: impl FnOnce() -> R,
+) -> Result<R> {
+    let notes = catch::share();
+    // Declared before the hub, so that they outlive it.
+    let result = Cell::new(None);
+    let main = control.clone();
+    let hub = Hub::new()?;
+    hub.main.set(Some(control.id));
+    let entered = hub.enter();
+    let ending = Ending(&hub);
+    let _signals = fault::watch_over_this_thread();
+    let body = || {
+        main.transition_to_started();
+        // Unwind safe: whoever gets the panic is the caller, whose `f` it was.
+        let caught = panic::catch_unwind(AssertUnwindSafe(f));
+        main.transition_to_ended();
+        result.set(Some(caught));
+    };
+    // SAFETY: `f` and what it borrows outlive this call, `result` and `main` outlive `ending`; its drop, here or in an unwinding, ends
+    // all coroutines of the hub.
+    unsafe { hub.start_unchecked(control, class, body) }?;
+    let done = |hub: &Hub| hub.foreground.get() == 0;
+    if !hub.turn(true, done) {
+        // The first is told, and may clean up with the help of the others.
+        hub.ready.borrow_mut().push_back(Ready { index: FIRST, woken: false });
+        hub.turn(true, done);
+    }
+    let stuck = hub.stuck.take();
+    drop(ending);
+    drop(entered);
+    drop(hub);
+    drop(notes);
+    if let Some(report) = stuck {
+        return Err(Error::new(ErrorKind::Deadlock).with_scale(Scale::Green).with_message(report));
+    }
+    match result.into_inner().expect("the first coroutine has ended") {
+        Ok(value) => Ok(value),
+        Err(payload) => panic::resume_unwind(payload),
+    }
+}
+
+/// Makes a hub on this thread, tells `begun` of it, and runs what it is asked to, until a request calls [`Hub::stop`].
+pub(in crate::green) fn serve(begun: impl FnOnce(Result<&'static Remote>)) {
+    let notes = catch::share();
+    let hub = match Hub::new() {
+        Ok(hub) => hub,
+        Err(error) => return begun(Err(error)),
+    };
+    let entered = hub.enter();
+    let ending = Ending(&hub);
+    let _signals = fault::watch_over_this_thread();
+    begun(Ok(hub.remote));
+    hub.turn(false, |hub| hub.stopping.get() && hub.foreground.get() == 0);
+    drop(ending);
+    drop(entered);
+    drop(hub);
+    drop(notes);
+}

@@ -1,0 +1,404 @@
+//! Starting, resuming, suspending and unwinding a coroutine.
+//!
+//! # Who may touch what when
+//!
+//! No borrow of a `RefCell` of the hub is held across a switch, or while a destructor or a function of the user's runs. The one
+//! pointer that crosses is the yielder, which lies on the coroutine's own stack: it is published in `Hub::yielder` by the coroutine
+//! itself at its beginning, and by [`Hub::resume`] from then on; so while `Hub::current` names a coroutine, and the thread is on its
+//! stack, the yielder is its own. A coroutine that resumes another inline (to unwind it) is put back by [`Hub::resume`].
+//!
+//! # Ends
+//!
+//! A coroutine is unwound by a panic with an [`Interrupt`] that its own [`Hub::suspend`] raises: std counts it and its
+//! destructors run as in any unwinding. It never suspends while it unwinds: then the thread waits. What must end now, because the
+//! frame goes that it borrows from, is resumed inline again and again until it is through; one that swallows the unwinding too
+//! often has the process abort, since there is nothing sound to do.
+#![allow(unsafe_code)]
+
+use std::cell::Cell;
+use std::panic::{self, AssertUnwindSafe};
+use std::ptr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use corosensei::CoroutineResult;
+
+use super::super::control::Control;
+use super::super::stack::Class;
+use super::{Entry, Hub, Limit, Raw, Ready, Running, Slot, Yielder};
+use crate::error::{Error, ErrorKind, Result, Scale};
+use crate::sync::park::{Scheduler, Wait};
+
+/// What a coroutine is unwound with.
+pub(in crate::green) enum Interrupt {
+    /// It was cancelled, or its hub ends.
+    Cancelled,
+    /// The time limit with this token is over.
+    TimedOut(u64),
+    /// Nothing can go on: told to the first coroutine of the hub alone.
+    Stuck,
+}
+
+/// How often a coroutine that must end may catch what unwinds it.
+const PATIENCE: usize = 100;
+
+thread_local! {
+    /// The hub of this thread, while its frame is there.
+    static HUB: Cell<*const Hub> = const { Cell::new(ptr::null()) };
+}
+
+/// Calls `f` with the hub of this thread, if there is one.
+#[inline]
+pub(in crate::green) fn with_hub<R>(f: impl FnOnce(&Hub) -> R) -> Option<R> {
+    let hub = HUB.try_with(Cell::get).unwrap_or(ptr::null());
+    // SAFETY: null, or set by `Hub::enter`, whose guard resets it before the hub goes. `f` returns before that: who could end the
+    // hub's frame is below `f` on this thread's stacks, or suspended in it.
+    unsafe { hub.as_ref() }.map(f)
+}
+
+/// The coroutine that runs on this thread.
+pub(in crate::green) fn current() -> Option<Arc<Control>> {
+    with_hub(|hub| hub.current.get().and_then(|slot| hub.control(slot.index))).flatten()
+}
+
+/// The coroutine that runs on this thread, for a signal handler: reads a few cells and takes no lock.
+pub(in crate::green) fn running() -> Option<Running> {
+    with_hub(|hub| hub.running.get()).filter(|running| !running.control.is_null())
+}
+
+/// Suspends coroutines for the words.
+pub(super) struct Green;
+
+impl Scheduler for Green {
+    fn current(&self) -> Option<std::task::Waker> {
+        with_hub(|hub| hub.suspendable().map(Slot::waker)).flatten()
+    }
+
+    fn suspend(&self, wait: &Wait, deadline: Option<Instant>) -> bool {
+        with_hub(|hub| hub.wait(wait, deadline)).expect("a coroutine runs on a hub")
+    }
+}
+
+/// Resets the thread's hub.
+pub(super) struct Entered {
+    outer: *const Hub,
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let _ = HUB.try_with(|hub| hub.set(self.outer));
+    }
+}
+
+impl Hub {
+    /// Makes it the hub of this thread, as long as the guard lives, which must not outlive it.
+    pub(super) fn enter(&self) -> Entered {
+        Entered { outer: HUB.with(|hub| hub.replace(self)) }
+    }
+
+    /// Puts the coroutine in the queue if it is one of the calling thread's hub.
+    #[inline]
+    pub(super) fn push_if_own(slot: &'static Slot) -> bool {
+        let push = |hub: &Hub| {
+            let own = ptr::eq(hub.remote, slot.remote);
+            if own {
+                hub.ready.borrow_mut().push_back(Ready { index: slot.index, woken: true });
+            }
+            own
+        };
+        with_hub(push).unwrap_or(false)
+    }
+
+    pub(super) fn control(&self, index: u32) -> Option<Arc<Control>> {
+        self.entries.borrow()[index as usize].control.clone()
+    }
+
+    /// The running coroutine, if it may be suspended.
+    #[inline]
+    fn suspendable(&self) -> Option<&'static Slot> {
+        self.current.get().filter(|_| !std::thread::panicking())
+    }
+
+    /// Makes a coroutine of `f`, which runs when its turn comes, and gives its place.
+    ///
+    /// # Errors
+    ///
+    /// There is no stack for it.
+    pub(in crate::green) fn start(
+        &self,
+        control: Arc<Control>,
+        class: Class,
+        f: impl FnOnce() + 'static,
+    ) -> Result<u32> {
+        // SAFETY: what `f` captures lives for ever.
+        unsafe { self.start_unchecked(control, class, f) }
+    }
+
+    /// As `start`.
+    ///
+    /// # Safety
+    ///
+    /// What `f` borrows must live until the coroutine has ended, which [`Hub::finish_inline`] and the end of the hub bring about.
+    pub(in crate::green) unsafe fn start_unchecked(
+        &self,
+        control: Arc<Control>,
+        class: Class,
+        f: impl FnOnce(),
+    ) -> Result<u32> {
+        if self.closing.get() {
+            return Err(Error::new(ErrorKind::ShutDown)
+                .with_scale(Scale::Green)
+                .with_message("the hub ends, and takes no more coroutines"));
+        }
+        let stack = self.stacks.borrow_mut().take(class)?;
+        let guard = stack.guard();
+        let body = move |yielder: &Yielder, (): ()| {
+            with_hub(|hub| hub.yielder.set(yielder));
+            f();
+        };
+        // SAFETY: what `f` borrows lives until the end of the coroutine, as the caller promises; an entry is dropped only then.
+        let raw = unsafe { Raw::with_stack_unchecked(stack, body) };
+        let slot = self.free_slot();
+        control.place(slot);
+        if !control.daemon {
+            self.foreground.set(self.foreground.get() + 1);
+        }
+        let mut entries = self.entries.borrow_mut();
+        let entry = &mut entries[slot.index as usize];
+        entry.raw = Some(raw);
+        entry.control = Some(control);
+        entry.guard = (guard.start, guard.end);
+        drop(entries);
+        self.ready.borrow_mut().push_back(Ready { index: slot.index, woken: false });
+        Ok(slot.index)
+    }
+
+    fn free_slot(&self) -> &'static Slot {
+        let free = self.free.borrow_mut().pop();
+        let mut entries = self.entries.borrow_mut();
+        let slot = match free {
+            Some(index) => entries[index as usize].slot,
+            None => {
+                let index = u32::try_from(entries.len()).expect("memory ends before");
+                let slot = self.remote.new_slot(index);
+                entries.push(Entry::new(slot));
+                slot
+            }
+        };
+        // A waker of an earlier coroutine may have set it, and found no hub.
+        slot.queued.store(false, std::sync::atomic::Ordering::Relaxed);
+        slot
+    }
+
+    /// Lets the next ready coroutine run until it waits. Whether there was one in the queue.
+    #[inline]
+    pub(super) fn run_next(&self) -> bool {
+        let Some(next) = self.ready.borrow_mut().pop_front() else { return false };
+        if next.woken {
+            // AcqRel: pairs with the swaps of `Slot::wake`; whoever finds it set from now on comes after this.
+            let slot = self.entries.borrow()[next.index as usize].slot;
+            slot.queued.swap(false, std::sync::atomic::Ordering::AcqRel);
+        }
+        self.resume(next.index);
+        true
+    }
+
+    /// Switches to a coroutine, until it waits or ends. Does nothing if there is none at this place, or if it runs.
+    #[inline]
+    fn resume(&self, index: u32) {
+        let (outer, mut raw) = {
+            let mut entries = self.entries.borrow_mut();
+            let entry = &mut entries[index as usize];
+            let Some(raw) = entry.raw.take() else { return };
+            let control = entry.control.as_ref().map_or(ptr::null(), Arc::as_ptr);
+            let outer = (
+                self.current.replace(Some(entry.slot)),
+                self.yielder.replace(entry.yielder),
+                self.running.replace(Running { control, guard: entry.guard }),
+            );
+            (outer, raw)
+        };
+        let no_suspend = self.no_suspend.replace(false);
+        // What the coroutine does is caught at its root.
+        let result = raw.resume(());
+        self.no_suspend.set(no_suspend);
+        self.current.set(outer.0);
+        let yielder = self.yielder.replace(outer.1);
+        self.running.set(outer.2);
+        match result {
+            CoroutineResult::Yield(()) => {
+                let mut entries = self.entries.borrow_mut();
+                let entry = &mut entries[index as usize];
+                entry.raw = Some(raw);
+                entry.yielder = yielder;
+            }
+            CoroutineResult::Return(()) => self.vacate(index, raw),
+        }
+    }
+
+    fn vacate(&self, index: u32, raw: Raw) {
+        let stack = raw.into_stack();
+        self.stacks.borrow_mut().put(stack);
+        let mut entries = self.entries.borrow_mut();
+        let entry = &mut entries[index as usize];
+        let control = entry.control.take();
+        entry.yielder = ptr::null();
+        entry.wait = None;
+        debug_assert!(entry.limits.is_empty());
+        drop(entries);
+        self.free.borrow_mut().push(index);
+        if control.is_some_and(|control| !control.daemon) {
+            self.foreground.set(self.foreground.get() - 1);
+        }
+    }
+
+    /// Lets others run, and comes back in turn.
+    #[inline]
+    pub(in crate::green) fn yield_now(&self) {
+        let Some(slot) = self.suspendable() else { return std::thread::yield_now() };
+        assert!(!self.no_suspend.get(), "green::yield_now inside `green::no_suspend`");
+        self.check(slot);
+        self.ready.borrow_mut().push_back(Ready { index: slot.index, woken: false });
+        self.switch_out();
+        self.check(slot);
+    }
+
+    /// Suspends the running coroutine until it is woken or the deadline has passed: then false.
+    fn wait(&self, wait: &Wait, deadline: Option<Instant>) -> bool {
+        let slot = self.current.get().expect("only coroutines are suspended");
+        assert!(!self.no_suspend.get(), "{} waits inside `green::no_suspend`", wait.what);
+        self.check(slot);
+        let until = {
+            let mut entries = self.entries.borrow_mut();
+            let entry = &mut entries[slot.index as usize];
+            entry.wait = Some(*wait);
+            let limit = entry.limits.iter().map(|limit| limit.deadline).min();
+            match (deadline, limit) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            }
+        };
+        if let Some(until) = until {
+            self.timers.borrow_mut().insert(until, slot.index);
+        }
+        self.switch_out();
+        if let Some(until) = until {
+            self.timers.borrow_mut().remove(until, slot.index);
+        }
+        self.entries.borrow_mut()[slot.index as usize].wait = None;
+        self.check(slot);
+        deadline.is_none_or(|deadline| until != Some(deadline) || Instant::now() < deadline)
+    }
+
+    /// Switches from the running coroutine to the hub, and back when it is resumed.
+    #[inline]
+    fn switch_out(&self) {
+        // SAFETY: the running coroutine has published its yielder (see above), which lies on its stack, in the frame below all of
+        // its own; and the thread is on that stack, since `current` is set.
+        let yielder = unsafe { &*self.yielder.get() };
+        yielder.suspend(());
+    }
+
+    /// Unwinds the running coroutine if it is to end.
+    #[inline]
+    fn check(&self, slot: &'static Slot) {
+        let interrupt = {
+            let entries = self.entries.borrow();
+            let entry = &entries[slot.index as usize];
+            let cancelled = entry.control.as_ref().is_some_and(|control| control.is_cancelled());
+            if cancelled {
+                Some(Interrupt::Cancelled)
+            } else if self.stuck.borrow().is_some() && self.is_main(entry) {
+                Some(Interrupt::Stuck)
+            } else if entry.limits.is_empty() {
+                None
+            } else {
+                let now = Instant::now();
+                let over = entry.limits.iter().find(|limit| limit.deadline <= now);
+                over.map(|limit| Interrupt::TimedOut(limit.token))
+            }
+        };
+        if let Some(interrupt) = interrupt {
+            panic::resume_unwind(Box::new(interrupt));
+        }
+    }
+
+    fn is_main(&self, entry: &Entry) -> bool {
+        entry.control.as_ref().is_some_and(|control| Some(control.id) == self.main.get())
+    }
+
+    /// Ends a coroutine now, before this returns: at the end of what it borrows from.
+    pub(in crate::green) fn finish_inline(&self, control: &Arc<Control>, index: u32) {
+        control.transition_to_cancelled();
+        for _ in 0..PATIENCE {
+            if !self.is_at(control, index) {
+                return;
+            }
+            self.resume(index);
+        }
+        eprintln!(
+            "fourfold: coroutine '{}' must end, and catches what unwinds it: aborting",
+            control.name()
+        );
+        std::process::abort();
+    }
+
+    /// Whether the coroutine has this place.
+    fn is_at(&self, control: &Arc<Control>, index: u32) -> bool {
+        let entries = self.entries.borrow();
+        entries[index as usize].control.as_ref().is_some_and(|there| Arc::ptr_eq(there, control))
+    }
+
+    /// Calls `f` in the running coroutine under a time limit. `None` if it was unwound by it.
+    pub(in crate::green) fn limited<R>(
+        &self,
+        deadline: Instant,
+        f: impl FnOnce() -> R,
+    ) -> Option<R> {
+        thread_local! {
+            static NEXT: Cell<u64> = const { Cell::new(0) };
+        }
+        let slot = self.current.get().expect("called in a coroutine");
+        let token = NEXT.replace(NEXT.get() + 1);
+        let limits = |f: &dyn Fn(&mut Vec<Limit>)| {
+            f(&mut self.entries.borrow_mut()[slot.index as usize].limits);
+        };
+        limits(&|limits| limits.push(Limit { deadline, token }));
+        // Unwind safe: a panic of `f` goes on from here, but for our own.
+        let result = panic::catch_unwind(AssertUnwindSafe(f));
+        limits(&|limits| limits.retain(|limit| limit.token != token));
+        match result {
+            Ok(value) => Some(value),
+            Err(payload) => match payload.downcast_ref::<Interrupt>() {
+                Some(Interrupt::TimedOut(over)) if *over == token => None,
+                _ => panic::resume_unwind(payload),
+            },
+        }
+    }
+
+    /// Calls `f` in the running coroutine, in which waiting panics meanwhile.
+    pub(in crate::green) fn without_suspension<R>(&self, f: impl FnOnce() -> R) -> R {
+        struct Restore<'a>(&'a Cell<bool>, bool);
+        impl Drop for Restore<'_> {
+            fn drop(&mut self) {
+                self.0.set(self.1);
+            }
+        }
+        let _restore = Restore(&self.no_suspend, self.no_suspend.replace(true));
+        f()
+    }
+}
+
+impl Entry {
+    pub(super) fn new(slot: &'static Slot) -> Entry {
+        Entry {
+            slot,
+            raw: None,
+            control: None,
+            guard: (0, 0),
+            yielder: ptr::null(),
+            wait: None,
+            limits: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! The outcome of a coroutine, for those on its own hub.
+
+use std::cell::RefCell;
+use std::task::Waker;
+use std::time::Instant;
+
+use crate::error::{Error, ErrorKind, Outcome};
+use crate::vocab::wait::{Pending, park};
+
+/// The place where the outcome is put, waited for and taken. One thread uses it.
+pub(super) struct LocalCell<T> {
+    state: RefCell<State<T>>,
+}
+
+struct State<T> {
+    phase: Phase<T>,
+    wakers: Vec<Waker>,
+}
+
+enum Phase<T> {
+    Waiting,
+    Ready(Outcome<T>),
+    Taken,
+}
+
+impl<T> LocalCell<T> {
+    pub(super) fn new() -> LocalCell<T> {
+        LocalCell { state: RefCell::new(State { phase: Phase::Waiting, wakers: Vec::new() }) }
+    }
+
+    pub(super) fn complete(&self, outcome: Outcome<T>) {
+        let mut state = self.state.borrow_mut();
+        state.phase = Phase::Ready(outcome);
+        let wakers = std::mem::take(&mut state.wakers);
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    pub(super) fn take(&self) -> Option<Outcome<T>> {
+        let mut state = self.state.borrow_mut();
+        match state.phase {
+            Phase::Waiting => None,
+            Phase::Taken => Some(Err(Error::new(ErrorKind::AlreadyTaken))),
+            Phase::Ready(_) => match std::mem::replace(&mut state.phase, Phase::Taken) {
+                Phase::Ready(outcome) => Some(outcome),
+                Phase::Waiting | Phase::Taken => unreachable!("matched above"),
+            },
+        }
+    }
+
+    pub(super) fn is_finished(&self) -> bool {
+        !matches!(self.state.borrow().phase, Phase::Waiting)
+    }
+
+    /// Waits for the outcome and takes it. `None` if the deadline comes first.
+    #[track_caller]
+    pub(super) fn wait(&self, deadline: Option<Instant>) -> Option<Outcome<T>> {
+        loop {
+            if let Some(outcome) = self.take() {
+                return Some(outcome);
+            }
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return None;
+            }
+            park(self, deadline);
+        }
+    }
+}
+
+impl<T> Pending for LocalCell<T> {
+    fn is_done(&self) -> bool {
+        self.is_finished()
+    }
+
+    fn register(&self, waker: &Waker) {
+        let mut state = self.state.borrow_mut();
+        if !matches!(state.phase, Phase::Waiting) {
+            drop(state);
+            waker.wake_by_ref();
+        } else if !state.wakers.iter().any(|known| known.will_wake(waker)) {
+            state.wakers.push(waker.clone());
+        }
+    }
+
+    fn forget(&self, waker: &Waker) {
+        self.state.borrow_mut().wakers.retain(|known| !known.will_wake(waker));
+    }
+}

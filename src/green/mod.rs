@@ -1,0 +1,49 @@
+//! Work as coroutines: plain blocking code, so cheap that there may be a million at once, on one thread.
+//!
+//! | item | what it is |
+//! | --- | --- |
+//! | [`run`] | makes this thread a hub, and runs a function in it as the first coroutine |
+//! | [`spawn`], [`spawn_local`], [`Builder`] | start a coroutine |
+//! | [`Child`], [`LocalChild`] | a coroutine that was started: wait for it, cancel it, ask about it |
+//! | [`sleep`], [`yield_now`], [`timeout`], [`no_suspend`] | time, and giving way |
+//! | [`scope`] | coroutines that borrow |
+//! | [`join_all`], [`select`], [`block_on`] | waiting for several, and for futures |
+//! | [`current()`], [`enumerate`], [`active_count`] | who am I, and who else is there |
+//!
+//! A coroutine runs on the *hub* of a thread and never leaves it. A hub runs one coroutine at a time, until it waits: for time, a
+//! lock, a queue, a socket of this crate, another coroutine. So between two waits no other coroutine of the thread runs, and what
+//! is only used by the coroutines of one hub needs no lock.
+//!
+//! A coroutine has a stack of its own, and what waits is an ordinary call anywhere in it: no function has another colour.
+//!
+//! # What to know
+//!
+//! - Code that does not wait holds up all coroutines of its thread; so does a call that blocks the thread.
+//! - A lock of std held across a wait may be asked for by another coroutine of the thread, which then blocks the thread for ever:
+//!   hold locks of this crate across waits.
+//! - A coroutine is never suspended while it unwinds: a wait in a destructor then makes the thread wait.
+//! - Cancelling unwinds, so it needs `panic = "unwind"`.
+
+mod body;
+mod builder;
+mod child;
+mod control;
+mod current;
+mod fault;
+mod future;
+mod hub;
+mod local;
+mod main;
+mod scope;
+mod shared_hub;
+mod stack;
+mod time;
+
+pub use self::builder::{Builder, spawn, spawn_local};
+pub use self::child::{Child, LocalChild};
+pub use self::current::{Identity, active_count, current, enumerate};
+pub use self::future::{block_on, join_all, select};
+pub use self::main::run;
+pub use self::scope::{Scope, ScopedChild, scope};
+pub(crate) use self::shared_hub::wait_for_foreground;
+pub use self::time::{no_suspend, sleep, timeout, yield_now};
