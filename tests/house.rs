@@ -21,11 +21,13 @@ const IMPORTS: &[(&str, &[&str])] = &[
 /// The files that may hold unsafe code.
 const UNSAFE: &[&str] = &[
     "src/green/fault.rs",
+    "src/green/greenlet.rs",
     "src/green/hub/remote.rs",
     "src/green/hub/run.rs",
     "src/green/hub/switch.rs",
     "src/green/scope.rs",
     "src/green/stack.rs",
+    "src/green/thread_end.rs",
     "src/process/crash.rs",
     "src/process/entry.rs",
     "src/process/fork.rs",

@@ -1,11 +1,11 @@
 //! Starting a coroutine.
 
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::body::{Body, Done};
 use super::child::{Child, LocalChild};
-use super::control::{Control, Name};
+use super::control::{Control, Name, Place};
 use super::hub::{self, with_hub};
 use super::local::LocalCell;
 use super::shared_hub;
@@ -156,16 +156,18 @@ impl Builder {
         A: Send + 'static,
     {
         let class = self.class()?;
-        let control = Arc::new(self.control::<F>());
+        let slot = with_hub(|hub| hub.free_slot());
+        let place = slot.map_or_else(|| Place::Elsewhere(OnceLock::new()), Place::Here);
+        let control = Arc::new(self.control::<F>(place));
         let cell = Cell::new(next_id(), control.clone());
         let handle = Handle::new(cell.clone());
         let done = Done::new(control.clone(), name_of::<F>, move |outcome: Outcome<F::Output>| {
             cell.complete(outcome);
         });
         let body = Body { done, call: move || f.call(args) };
-        if with_hub(|_| ()).is_some() {
-            with_hub(|hub| hub.start(control.clone(), class, move || body.run()))
-                .expect("there is a hub")?;
+        if let Some(slot) = slot {
+            with_hub(|hub| hub.start(slot, control.clone(), class, move || body.run()))
+                .expect("a slot is of this thread's hub")?;
         } else {
             shared_hub::start(control.clone(), class, body)?;
         }
@@ -184,15 +186,16 @@ impl Builder {
         A: 'static,
     {
         let class = self.class()?;
-        let control = Arc::new(self.control::<F>());
+        let slot = with_hub(|hub| hub.free_slot()).ok_or_else(no_hub)?;
+        let control = Arc::new(self.control::<F>(Place::Here(slot)));
         let cell = Rc::new(LocalCell::new());
         let done = {
             let cell = cell.clone();
             Done::new(control.clone(), name_of::<F>, move |outcome| cell.complete(outcome))
         };
         let body = Body { done, call: move || f.call(args) };
-        with_hub(|hub| hub.start(control.clone(), class, move || body.run()))
-            .unwrap_or_else(|| Err(no_hub()))?;
+        with_hub(|hub| hub.start(slot, control.clone(), class, move || body.run()))
+            .expect("a slot is of this thread's hub")?;
         Ok(LocalChild { cell, control })
     }
 
@@ -206,12 +209,12 @@ impl Builder {
         Class::new(self.stack_size, self.guard_size)
     }
 
-    pub(super) fn control<F>(&self) -> Control {
+    pub(super) fn control<F>(&self, place: Place) -> Control {
         let name = match &self.name {
             Some(name) => Name::Given(name.clone()),
             None => Name::Of(name_of::<F>, std::any::type_name::<F>),
         };
-        Control::new(name, hub::current().map(|control| control.id), self.daemon)
+        Control::new(name, hub::current_id(), self.daemon, place)
     }
 }
 

@@ -104,7 +104,7 @@ pub(super) fn rename(control: &Control, name: String) -> Result<()> {
 
 /// The error of a coroutine that waits for its own end.
 fn refuse_self(control: &Control) -> Result<()> {
-    if hub::current().is_none_or(|current| current.id != control.id) || !control.is_alive() {
+    if hub::current_id() != Some(control.id) || !control.is_alive() {
         return Ok(());
     }
     Err(Error::new(ErrorKind::Deadlock)

@@ -14,7 +14,14 @@ pub(super) struct Control {
     name: Name,
     renamed: Mutex<Option<String>>,
     state: AtomicU8,
-    slot: OnceLock<&'static Slot>,
+    place: Place,
+}
+
+/// Its place in its hub, from which it is woken.
+pub(super) enum Place {
+    Here(&'static Slot),
+    /// In the hub of another thread, once that has taken it in.
+    Elsewhere(OnceLock<&'static Slot>),
 }
 
 /// A name costs nothing until it is asked for.
@@ -33,7 +40,7 @@ const ENDED: u8 = 4;
 const FIRST_ID: u64 = 1 << 48;
 
 impl Control {
-    pub(super) fn new(name: Name, parent: Option<u64>, daemon: bool) -> Control {
+    pub(super) fn new(name: Name, parent: Option<u64>, daemon: bool, place: Place) -> Control {
         static NEXT: AtomicU64 = AtomicU64::new(FIRST_ID);
         Control {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
@@ -42,7 +49,7 @@ impl Control {
             name,
             renamed: Mutex::new(None),
             state: AtomicU8::new(0),
-            slot: OnceLock::new(),
+            place,
         }
     }
 
@@ -74,11 +81,21 @@ impl Control {
         self.renamed.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Its place in its hub, from which it is woken.
+    /// Where it is. A hub that takes in what comes from elsewhere gives the slot.
     pub(super) fn place(&self, slot: &'static Slot) {
-        let _ = self.slot.set(slot);
-        // Pairs with that of `transition_to_cancelled`: either that one sees the place, or who starts the coroutine sees the request.
-        fence(Ordering::SeqCst);
+        if let Place::Elsewhere(known) = &self.place {
+            let _ = known.set(slot);
+            // Pairs with that of `transition_to_cancelled`: either that one sees the place, or who starts the coroutine sees the
+            // request.
+            fence(Ordering::SeqCst);
+        }
+    }
+
+    fn slot(&self) -> Option<&'static Slot> {
+        match &self.place {
+            Place::Here(slot) => Some(slot),
+            Place::Elsewhere(known) => known.get().copied(),
+        }
     }
 
     pub(super) fn transition_to_started(&self) {
@@ -98,7 +115,7 @@ impl Control {
             return before & CANCELLED != 0;
         }
         fence(Ordering::SeqCst);
-        if let Some(slot) = self.slot.get() {
+        if let Some(slot) = self.slot() {
             slot.wake();
         }
         true

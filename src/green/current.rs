@@ -2,11 +2,11 @@
 
 use std::cell::OnceCell;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, OnceLock};
 
 use super::child::rename;
-use super::control::{Control, Name};
+use super::control::{Control, Name, Place};
 use super::hub::{self, Hub, with_hub};
 use super::shared_hub;
 use crate::error::Result;
@@ -35,7 +35,7 @@ pub fn current() -> Identity {
     }
     let make = || {
         let name = std::thread::current().name().unwrap_or_default().to_owned();
-        Arc::new(Control::new(Name::Given(name), None, true))
+        Arc::new(Control::new(Name::Given(name), None, true, Place::Elsewhere(OnceLock::new())))
     };
     let thread = || THREAD.try_with(|known| known.get_or_init(make).clone());
     Identity { control: hub::current().unwrap_or_else(|| thread().unwrap_or_else(|_| make())) }

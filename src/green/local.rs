@@ -14,7 +14,9 @@ pub(super) struct LocalCell<T> {
 
 struct State<T> {
     phase: Phase<T>,
-    wakers: Vec<Waker>,
+    /// Most often there is one who waits.
+    first: Option<Waker>,
+    others: Vec<Waker>,
 }
 
 enum Phase<T> {
@@ -25,15 +27,17 @@ enum Phase<T> {
 
 impl<T> LocalCell<T> {
     pub(super) fn new() -> LocalCell<T> {
-        LocalCell { state: RefCell::new(State { phase: Phase::Waiting, wakers: Vec::new() }) }
+        LocalCell {
+            state: RefCell::new(State { phase: Phase::Waiting, first: None, others: Vec::new() }),
+        }
     }
 
     pub(super) fn complete(&self, outcome: Outcome<T>) {
         let mut state = self.state.borrow_mut();
         state.phase = Phase::Ready(outcome);
-        let wakers = std::mem::take(&mut state.wakers);
+        let (first, others) = (state.first.take(), std::mem::take(&mut state.others));
         drop(state);
-        wakers.into_iter().for_each(Waker::wake);
+        first.into_iter().chain(others).for_each(Waker::wake);
     }
 
     pub(super) fn take(&self) -> Option<Outcome<T>> {
@@ -77,12 +81,16 @@ impl<T> Pending for LocalCell<T> {
         if !matches!(state.phase, Phase::Waiting) {
             drop(state);
             waker.wake_by_ref();
-        } else if !state.wakers.iter().any(|known| known.will_wake(waker)) {
-            state.wakers.push(waker.clone());
+        } else if state.first.is_none() {
+            state.first = Some(waker.clone());
+        } else if !state.first.iter().chain(&state.others).any(|known| known.will_wake(waker)) {
+            state.others.push(waker.clone());
         }
     }
 
     fn forget(&self, waker: &Waker) {
-        self.state.borrow_mut().wakers.retain(|known| !known.will_wake(waker));
+        let mut state = self.state.borrow_mut();
+        state.first.take_if(|known| known.will_wake(waker));
+        state.others.retain(|known| !known.will_wake(waker));
     }
 }

@@ -1,8 +1,6 @@
 //! Making a thread a hub.
 
-use std::sync::Arc;
-
-use super::control::{Control, Name};
+use super::control::Name;
 use super::hub;
 use super::stack::Class;
 use crate::error::Result;
@@ -40,9 +38,8 @@ const STACK: usize = 2 << 20;
 /// # Ok::<(), fourfold::Error>(())
 /// ```
 pub fn run<R>(f: impl FnOnce() -> R) -> Result<R> {
-    if hub::current().is_some() {
+    if hub::current_id().is_some() {
         return Ok(f());
     }
-    let control = Arc::new(Control::new(Name::Given("main".into()), None, false));
-    hub::run(control, Class::new(STACK, 1)?, f)
+    hub::run(Name::Given("main".into()), Class::new(STACK, 1)?, f)
 }

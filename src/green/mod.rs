@@ -8,6 +8,7 @@
 //! | [`sleep`], [`yield_now`], [`timeout`], [`no_suspend`] | time, and giving way |
 //! | [`scope`] | coroutines that borrow |
 //! | [`join_all`], [`select`], [`block_on`] | waiting for several, and for futures |
+//! | [`Coroutine`], [`Greenlet`] | coroutines without a hub, that are switched to by hand |
 //! | [`current()`], [`enumerate`], [`active_count`] | who am I, and who else is there |
 //!
 //! A coroutine runs on the *hub* of a thread and never leaves it. A hub runs one coroutine at a time, until it waits: for time, a
@@ -28,21 +29,26 @@ mod body;
 mod builder;
 mod child;
 mod control;
+mod coroutine;
 mod current;
 mod fault;
 mod future;
+mod greenlet;
 mod hub;
 mod local;
 mod main;
 mod scope;
 mod shared_hub;
 mod stack;
+mod thread_end;
 mod time;
 
 pub use self::builder::{Builder, spawn, spawn_local};
 pub use self::child::{Child, LocalChild};
+pub use self::coroutine::{Coroutine, State, Suspender};
 pub use self::current::{Identity, active_count, current, enumerate};
 pub use self::future::{block_on, join_all, select};
+pub use self::greenlet::Greenlet;
 pub use self::main::run;
 pub use self::scope::{Scope, ScopedChild, scope};
 pub(crate) use self::shared_hub::wait_for_foreground;

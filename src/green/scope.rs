@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use super::body::{Body, Done};
 use super::builder::{Builder, no_hub};
-use super::control::Control;
+use super::control::{Control, Place};
 use super::hub::{self, with_hub};
 use super::local::LocalCell;
 use super::main::run;
@@ -54,7 +54,7 @@ pub fn scope<'env, F, R>(f: F) -> Result<R>
 where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R,
 {
-    if hub::current().is_none() {
+    if hub::current_id().is_none() {
         return run(|| within(f));
     }
     Ok(within(f))
@@ -138,7 +138,8 @@ impl<'scope> Scope<'scope, '_> {
         A: 'scope,
     {
         let class = builder.class()?;
-        let control = Arc::new(builder.control::<F>());
+        let slot = with_hub(|hub| hub.free_slot()).ok_or_else(no_hub)?;
+        let control = Arc::new(builder.control::<F>(Place::Here(slot)));
         let (cell, ended) = (Rc::new(LocalCell::new()), Rc::new(LocalCell::new()));
         let done = {
             let (cell, ended, panicked) = (cell.clone(), ended.clone(), self.panicked.clone());
@@ -154,9 +155,9 @@ impl<'scope> Scope<'scope, '_> {
         // SAFETY: what the body borrows lives for 'scope at least. `Ending` sees that the coroutine has ended before `within` returns
         // or unwinds, and 'scope is not over before that.
         let start = |hub: &hub::Hub| unsafe {
-            hub.start_unchecked(control.clone(), class, move || body.run())
+            hub.start_unchecked(slot, control.clone(), class, move || body.run())
         };
-        let index = with_hub(start).unwrap_or_else(|| Err(no_hub()))?;
+        let index = with_hub(start).expect("a slot is of this thread's hub")?;
         self.children.borrow_mut().push(Started { control: control.clone(), index, ended });
         Ok(ScopedChild { cell, control, panicked: self.panicked.clone(), scope: PhantomData })
     }

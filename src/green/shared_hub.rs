@@ -48,7 +48,7 @@ where
                 drop(presence);
             }
         };
-        if let Err(error) = hub.start(control, class, run)
+        if let Err(error) = hub.start(hub.free_slot(), control, class, run)
             && let Some((body, _presence)) = kept.take()
         {
             body.done.refuse(error);

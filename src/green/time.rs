@@ -27,7 +27,7 @@ use crate::sync::park::{Parker, Wait};
 #[track_caller]
 pub fn sleep(duration: Duration) {
     let wait = Wait { what: "green::sleep", place: Location::caller() };
-    if hub::current().is_none() {
+    if hub::current_id().is_none() {
         return std::thread::sleep(duration);
     }
     let deadline = Instant::now().checked_add(duration);
@@ -85,7 +85,7 @@ pub fn yield_now() {
 /// # Ok::<(), fourfold::Error>(())
 /// ```
 pub fn timeout<R>(limit: Duration, f: impl FnOnce() -> R) -> Result<R> {
-    if hub::current().is_none() {
+    if hub::current_id().is_none() {
         return Err(Error::new(ErrorKind::Unsupported).with_scale(Scale::Thread).with_message(
             "green::timeout ends waits of coroutines only: call it inside `green::run`",
         ));
@@ -118,7 +118,7 @@ pub fn timeout<R>(limit: Duration, f: impl FnOnce() -> R) -> Result<R> {
 /// # Ok::<(), fourfold::Error>(())
 /// ```
 pub fn no_suspend<R>(f: impl FnOnce() -> R) -> R {
-    if hub::current().is_none() {
+    if hub::current_id().is_none() {
         return f();
     }
     with_hub(|hub| hub.without_suspension(f)).expect("a coroutine has a hub")

@@ -31,7 +31,7 @@ use crate::sync::park::Wait;
 
 pub(super) use self::remote::{Remote, Slot};
 pub(super) use self::run::{run, serve};
-pub(super) use self::switch::{Interrupt, current, running, with_hub};
+pub(super) use self::switch::{Interrupt, current, current_id, running, with_hub};
 
 type Raw = corosensei::Coroutine<(), (), (), super::stack::Stack>;
 type Yielder = corosensei::Yielder<(), ()>;
@@ -73,12 +73,14 @@ pub(super) struct Hub {
 pub(super) struct Running {
     /// Null if none runs. Valid while it runs.
     pub(super) control: *const Control,
+    /// Its number; 0 if none runs.
+    id: u64,
     /// Where the guard of its stack begins, and ends.
     pub(super) guard: (usize, usize),
 }
 
 impl Running {
-    const NONE: Running = Running { control: std::ptr::null(), guard: (0, 0) };
+    const NONE: Running = Running { control: std::ptr::null(), id: 0, guard: (0, 0) };
 }
 
 /// A place for a coroutine.

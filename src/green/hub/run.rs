@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::super::control::Control;
+use super::super::control::{Control, Name, Place};
 use super::super::fault;
 use super::super::stack::{Cache, Class};
 use super::poller::Poller;
@@ -177,17 +177,15 @@ fn not_started(error: std::io::Error) -> Error {
 }
 
 /// Runs `f` as the first coroutine of a new hub of this thread, until it and all that are not daemons have ended.
-pub(in crate::green) fn run<R>(
-    control: Arc<Control>,
-    class: Class,
-    f: impl FnOnce() -> R,
-) -> Result<R> {
+pub(in crate::green) fn run<R>(name: Name, class: Class, f: impl FnOnce() -> R) -> Result<R> {
     let notes = catch::share();
     // Declared before the hub, so that they outlive it.
     let result = Cell::new(None);
-    let main = control.clone();
     let hub = Hub::new()?;
+    let slot = hub.free_slot();
+    let control = Arc::new(Control::new(name, None, false, Place::Here(slot)));
     hub.main.set(Some(control.id));
+    let main = control.clone();
     let entered = hub.enter();
     let ending = Ending(&hub);
     let _signals = fault::watch_over_this_thread();
@@ -200,7 +198,7 @@ pub(in crate::green) fn run<R>(
     };
     // SAFETY: `f` and what it borrows outlive this call, `result` and `main` outlive `ending`; its drop, here or in an unwinding, ends
     // all coroutines of the hub.
-    unsafe { hub.start_unchecked(control, class, body) }?;
+    unsafe { hub.start_unchecked(slot, control, class, body) }?;
     let done = |hub: &Hub| hub.foreground.get() == 0;
     if !hub.turn(true, done) {
         // The first is told, and may clean up with the help of the others.

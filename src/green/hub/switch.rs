@@ -24,7 +24,7 @@ use std::time::Instant;
 use corosensei::CoroutineResult;
 
 use super::super::control::Control;
-use super::super::stack::Class;
+use super::super::stack::{Class, Stack};
 use super::{Entry, Hub, Limit, Raw, Ready, Running, Slot, Yielder};
 use crate::error::{Error, ErrorKind, Result, Scale};
 use crate::sync::park::{Scheduler, Wait};
@@ -54,6 +54,12 @@ pub(in crate::green) fn with_hub<R>(f: impl FnOnce(&Hub) -> R) -> Option<R> {
     // SAFETY: null, or set by `Hub::enter`, whose guard resets it before the hub goes. `f` returns before that: who could end the
     // hub's frame is below `f` on this thread's stacks, or suspended in it.
     unsafe { hub.as_ref() }.map(f)
+}
+
+/// The number of the coroutine that runs on this thread.
+#[inline]
+pub(in crate::green) fn current_id() -> Option<u64> {
+    with_hub(|hub| hub.running.get().id).filter(|id| *id != 0)
 }
 
 /// The coroutine that runs on this thread.
@@ -126,12 +132,13 @@ impl Hub {
     /// There is no stack for it.
     pub(in crate::green) fn start(
         &self,
+        slot: &'static Slot,
         control: Arc<Control>,
         class: Class,
         f: impl FnOnce() + 'static,
     ) -> Result<u32> {
         // SAFETY: what `f` captures lives for ever.
-        unsafe { self.start_unchecked(control, class, f) }
+        unsafe { self.start_unchecked(slot, control, class, f) }
     }
 
     /// As `start`.
@@ -141,16 +148,12 @@ impl Hub {
     /// What `f` borrows must live until the coroutine has ended, which [`Hub::finish_inline`] and the end of the hub bring about.
     pub(in crate::green) unsafe fn start_unchecked(
         &self,
+        slot: &'static Slot,
         control: Arc<Control>,
         class: Class,
         f: impl FnOnce(),
     ) -> Result<u32> {
-        if self.closing.get() {
-            return Err(Error::new(ErrorKind::ShutDown)
-                .with_scale(Scale::Green)
-                .with_message("the hub ends, and takes no more coroutines"));
-        }
-        let stack = self.stacks.borrow_mut().take(class)?;
+        let stack = self.stack(class).inspect_err(|_| self.free.borrow_mut().push(slot.index))?;
         let guard = stack.guard();
         let body = move |yielder: &Yielder, (): ()| {
             with_hub(|hub| hub.yielder.set(yielder));
@@ -158,7 +161,6 @@ impl Hub {
         };
         // SAFETY: what `f` borrows lives until the end of the coroutine, as the caller promises; an entry is dropped only then.
         let raw = unsafe { Raw::with_stack_unchecked(stack, body) };
-        let slot = self.free_slot();
         control.place(slot);
         if !control.daemon {
             self.foreground.set(self.foreground.get() + 1);
@@ -173,7 +175,17 @@ impl Hub {
         Ok(slot.index)
     }
 
-    fn free_slot(&self) -> &'static Slot {
+    fn stack(&self, class: Class) -> Result<Stack> {
+        if self.closing.get() {
+            return Err(Error::new(ErrorKind::ShutDown)
+                .with_scale(Scale::Green)
+                .with_message("the hub ends, and takes no more coroutines"));
+        }
+        self.stacks.borrow_mut().take(class)
+    }
+
+    /// A place for a coroutine: it must be given to `start`.
+    pub(in crate::green) fn free_slot(&self) -> &'static Slot {
         let free = self.free.borrow_mut().pop();
         let mut entries = self.entries.borrow_mut();
         let slot = match free {
@@ -210,11 +222,12 @@ impl Hub {
             let mut entries = self.entries.borrow_mut();
             let entry = &mut entries[index as usize];
             let Some(raw) = entry.raw.take() else { return };
-            let control = entry.control.as_ref().map_or(ptr::null(), Arc::as_ptr);
+            let (control, id) =
+                entry.control.as_ref().map_or((ptr::null(), 0), |c| (Arc::as_ptr(c), c.id));
             let outer = (
                 self.current.replace(Some(entry.slot)),
                 self.yielder.replace(entry.yielder),
-                self.running.replace(Running { control, guard: entry.guard }),
+                self.running.replace(Running { control, id, guard: entry.guard }),
             );
             (outer, raw)
         };
