@@ -5,6 +5,7 @@
 //! | [`run`] | makes this thread a hub, and runs a function in it as the first coroutine |
 //! | [`spawn`], [`spawn_local`], [`Builder`] | start a coroutine |
 //! | [`Child`], [`LocalChild`] | a coroutine that was started: wait for it, cancel it, ask about it |
+//! | [`Executor`], [`ExecutorBuilder`] | runs tasks as coroutines, at most so many at a time |
 //! | [`sleep`], [`yield_now`], [`timeout`], [`no_suspend`] | time, and giving way |
 //! | [`scope`] | coroutines that borrow |
 //! | [`join_all`], [`select`], [`block_on`] | waiting for several, and for futures |
@@ -31,12 +32,14 @@ mod child;
 mod control;
 mod coroutine;
 mod current;
+mod executor;
 mod fault;
 mod future;
 mod greenlet;
 mod hub;
 mod local;
 mod main;
+mod pool;
 mod scope;
 mod shared_hub;
 mod stack;
@@ -47,6 +50,7 @@ pub use self::builder::{Builder, spawn, spawn_local};
 pub use self::child::{Child, LocalChild};
 pub use self::coroutine::{Coroutine, State, Suspender};
 pub use self::current::{Identity, active_count, current, enumerate};
+pub use self::executor::{Executor, ExecutorBuilder};
 pub use self::future::{block_on, join_all, select};
 pub use self::greenlet::Greenlet;
 pub use self::main::run;
