@@ -9,7 +9,7 @@ use rustix::event::epoll;
 
 use super::deadlines::What;
 use super::reactor::Reactor;
-use super::thing::{Due, Out};
+use super::thing::{Due, Out, Thing};
 use crate::task::catch::catch;
 use crate::words::Participant;
 
@@ -111,6 +111,10 @@ impl Reactor {
         let who = Participant(id);
         if let Some(object) = connection.waits.and_then(|object| self.objects.object(object)) {
             object.waiting -= 1;
+            // What comes back to a queue goes to those who wait there: not to this one.
+            if let Thing::Queue(..) = object.thing {
+                object.thing.time_out(who, &mut due);
+            }
         }
         for unsent in connection.undelivered() {
             if let Some(object) = self.objects.object(unsent.from) {

@@ -1,0 +1,45 @@
+//! Clients that make the most of what the server lets them do.
+
+use std::io::Read;
+
+use fourfold::cluster::manager::{Address, HandBack, QueueOptions, Server};
+
+use crate::raw::Raw;
+use crate::{client, eventually, key};
+
+/// One that dies while it waits for the next item, with one that was not all sent.
+#[test]
+fn an_item_that_comes_back_is_not_given_to_the_dead_one_that_waits() {
+    for hand_back in [HandBack::Never, HandBack::UntilDone, HandBack::UntilNext] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("socket");
+        let options = QueueOptions::default().hand_back(hand_back);
+        let server = Server::builder(key()).queue_with("jobs", options);
+        let server = server.bind(Address::Unix(path.clone())).expect("a server");
+        let jobs = client(&server).queue::<String>("jobs").expect("a queue");
+        let mut parts = 0;
+        // Some of these lengths are a little more than sockets hold: the next request is carried out all the same.
+        for length in (50_000..600_000).step_by(20_000) {
+            jobs.put("x".repeat(length)).expect("room");
+            let mut raw = Raw::unix(&path).accept();
+            for _ in 0..2 {
+                raw.talk.request(Some(jobs.proxy().id()), "get", &[], &[]).expect("said");
+            }
+            raw.flush();
+            let readable = || rustix::io::ioctl_fionread(&raw.stream).expect("a socket");
+            eventually("the reply begins", || readable() > 0);
+            assert_eq!(jobs.len().expect("a number"), 0);
+            let readable = readable();
+            let mut prefix = [0; 4];
+            raw.stream.read_exact(&mut prefix).expect("a reply");
+            let is_part = readable < 4 + u64::from(u32::from_be_bytes(prefix));
+            drop(raw);
+            if is_part || hand_back == HandBack::UntilDone {
+                parts += usize::from(is_part);
+                eventually("it is back", || jobs.len().is_ok_and(|len| len == 1));
+                assert_eq!(jobs.get().expect("it is there").len(), length);
+            }
+        }
+        assert!(parts > 5, "{parts}: nothing is tested");
+    }
+}
