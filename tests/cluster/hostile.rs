@@ -1,11 +1,12 @@
 //! Clients that make the most of what the server lets them do.
 
 use std::io::Read;
+use std::time::Duration;
 
 use fourfold::cluster::manager::{Address, HandBack, QueueOptions, Server};
 
 use crate::raw::Raw;
-use crate::{client, eventually, key};
+use crate::{builder, client, eventually, key};
 
 /// One that dies while it waits for the next item, with one that was not all sent.
 #[test]
@@ -42,4 +43,13 @@ fn an_item_that_comes_back_is_not_given_to_the_dead_one_that_waits() {
         }
         assert!(parts > 5, "{parts}: nothing is tested");
     }
+}
+
+#[test]
+fn a_handshake_may_take_for_ever() {
+    let server = builder().handshake_timeout(Duration::MAX).bind("127.0.0.1:0").expect("a server");
+    let jobs = client(&server).queue::<i32>("get_small").expect("a queue");
+    jobs.put(1).expect("room");
+    assert_eq!(jobs.get().expect("an item"), 1);
+    server.shutdown().expect("it did not fail");
 }

@@ -187,7 +187,10 @@ impl Reactor {
         if epoll::add(&self.epoll, &socket, data, EventFlags::IN).is_err() {
             return;
         }
-        self.deadlines.add(Instant::now() + self.handshake, id, What::Handshake);
+        // What is longer than the clock can tell is for ever.
+        if let Some(at) = Instant::now().checked_add(self.handshake) {
+            self.deadlines.add(at, id, What::Handshake);
+        }
         self.connections.insert(id, Connection::new(socket, session));
         self.in_conversation = true;
         self.flush(id);
