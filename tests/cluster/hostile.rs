@@ -4,7 +4,9 @@ use std::io::Read;
 use std::time::Duration;
 
 use fourfold::cluster::manager::{Address, HandBack, QueueOptions, Server};
+use fourfold_wire::talk::Reply;
 
+use crate::pressure::{child, client_of, memory};
 use crate::raw::Raw;
 use crate::{builder, client, eventually, key};
 
@@ -52,4 +54,24 @@ fn a_handshake_may_take_for_ever() {
     jobs.put(1).expect("room");
     assert_eq!(jobs.get().expect("an item"), 1);
     server.shutdown().expect("it did not fail");
+}
+
+/// What a long message took is free again, though nothing more comes on its connection.
+#[test]
+fn connections_that_had_long_messages_cost_no_more_than_others() {
+    let server = child();
+    let jobs = client_of(&server).queue::<String>("get_task_queue").expect("a queue");
+    let before = memory(&server, "VmRSS:");
+    let long = "x".repeat(20 << 20);
+    let mut raws = Vec::new();
+    for _ in 0..15 {
+        let mut raw = Raw::to(server.address()).accept();
+        raw.call(jobs.proxy().id(), "put", &[long.as_str().into()]);
+        assert_eq!(raw.reply(), Some(Reply::none()));
+        raws.push(raw);
+        assert_eq!(jobs.get().expect("an item").len(), long.len());
+    }
+    let now = memory(&server, "VmRSS:");
+    // The allocator keeps some of what it has got back.
+    assert!(now < before + (150 << 20), "{before} before, {now} now");
 }

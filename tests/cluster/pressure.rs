@@ -14,21 +14,21 @@ use crate::raw::Raw;
 use crate::{builder, client, eventually, key};
 
 /// A server in a process of its own, whose memory and time are its own.
-fn child() -> ServerProcess {
+pub(crate) fn child() -> ServerProcess {
     builder().spawn("127.0.0.1:0").expect("a server in a child process")
 }
 
-fn client_of(server: &ServerProcess) -> Client {
+pub(crate) fn client_of(server: &ServerProcess) -> Client {
     Client::connect(server.address(), key()).expect("a client")
 }
 
-fn send(server: &ServerProcess, signal: Signal) {
+pub(crate) fn send(server: &ServerProcess, signal: Signal) {
     let pid = Pid::from_raw(server.pid() as i32).expect("a process");
     kill_process(pid, signal).expect("it is our child");
 }
 
 /// What a line of the child's status says, in bytes.
-fn memory(server: &ServerProcess, line: &str) -> u64 {
+pub(crate) fn memory(server: &ServerProcess, line: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).expect("alive");
     let line = status.lines().find(|text| text.starts_with(line)).expect("a line of it");
     let kib: u64 = line.split_whitespace().nth(1).expect("a number").parse().expect("a number");

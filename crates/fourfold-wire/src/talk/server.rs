@@ -266,6 +266,9 @@ impl Server {
             self.peer.saw_pickle(message);
             let request = Request::read(&self.reader, message);
             self.decoder.set_framing(self.peer.framing());
+            if is_room_of_a_long_message(&self.decoder) {
+                self.decoder = Decoder::new(self.peer.framing(), self.limit);
+            }
             self.state = match self.state {
                 State::Command => State::Commanded,
                 _ => State::Called,
@@ -356,6 +359,15 @@ impl Server {
             debug_assert!(sent.is_ok(), "a text can be said to everyone");
         }
     }
+}
+
+/// A buffer of bytes that came is given back at once if it grew beyond this for a long message, in bytes. Others come and go
+/// with each message, at a price.
+const KEEP_IN: usize = 256 << 10;
+
+/// Whether the buffer is long and empty: nobody knows when the next message comes.
+pub(super) fn is_room_of_a_long_message(decoder: &Decoder) -> bool {
+    decoder.pending() == 0 && decoder.capacity() > KEEP_IN
 }
 
 /// Bytes on their way out.
