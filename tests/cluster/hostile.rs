@@ -1,12 +1,14 @@
 //! Clients that make the most of what the server lets them do.
 
 use std::io::Read;
+use std::net::TcpStream;
 use std::time::Duration;
 
 use fourfold::cluster::manager::{Address, HandBack, QueueOptions, Server};
 use fourfold_wire::talk::Reply;
+use rustix::process::Signal;
 
-use crate::pressure::{child, client_of, memory};
+use crate::pressure::{child, client_of, memory, send};
 use crate::raw::Raw;
 use crate::{builder, client, eventually, key};
 
@@ -74,4 +76,29 @@ fn connections_that_had_long_messages_cost_no_more_than_others() {
     let now = memory(&server, "VmRSS:");
     // The allocator keeps some of what it has got back.
     assert!(now < before + (150 << 20), "{before} before, {now} now");
+}
+
+/// Those that connect do not keep the others waiting, however many there are.
+#[test]
+fn a_crowd_at_the_door_does_not_keep_those_inside_waiting() {
+    const CROWD: usize = 400;
+    let server = child();
+    let Address::Tcp(address) = *server.address() else { panic!("a TCP address") };
+    let list = client_of(&server).proxy("list", &[]).expect("a list");
+    let mut raw = Raw::to(server.address()).accept();
+    // The last of them may be accepted between the answer and the look at it, if this thread is not run for long.
+    eventually("an answer before all are accepted", || {
+        send(&server, Signal::STOP);
+        let crowd: Vec<TcpStream> =
+            (0..CROWD).map(|_| TcpStream::connect(address).expect("a connection")).collect();
+        raw.call(list.id(), "__len__", &[]);
+        send(&server, Signal::CONT);
+        assert_eq!(raw.reply(), Some(Reply::Return(0.into())));
+        // The server speaks first.
+        let is_accepted =
+            |stream: &TcpStream| rustix::io::ioctl_fionread(stream).expect("a socket") > 0;
+        let is_before = !is_accepted(&crowd[CROWD - 1]);
+        eventually("all are accepted", || crowd.iter().all(is_accepted));
+        is_before
+    });
 }

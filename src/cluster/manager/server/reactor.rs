@@ -26,6 +26,9 @@ const LAST: Duration = Duration::from_secs(1);
 /// How long no connection is accepted when there are no more descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// How many connections are accepted before others have their turn.
+const ACCEPTED: usize = 64;
+
 /// How long to look for the next request where the last came within this time: that of a client which waits in the same way,
 /// not of one that sleeps or runs Python, for which it would be spent in vain.
 const NEXT: Duration = Duration::from_micros(20);
@@ -165,7 +168,7 @@ impl Reactor {
     }
 
     fn accept(&mut self) {
-        loop {
+        for _ in 0..ACCEPTED {
             match self.listener.accept() {
                 Ok(Some(socket)) => self.welcome(socket),
                 Ok(None) => return,
