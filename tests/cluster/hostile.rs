@@ -1,10 +1,11 @@
 //! Clients that make the most of what the server lets them do.
 
-use std::io::Read;
-use std::net::TcpStream;
-use std::time::Duration;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
-use fourfold::cluster::manager::{Address, HandBack, QueueOptions, Server};
+use fourfold::cluster::manager::{Address, HandBack, QueueOptions, Server, Value};
 use fourfold_wire::talk::Reply;
 use rustix::process::Signal;
 
@@ -101,4 +102,97 @@ fn a_crowd_at_the_door_does_not_keep_those_inside_waiting() {
         eventually("all are accepted", || crowd.iter().all(is_accepted));
         is_before
     });
+}
+
+/// Messages that are no requests are answered, as far as the answers are read.
+#[test]
+fn what_is_no_request_waits_as_requests_do() {
+    let server = child();
+    let list = client_of(&server).proxy("list", &[]).expect("a list");
+    let mut raw = Raw::to(server.address()).accept();
+    let before = memory(&server, "VmRSS:");
+    std::fs::write(format!("/proc/{}/clear_refs", server.pid()), "5").expect("it is our child");
+    // Empty ones, until no more are read.
+    raw.stream.set_write_timeout(Some(Duration::from_millis(300))).expect("a socket");
+    let mut sent = 0;
+    while let Ok(n) = raw.stream.write(&[0; 1 << 16]) {
+        sent += n;
+        assert!(sent < 64 << 20, "it reads on");
+    }
+    assert_eq!(list.call("__len__", &[], &[]).expect("an answer"), Value::from(0));
+    let most = memory(&server, "VmHWM:");
+    assert!(most < before + (4 << 20), "{before} before, {most} at most");
+    for n in 0..sent / 4 {
+        assert!(matches!(raw.reply(), Some(Reply::Traceback(_))), "the answer to message {n}");
+    }
+    // The rest of the one that was cut off.
+    if sent % 4 > 0 {
+        raw.stream.write_all(&[0; 4][sent % 4..]).expect("it is read");
+        assert!(matches!(raw.reply(), Some(Reply::Traceback(_))));
+    }
+    raw.call(list.id(), "__len__", &[]);
+    assert_eq!(raw.reply(), Some(Reply::Return(0.into())));
+}
+
+/// A connection, and a thread that sends the same request on it until the connection ends.
+fn flood(to: &Address, id: &str, method: &str, args: &[Value]) -> (Raw, JoinHandle<()>) {
+    let mut raw = Raw::to(to).accept();
+    raw.talk.request(Some(id), method, args, &[]).expect("said");
+    let row = raw.talk.output().repeat(1000);
+    raw.talk.sent(raw.talk.output().len());
+    let mut writer = raw.stream.try_clone().expect("a descriptor");
+    (raw, thread::spawn(move || while writer.write_all(&row).is_ok() {}))
+}
+
+fn end_flood(raw: &Raw, writer: JoinHandle<()>) {
+    raw.stream.shutdown(Shutdown::Both).expect("it is connected");
+    writer.join().expect("no panic");
+}
+
+/// One that reads as fast as replies come, and asks still faster.
+#[test]
+fn requests_that_come_faster_than_they_are_carried_out_are_not_read() {
+    let server = child();
+    let list = client_of(&server).proxy("list", &[]).expect("a list");
+    let long = "x".repeat(70_000);
+    list.call("append", &[long.as_str().into()], &[]).expect("an answer");
+    let before = memory(&server, "VmRSS:");
+    let (mut raw, writer) = flood(server.address(), list.id(), "__getitem__", &[0.into()]);
+    let mut buffer = vec![0; 1 << 20];
+    let begin = Instant::now();
+    let mut read: u64 = 0;
+    while read < 4 << 30 && begin.elapsed() < Duration::from_secs(8) {
+        read += raw.stream.read(&mut buffer).expect("a reply") as u64;
+    }
+    let most = memory(&server, "VmHWM:");
+    assert!(most < before + (6 << 20), "{before} before, {most} at most, {read} bytes read");
+    end_flood(&raw, writer);
+}
+
+/// One whose requests come without an end has its turn, and no more than that.
+#[test]
+fn a_row_of_requests_does_not_keep_others_waiting() {
+    let server = child();
+    let list = client_of(&server).proxy("list", &[]).expect("a list");
+    let (mut raw, writer) = flood(server.address(), list.id(), "__len__", &[]);
+    let mut prefix = [0; 4];
+    raw.stream.read_exact(&mut prefix).expect("a reply");
+    const REPLIES: usize = 300_000;
+    let mut left = REPLIES * (4 + u32::from_be_bytes(prefix) as usize) - 4;
+    let reader = thread::spawn(move || {
+        let mut buffer = vec![0; 1 << 20];
+        while left > 0 {
+            let n = left.min(buffer.len());
+            left -= raw.stream.read(&mut buffer[..n]).expect("a reply");
+        }
+        raw
+    });
+    let mut calls = 0;
+    while !reader.is_finished() {
+        assert_eq!(list.call("__len__", &[], &[]).expect("an answer"), Value::from(0));
+        calls += 1;
+    }
+    end_flood(&reader.join().expect("no panic"), writer);
+    // A buffer of requests holds some ten thousand.
+    assert!(calls > 80, "{calls} calls beside {REPLIES}");
 }

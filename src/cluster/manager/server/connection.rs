@@ -7,10 +7,12 @@
 //! 2. It is clogged: more output waits than it may, so the poller looks for room to write, and not for bytes to read. If
 //!    requests are left over, it is `held` as well. Output shrinks in [`Reactor::send`] and in the pump alone: the pump
 //!    goes on at once, and `send` has a held connection pumped as soon as it is not clogged any more.
-//! 3. No whole request is here, and the poller looks for bytes to read.
+//! 3. It is `queued` to be pumped in the next turn, since others have theirs. Until then nothing more is read.
+//! 4. No whole request is here, and the poller looks for bytes to read.
 //!
 //! So whatever a connection is to do next, something is awaited that leads to it. The end of the peer is told by the
-//! poller in all three.
+//! poller in all four. Once all that the peer had sent is read it `has_ended`: it is clogged no more and waits for no
+//! word, so it is queued until the last request is carried out, and closed then.
 //!
 //! An item of a queue is undelivered until the last byte of its reply was taken by the kernel: each is in `unsent` with
 //! the place in the output where its reply ends, and those that are there at the end go back to their queues. Once the
@@ -56,8 +58,12 @@ pub(super) struct Connection {
     pub(super) looks_for: EventFlags,
     /// Whether requests may be here that are not carried out since too much output waits.
     pub(super) held: bool,
+    /// Whether it is to be pumped when the others have had their turn.
+    pub(super) queued: bool,
     /// Whether the peer hears no more.
     deaf: bool,
+    /// Whether all is read that the peer has sent, and nothing more comes.
+    pub(super) has_ended: bool,
     /// Whether only the rest of a refused message is still read, until a deadline.
     pub(super) lingers: bool,
 }
@@ -83,9 +89,6 @@ pub(super) enum Read {
 /// How much a peer may send ahead while its request is carried out, in bytes. Stock peers send nothing.
 const AHEAD: usize = 1 << 20;
 
-/// How much output may wait for a peer before its next request is carried out, in bytes.
-const CLOGGED: usize = 64 << 10;
-
 /// How many words a connection may have called before it is worth the time to look which of them are still there.
 const CROWDED: usize = 64;
 
@@ -104,7 +107,9 @@ impl Connection {
             sent: 0,
             looks_for: EventFlags::IN,
             held: false,
+            queued: false,
             deaf: false,
+            has_ended: false,
             lingers: false,
         }
     }
@@ -157,19 +162,20 @@ impl Connection {
         }
     }
 
+    /// How many bytes were sent so far.
+    pub(super) fn sent(&self) -> u64 {
+        self.sent
+    }
+
     /// Notes that the peer hears no more.
     pub(super) fn lose(&mut self) {
         self.deaf = true;
         self.flush();
     }
 
-    pub(super) fn is_deaf(&self) -> bool {
-        self.deaf
-    }
-
     /// Whether too much output waits to carry out another request.
     pub(super) fn is_clogged(&self) -> bool {
-        self.session.output().len() > CLOGGED
+        self.session.is_clogged()
     }
 
     /// Whether all is said, and nothing more is heard.

@@ -57,7 +57,7 @@ impl Reactor {
                 due.extend(self.send(id));
                 // It may have sent its next request already.
                 if self.connections.get(&id).is_some_and(|waiter| waiter.session.pending() > 0) {
-                    self.again.push(id);
+                    self.queue(id);
                 }
             }
         }
@@ -81,8 +81,9 @@ impl Reactor {
         }
         if connection.held && !connection.is_clogged() {
             connection.held = false;
-            self.again.push(id);
+            self.queue(id);
         }
+        let Some(connection) = self.connections.get_mut(&id) else { return Vec::new() };
         let wants = connection.wants();
         if wants != connection.looks_for {
             connection.looks_for = wants;

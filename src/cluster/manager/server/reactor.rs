@@ -121,7 +121,7 @@ impl Reactor {
                 }
             }
             self.expire();
-            // Not where they are found, and those that this leads to not before the others: there may be no end to it.
+            // Not where they are found, and those that this leads to in the next turn: there may be no end to it.
             for id in std::mem::take(&mut self.again) {
                 self.pump(id);
             }
@@ -209,16 +209,17 @@ impl Reactor {
         }
         if is_cut || flags.contains(EventFlags::IN) {
             let Some(connection) = self.connections.get_mut(&id) else { return };
-            self.in_conversation |= !connection.session.is_for_calls();
-            match connection.read(&mut self.buffer) {
-                Read::Drained => self.pump(id),
-                Read::Ended => {
-                    // What it had sent before is carried out.
-                    connection.lose();
-                    self.pump(id);
-                    self.close(id);
-                }
+            // What came before is first; the poller tells of this again.
+            if connection.queued {
+                return;
             }
+            self.in_conversation |= !connection.session.is_for_calls();
+            if let Read::Ended = connection.read(&mut self.buffer) {
+                // What it had sent before is carried out.
+                connection.lose();
+                connection.has_ended = true;
+            }
+            self.pump(id);
         }
     }
 
