@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use fourfold::cluster::manager::{Address, HandBack, QueueOptions, Server, Value};
 use fourfold_wire::talk::Reply;
-use rustix::process::Signal;
+use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 
-use crate::pressure::{child, client_of, memory, send};
+use crate::pressure::{child, client_of, memory, send, ticks};
 use crate::raw::Raw;
 use crate::{builder, client, eventually, key};
 
@@ -195,4 +195,36 @@ fn a_row_of_requests_does_not_keep_others_waiting() {
     end_flood(&reader.join().expect("no panic"), writer);
     // A buffer of requests holds some ten thousand.
     assert!(calls > 80, "{calls} calls beside {REPLIES}");
+}
+
+/// Without descriptors for more, those who are connected are served, without work for the others, who come in later.
+#[test]
+fn who_comes_when_there_are_no_descriptors_left_is_served_later() {
+    let server = child();
+    let list = client_of(&server).proxy("list", &[]).expect("a list");
+    assert_eq!(list.call("__len__", &[], &[]).expect("an answer"), Value::from(0));
+    let pid = Pid::from_raw(server.pid() as i32).expect("a process");
+    let open = || std::fs::read_dir(format!("/proc/{}/fd", server.pid())).expect("alive").count();
+    let most = open() as u64 + 3;
+    let limit = Rlimit { current: Some(most), maximum: Some(most) };
+    prlimit(Some(pid), Resource::Nofile, limit).expect("it is our child");
+    let mut crowd: Vec<Raw> = (0..10).map(|_| Raw::to(server.address())).collect();
+    eventually("none is left", || open() as u64 == most);
+    let begin = Instant::now();
+    let before = ticks(&server).expect("it runs");
+    let mut calls = 0;
+    while begin.elapsed() < Duration::from_secs(1) {
+        assert_eq!(list.call("__len__", &[], &[]).expect("an answer"), Value::from(0));
+        calls += 1;
+        thread::sleep(Duration::from_millis(10));
+    }
+    let used = ticks(&server).expect("it runs") - before;
+    assert!(used < 30 && calls > 20, "{used} ticks of the processor for {calls} calls");
+    assert_eq!(open() as u64, most);
+    // The first three are in. For each that goes another one comes.
+    while !crowd.is_empty() {
+        let mut raw = crowd.remove(0).accept();
+        raw.call(list.id(), "__len__", &[]);
+        assert_eq!(raw.reply(), Some(Reply::Return(0.into())));
+    }
 }

@@ -35,6 +35,14 @@ pub(crate) fn memory(server: &ServerProcess, line: &str) -> u64 {
     kib << 10
 }
 
+/// How much time of the processor the child has had, in hundredths of a second, while it runs.
+pub(crate) fn ticks(server: &ServerProcess) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.pid())).ok()?;
+    let rest: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
+    let used: u64 = rest[11].parse::<u64>().ok()? + rest[12].parse::<u64>().ok()?;
+    (rest[0] != "Z").then_some(used)
+}
+
 /// How many items a row of requests appends to a list.
 const ROW: usize = 2000;
 
@@ -273,22 +281,15 @@ fn a_server_that_stops_waits_for_its_last_replies_without_work() {
     raw.call(list.id(), "__getitem__", &[0.into()]);
     let mut part = [0; 1];
     raw.stream.read_exact(&mut part).expect("the reply begins");
-    let stat = format!("/proc/{}/stat", server.pid());
-    let ticks = || {
-        let stat = std::fs::read_to_string(&stat).ok()?;
-        let rest: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
-        let used: u64 = rest[11].parse::<u64>().ok()? + rest[12].parse::<u64>().ok()?;
-        (rest[0] != "Z").then_some(used)
-    };
     let begin = Instant::now();
-    let before = ticks().expect("it runs");
+    let before = ticks(&server).expect("it runs");
     let mut shutdown = Raw::to(server.address());
     shutdown.talk.request(None, "shutdown", &[], &[]).expect("it can be said");
     assert_eq!(shutdown.reply(), Some(Reply::none()));
     // What the server does not read any more.
     raw.call(list.id(), "__len__", &[]);
     let mut used = 0;
-    while let Some(now) = ticks() {
+    while let Some(now) = ticks(&server) {
         used = now - before;
         assert!(begin.elapsed() < Duration::from_secs(30), "it does not end");
         thread::yield_now();

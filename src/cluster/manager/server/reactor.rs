@@ -229,9 +229,10 @@ impl Reactor {
         let connections = &self.connections;
         self.deadlines.tidy(|id, what| connections.get(&id).is_some_and(|c| c.awaits(what)));
         if self.paused.is_some_and(|until| until <= now) {
-            self.paused = None;
             let data = epoll::EventData::new_u64(LISTENER);
-            let _ = epoll::add(&self.epoll, self.listener.as_fd(), data, EventFlags::IN);
+            let is_back = epoll::add(&self.epoll, self.listener.as_fd(), data, EventFlags::IN);
+            // It takes memory, which may be what is short.
+            self.paused = is_back.is_err().then(|| now + PAUSE);
         }
         while let Some((id, what)) = self.deadlines.take(now) {
             let Some(connection) = self.connections.get(&id).filter(|c| c.awaits(what)) else {
