@@ -29,7 +29,7 @@ use fourfold_wire::talk;
 use rustix::event::epoll::EventFlags;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags};
+use rustix::net::{RecvFlags, SendFlags, Shutdown};
 
 use super::deadlines::What;
 use super::objects::ObjectId;
@@ -150,7 +150,12 @@ impl Connection {
                 }
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => break,
-                Err(_) => self.deaf = true,
+                Err(_) => {
+                    self.deaf = true;
+                    // If the peer is there all the same, it waits for what does not come any more: this tells it, and has
+                    // the poller tell of an end.
+                    let _ = rustix::net::shutdown(&self.socket, Shutdown::Both);
+                }
             }
         }
         while self.unsent.front().is_some_and(|unsent| unsent.end <= self.sent) {
@@ -248,23 +253,43 @@ impl Connection {
 
     /// Tells the peer that nothing more comes. It may still be sending.
     pub(super) fn say_goodbye(&self) {
-        let _ = rustix::net::shutdown(self.socket.as_fd(), rustix::net::Shutdown::Write);
+        let _ = rustix::net::shutdown(self.socket.as_fd(), Shutdown::Write);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
     use std::os::unix::net::UnixStream;
 
     use fourfold_wire::auth::Key;
 
     use super::*;
 
+    fn connection(socket: UnixStream) -> Connection {
+        let options = talk::ServerOptions::new(Key::new(*b"abc"));
+        Connection::new(socket.into(), talk::Server::new(&options, [1; 40]))
+    }
+
+    #[test]
+    fn a_connection_that_cannot_be_written_to_ends() {
+        let (socket, mut peer) = UnixStream::pair().expect("sockets");
+        let mut connection = connection(socket);
+        peer.write_all(b"abc").expect("room");
+        // The system fails.
+        connection.say_goodbye();
+        connection.flush();
+        assert!(connection.session.output().is_empty() && !connection.is_alive());
+        let mut buffer = [0; 100];
+        assert!(matches!(connection.read(&mut buffer), Read::Drained), "what came before is read");
+        assert!(matches!(connection.read(&mut buffer), Read::Ended));
+        peer.write_all(b"abc").expect_err("it is told");
+    }
+
     #[test]
     fn words_that_are_gone_are_forgotten() {
         let (socket, _peer) = UnixStream::pair().expect("sockets");
-        let options = talk::ServerOptions::new(Key::new(*b"abc"));
-        let mut connection = Connection::new(socket.into(), talk::Server::new(&options, [1; 40]));
+        let mut connection = connection(socket);
         // All of the first hundred stay; of the others, each is gone when the next comes.
         for id in 0..100_000 {
             connection.touch(id, |other| other < 100 || other == id);
