@@ -5,13 +5,13 @@ use std::net::{Shutdown, TcpStream};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use fourfold::cluster::manager::{Address, HandBack, QueueOptions, Server, Value};
+use fourfold::cluster::manager::{Address, HandBack, Queue, QueueOptions, Server, Value};
 use fourfold_wire::talk::Reply;
 use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 
 use crate::pressure::{child, client_of, memory, send, ticks};
 use crate::raw::Raw;
-use crate::{builder, client, eventually, key};
+use crate::{builder, client, eventually, key, server};
 
 /// One that dies while it waits for the next item, with one that was not all sent.
 #[test]
@@ -226,5 +226,172 @@ fn who_comes_when_there_are_no_descriptors_left_is_served_later() {
         let mut raw = crowd.remove(0).accept();
         raw.call(list.id(), "__len__", &[]);
         assert_eq!(raw.reply(), Some(Reply::Return(0.into())));
+    }
+}
+
+/// More than are carried out in a turn, on either kind of socket, and of either kind of end.
+#[test]
+fn thousands_of_requests_before_the_end_are_carried_out() {
+    const ROW: i64 = 20_000;
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("socket");
+    let unix = builder().bind(path.as_path()).expect("a server");
+    let tcp = crate::server();
+    let row = |id: &str| {
+        let mut talk = Raw::accepted(&tcp).talk;
+        for n in 0..ROW {
+            talk.request(Some(id), "put", &[n.into()], &[]).expect("it can be said");
+        }
+        talk.output().to_vec()
+    };
+    let all_are_there = |jobs: &Queue<i64>| {
+        eventually("all are put", || jobs.len().is_ok_and(|len| len == ROW as usize));
+        for n in 0..ROW {
+            assert_eq!(jobs.try_get().expect("an item"), n);
+        }
+    };
+    for is_half in [true, false] {
+        let jobs = client(&tcp).queue::<i64>("get_task_queue").expect("a queue");
+        let mut raw = Raw::accepted(&tcp);
+        raw.stream.write_all(&row(jobs.proxy().id())).expect("it is read");
+        raw.stream.shutdown(Shutdown::Write).expect("it is connected");
+        assert!(raw.is_closed());
+        all_are_there(&jobs);
+        let jobs = client(&unix).queue::<i64>("get_task_queue").expect("a queue");
+        let mut raw = Raw::unix(&path).accept();
+        let reader = raw.stream.try_clone().expect("a descriptor");
+        let reader = thread::spawn(move || std::io::copy(&mut { reader }, &mut std::io::sink()));
+        raw.stream.write_all(&row(jobs.proxy().id())).expect("it is read");
+        match is_half {
+            true => raw.stream.shutdown(Shutdown::Write),
+            false => raw.stream.shutdown(Shutdown::Both),
+        }
+        .expect("it is connected");
+        all_are_there(&jobs);
+        let _ = reader.join().expect("no panic");
+    }
+}
+
+/// What a row of requests is made of.
+#[derive(Clone, Copy, PartialEq)]
+enum Sort {
+    Put(i64),
+    Get,
+    TryGet,
+    Long,
+    Nothing,
+}
+
+impl Sort {
+    fn any(next: &mut u64, item: i64) -> Sort {
+        *next =
+            next.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        match (*next >> 33) % 100 {
+            0..45 => Sort::Put(item),
+            45..70 => Sort::TryGet,
+            70..90 => Sort::Get,
+            90..93 => Sort::Long,
+            _ => Sort::Nothing,
+        }
+    }
+}
+
+/// Clients with rows of requests of all sorts, some of which wait: each is answered, and each item is got once.
+#[test]
+fn rows_of_all_sorts_are_answered_to_the_last() {
+    const CLIENTS: u64 = 8;
+    const ROW: usize = 1500;
+    let server = server();
+    let client = client(&server);
+    let jobs = client.queue::<i64>("get_task_queue").expect("a queue");
+    let list = client.proxy("list", &[]).expect("a list");
+    let long = "x".repeat(100_000);
+    list.call("append", &[long.as_str().into()], &[]).expect("an answer");
+    let run = |seed: u64| {
+        let mut next = seed;
+        let mut raw = Raw::accepted(&server);
+        let (mut bytes, mut sorts) = (Vec::new(), Vec::new());
+        for n in 0..ROW {
+            let sort = Sort::any(&mut next, (seed << 32) as i64 + n as i64);
+            let limit = [true.into(), 0.002.into()];
+            let (id, method, args) = match sort {
+                Sort::Put(item) => (jobs.proxy().id(), "put", vec![item.into()]),
+                Sort::Get => (jobs.proxy().id(), "get", limit.to_vec()),
+                Sort::TryGet => (jobs.proxy().id(), "get_nowait", Vec::new()),
+                Sort::Long => (list.id(), "__getitem__", vec![0.into()]),
+                Sort::Nothing => {
+                    bytes.extend_from_slice(&[0; 4]);
+                    sorts.push(sort);
+                    continue;
+                }
+            };
+            raw.talk.request(Some(id), method, &args, &[]).expect("it can be said");
+            bytes.extend_from_slice(raw.talk.output());
+            raw.talk.sent(raw.talk.output().len());
+            sorts.push(sort);
+        }
+        let mut writer = raw.stream.try_clone().expect("a descriptor");
+        let writer = thread::spawn(move || {
+            let mut rest = &bytes[..];
+            while !rest.is_empty() {
+                next = next.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                let (part, more) =
+                    rest.split_at(rest.len().min(1 + (next >> 40) as usize % 20_000));
+                writer.write_all(part).expect("it is read");
+                rest = more;
+            }
+        });
+        let mut got = Vec::new();
+        for (n, sort) in sorts.iter().enumerate() {
+            let reply = raw.reply();
+            match (sort, &reply) {
+                (Sort::Put(_), Some(reply)) => assert_eq!(*reply, Reply::none()),
+                (Sort::Get | Sort::TryGet, Some(Reply::Return(value))) => {
+                    got.push(value.root().as_i64().expect("a number"));
+                }
+                (Sort::Get | Sort::TryGet, Some(Reply::Error(error))) => {
+                    assert_eq!(error.name(), "Empty");
+                }
+                (Sort::Long, Some(Reply::Return(value))) => {
+                    assert_eq!(value.root().as_str(), Some(&*long));
+                }
+                (Sort::Nothing, Some(Reply::Traceback(_))) => {}
+                _ => panic!("{n} of {seed}: {reply:?}"),
+            }
+        }
+        writer.join().expect("no panic");
+        let put = sorts.iter().filter_map(|sort| match sort {
+            Sort::Put(item) => Some(*item),
+            _ => None,
+        });
+        (put.collect::<Vec<_>>(), got)
+    };
+    let (mut put, mut got) = (Vec::new(), Vec::new());
+    thread::scope(|scope| {
+        let runs: Vec<_> = (1..=CLIENTS).map(|seed| scope.spawn(move || run(seed))).collect();
+        for run in runs {
+            let (its_put, its_got) = run.join().expect("no panic");
+            put.extend(its_put);
+            got.extend(its_got);
+        }
+    });
+    while let Ok(item) = jobs.try_get() {
+        got.push(item);
+    }
+    put.sort_unstable();
+    got.sort_unstable();
+    assert!(put == got, "{} put, {} got", put.len(), got.len());
+}
+
+/// Limits that no clock can tell are none.
+#[test]
+fn a_wait_may_be_as_long_as_a_number_says() {
+    let server = server();
+    let jobs = client(&server).queue::<i64>("get_task_queue").expect("a queue");
+    for limit in [1e6, 1e9, 1e18, 1.8e19, 1e300, f64::INFINITY] {
+        let mut raw = Raw::accepted(&server);
+        raw.call(jobs.proxy().id(), "get", &[true.into(), limit.into()]);
+        jobs.put(1).expect("room");
+        assert_eq!(raw.reply(), Some(Reply::Return(1.into())), "{limit}");
     }
 }
