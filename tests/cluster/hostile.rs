@@ -17,15 +17,15 @@ use crate::{builder, client, eventually, key, server};
 #[test]
 fn an_item_that_comes_back_is_not_given_to_the_dead_one_that_waits() {
     for hand_back in [HandBack::Never, HandBack::UntilDone, HandBack::UntilNext] {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("socket");
-        let options = QueueOptions::default().hand_back(hand_back);
-        let server = Server::builder(key()).queue_with("jobs", options);
-        let server = server.bind(Address::Unix(path.clone())).expect("a server");
-        let jobs = client(&server).queue::<String>("jobs").expect("a queue");
         let mut parts = 0;
         // Some of these lengths are a little more than sockets hold: the next request is carried out all the same.
         for length in (50_000..600_000).step_by(20_000) {
+            let folder = tempfile::tempdir().expect("a folder");
+            let path = folder.path().join("socket");
+            let options = QueueOptions::default().hand_back(hand_back);
+            let server = Server::builder(key()).queue_with("jobs", options);
+            let server = server.bind(Address::Unix(path.clone())).expect("a server");
+            let jobs = client(&server).queue::<String>("jobs").expect("a queue");
             jobs.put("x".repeat(length)).expect("room");
             let mut raw = Raw::unix(&path).accept();
             for _ in 0..2 {
