@@ -352,6 +352,26 @@ def values(m):
         order = m.list(row)
         order.sort()
         same(order[:], sorted(row))
+    # What Python 2 has otherwise.
+    if not PY2:
+        for a, b in [(F(1, 2), D('0.5')), (F(1, 10), D('0.1')), (F(-7, 8), D('-0.875')), (F(1, 2), 0.5 + 0j),
+                     (D('0.5'), 0.5 + 0j), ({1, 2}, {1.0, 2}), ({1}, frozenset([1])), (1 + 2j, 1 + 2j),
+                     (F(10 ** 60, 3), F(10 ** 60, 3))]:
+            same((a, b, a in m.list([b]), b in m.list([a])), (a, b, True, True))
+        for a, b in [(F(1, 3), D('0.333')), (F(1, 3), D('0.3333333333333333333333333333333')), ({1}, {2}), ({1}, [1]),
+                     (F(10 ** 60, 3), F(10 ** 60, 7)), (F(1, 2), 0.5 + 1j)]:
+            same((a, b, a in m.list([b]), b in m.list([a])), (a, b, False, False))
+        same(m.dict({D('0.1'): 'x'})[F(1, 10)], 'x')
+        same(m.dict({F(1, 4): 'x'})[D('0.250')], 'x')
+        for row in [[F(1, 3), D('0.3'), 0.4, D('0.34'), 0, F(-1, 3), D('-0.4'), D('Infinity')],
+                    [{1, 2, 3}, {1, 2}, {1}, set()], [{3}, {1}, {2}], [frozenset([1, 2]), {2}],
+                    [({1}, 2), ({1}, 1)], [({2}, 2), ({1}, 1)]]:
+            order = m.list(row)
+            order.sort()
+            same(order[:], sorted(row))
+        for row in [[1 + 0j, 2], [{1}, [1]], [D('NaN'), 1], [{}, {}]]:
+            raises((TypeError, decimal.InvalidOperation), sorted, row)
+            raises(TypeError, m.list(row).sort)
     best = m.get_sorted()
     jobs = [(day(2020, 1, n), 'job') for n in (3, 1, 2)]
     for job in jobs:

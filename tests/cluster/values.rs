@@ -101,3 +101,25 @@ fn what_lies_too_deep_to_compare_is_an_error_and_not_another_value() {
         assert!(error.to_string().contains("compared"), "{error}");
     }
 }
+
+/// Each comparison by itself is short.
+#[test]
+fn what_one_call_compares_is_bounded_as_a_whole() {
+    let server = server();
+    let client = client(&server);
+    let row = || Value::list((0..2000).map(|n| Value::from(format!("{n}"))));
+    let list = created(&client, "list", &[shared(row(), 200_000, Node::List)]);
+    let start = Instant::now();
+    for method in ["count", "sort"] {
+        let args = if method == "count" { vec![row()] } else { Vec::new() };
+        let error = list.call(method, &args, &[]).expect_err("it is cut off");
+        assert!(error.to_string().contains("compared"), "{method}: {error}");
+    }
+    assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
+    // What is first is found all the same, and the list is as it was.
+    let first = list.call("index", &[row()], &[]).expect("an answer");
+    assert_eq!(first.root().as_i64(), Some(0));
+    let many = created(&client, "list", &[Value::list((0..200_000).rev().map(Value::from))]);
+    many.call("sort", &[], &[]).expect("numbers are few steps each");
+    assert_eq!(many.call("__getitem__", &[0.into()], &[]).expect("one").root().as_i64(), Some(0));
+}

@@ -36,6 +36,7 @@
 
 mod address;
 mod client;
+mod compare;
 mod decimal;
 mod hashed;
 mod item;
@@ -43,6 +44,7 @@ mod key;
 mod mapping;
 mod moment;
 mod number;
+mod ratio;
 mod server;
 
 pub use self::address::{Address, ToAddress};

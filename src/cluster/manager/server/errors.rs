@@ -33,6 +33,11 @@ pub(super) fn no_order() -> Exception {
     type_error("'<' not supported between these items")
 }
 
+/// Comparing takes more than a call may take.
+pub(super) fn too_large() -> Exception {
+    runtime_error("the values are too large, too many or too deep to be compared here")
+}
+
 pub(super) fn list_error(error: ListError, what: &str) -> Exception {
     match error {
         ListError::OutOfRange => builtin("IndexError", format!("{what} index out of range")),
@@ -43,9 +48,7 @@ pub(super) fn list_error(error: ListError, what: &str) -> Exception {
         )),
         ListError::ZeroStep => value_error("slice step cannot be zero"),
         ListError::TooLong => memory_error(),
-        ListError::TooLarge => {
-            runtime_error("the values are too large or too deep to be compared here")
-        }
+        ListError::TooLarge => too_large(),
     }
 }
 
