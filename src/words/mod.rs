@@ -25,7 +25,7 @@ mod tests;
 
 use std::cmp::Ordering;
 
-pub(crate) use self::array::{Array, ArrayError, Number};
+pub(crate) use self::array::{Array, ArrayError, Number, is_of_chars};
 pub(crate) use self::barrier::{Barrier, BarrierReply, BarrierRequest};
 pub(crate) use self::condition::{Condition, ConditionReply, ConditionRequest};
 pub(crate) use self::dict::Dict;

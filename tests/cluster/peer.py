@@ -65,6 +65,19 @@ class Foo(object):
         return type(other) is Foo and self.x == other.x
 
 
+class Whole(int):
+    pass
+
+
+try:
+    import enum
+
+    class Colour(enum.IntEnum):
+        red = 1
+except ImportError:
+    pass
+
+
 def queues(m):
     q = m.get_task_queue()
     values = [1, 'text', u'caf\xe9', b'by\xfftes', 2.5, None, True, (1, 2), [3], {'a': {1: [2]}}, set([1]),
@@ -313,6 +326,35 @@ def values(m):
     numbers = m.Array('i', array.array('i', [1, 2, 3]))
     numbers[0:2] = array.array('i', [7, 8])
     same(list(numbers), [7, 8, 3])
+    # Nothing but an array of the same type is put in the place of a part of one.
+    for wrong in [[7, 8], (7, 8), array.array('h', [7, 8]), b'ab']:
+        raises(TypeError, numbers.__setitem__, slice(0, 2), wrong)
+    raises(TypeError, numbers.__setitem__, 0, u'x')
+    same(list(numbers), [7, 8, 3])
+    import warnings
+    warnings.simplefilter('ignore')
+    letters = m.Array('u', u'h\xe9\U0001d11e')
+    plain = array.array('u', u'h\xe9\U0001d11e')
+    same((letters._getvalue(), letters[1], letters[0:2]), (plain, u'\xe9', plain[:2]))
+    same(letters._callmethod('__repr__'), repr(plain) if not PY2 else letters._callmethod('__repr__'))
+    letters[0] = u'z'
+    letters[1:] = array.array('u', u'ab')
+    same(letters._getvalue(), array.array('u', u'zab'))
+    same(m.Array('u', array.array('u', u'ab'))._getvalue(), array.array('u', u'ab'))
+    same(kept(array.array('u', u'ab')), [u'a', u'b'])
+    for wrong in [5, u'xy']:
+        raises(TypeError, letters.__setitem__, 0, wrong)
+    raises((TypeError, RemoteError), m.Array, 'i', u'abc')
+    raises((TypeError, RemoteError), m.Array, 'u', [5])
+    raises((ValueError, RemoteError), m.Array, 'i', b'abc')
+    same(m.Array('i', bytearray(b'abcd'))._getvalue(), array.array('i', [0x64636261]))
+    same(m.Array('u', u'')._callmethod('__repr__'), "array('u')")
+    # What is a number though its class is another.
+    row = m.list(['a', 'b', 'c'])
+    same((row[True], row[Whole(2)], row[Whole(1):Whole(3)], row.pop(Whole(0))), ('b', 'c', ['b', 'c'], 'a'))
+    same(m.list([0] * Whole(2))[:], [0, 0])
+    for wrong in [1.0, 'a', None, F(1, 1), (0,)]:
+        raises(TypeError, row.__getitem__, wrong)
     if not PY2:
         same(kept(reversed([1, 2, 3])), [3, 2, 1])
         started = reversed([1, 2, 3])
@@ -326,6 +368,15 @@ def values(m):
         same(kept(zip('ab', [1, 2, 3])), [('a', 1), ('b', 2)])
         same(kept(enumerate('ab', 5)), [(5, 'a'), (6, 'b')])
         same(m.dict(zip('ab', [1, 2])).copy(), {'a': 1, 'b': 2})
+        mixed = [0, 1, '', 'a', [], [0], None, D(0), D('0.5'), F(0, 1), {}, {1: 2}, 0.0, b'']
+        same(kept(filter(None, mixed)), list(filter(None, mixed)))
+        same(kept(filter(bool, enumerate([5]))), [(0, 5)])
+        # No function is called.
+        for lazy in [map(str, [1, 2]), filter(str, [1, 2]), filter(None, [Foo(1)])]:
+            error = raises((TypeError, RemoteError), kept, lazy)
+            assert 'calls a function' in str(error) or 'only its class knows' in str(error), error
+        error = raises(TypeError, row.__getitem__, Colour.red)
+        assert 'Colour' in str(error), error
     if (3,) < sys.version_info < (3, 14):
         import itertools
         raises((TypeError, RemoteError), kept, itertools.permutations([1, 2]))

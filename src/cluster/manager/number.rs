@@ -89,6 +89,16 @@ impl<'a> Num<'a> {
         }
     }
 
+    pub(super) fn is_zero(&self) -> bool {
+        match self {
+            Num::Int(value) => *value == 0,
+            Num::Float(value) => *value == 0.0,
+            Num::Decimal(dec) => dec.is_zero(),
+            Num::Complex(real, imaginary) => *real == 0.0 && *imaginary == 0.0,
+            Num::Long(_) | Num::NotANumber | Num::Ratio(..) | Num::Wide(_) => false,
+        }
+    }
+
     /// How many steps it takes to compare it, or to write it.
     pub(super) fn cost(&self) -> usize {
         match self {

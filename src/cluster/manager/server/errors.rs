@@ -55,9 +55,11 @@ pub(super) fn list_error(error: ListError, what: &str) -> Exception {
 pub(super) fn array_error(error: ArrayError) -> Exception {
     match error {
         ArrayError::UnknownType => {
-            value_error("bad typecode (must be b, B, h, H, i, I, l, L, q, Q, f or d)")
+            value_error("bad typecode (must be b, B, u, w, h, H, i, I, l, L, q, Q, f or d)")
         }
         ArrayError::NotWhole => type_error("an integer is required"),
+        ArrayError::NotANumber => type_error("must be real number, not str"),
+        ArrayError::NotAChar => type_error("array item must be unicode character"),
         ArrayError::OutOfRange => {
             builtin("OverflowError", "number out of range of the array's type")
         }

@@ -5,6 +5,7 @@
 //! counts as a stock server has them; `calls`, `lists` and `dicts` are the methods.
 
 mod args;
+mod arrays;
 mod builder;
 mod calls;
 mod connection;
