@@ -480,6 +480,23 @@ def refused(where, key):
     print('ok')
 
 
+def closed(where, key):
+    """A queue that is shut down, to versions that have a word for that, that have none, and to the one of which it is not known."""
+    q = connect(where, key).get_small()
+    same(q.get(), 'last')
+    if sys.version_info >= (3, 13):
+        kinds = (queue.ShutDown, queue.ShutDown)
+    elif sys.version_info >= (3, 12):
+        kinds = (AttributeError, AttributeError)
+    else:
+        kinds = (queue.Empty, queue.Full)
+    for call in [q.get, q.get_nowait, lambda: q.get(timeout=5)]:
+        raises(kinds[0], call)
+    for call in [q.put, q.put_nowait, lambda item: q.put(item, timeout=5)]:
+        raises(kinds[1], call, 1)
+    print('ok')
+
+
 def stop(where, key):
     m = connect(where, key)
     from multiprocessing.managers import dispatch

@@ -46,7 +46,10 @@ pub(super) fn queue_reply(reply: QueueReply<Item>) -> Out {
         QueueReply::NoOrder(_, Unordered::TooLarge) => error(too_large()),
         QueueReply::Item { item, at, arrival } => Out::Item { item, at, arrival },
         QueueReply::Empty => error(Exception::new("queue", "Empty")),
-        QueueReply::Shut { .. } => error(Exception::new("queue", "ShutDown")),
+        QueueReply::Shut { put } => {
+            let before = Exception::new("queue", if put { "Full" } else { "Empty" });
+            error(Exception::new("queue", "ShutDown").before_313(before))
+        }
         QueueReply::Len(len) => number(len),
         QueueReply::Is(is) => value(is),
         QueueReply::TooManyDone => error(value_error("task_done() called too many times")),
