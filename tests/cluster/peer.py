@@ -443,6 +443,52 @@ def values(m):
         raises(threading.BrokenBarrierError, barrier.wait)
 
 
+def reprs(m):
+    """What is shown of values is what Python 3 shows."""
+    import collections
+    import datetime
+    import decimal
+    import fractions
+    import uuid
+    D, F = decimal.Decimal, fractions.Fraction
+    zone = datetime.timezone(datetime.timedelta(hours=-5, minutes=-30))
+    values = [
+        None, True, 0, -1, 10 ** 40, -2 ** 63,
+        0.0, -0.0, 1.0, 1.5, 0.1, 1e15, 1e16, 1e17, 123456789012345678.0, 1.5e300, 5e-324, 1e-4, 1e-5, 9.999e-5, 1e22,
+        2.0 ** 53, 0.1 + 0.2, 1 / 3, float('inf'), float('-inf'), float('nan'),
+        1j, 1 + 2j, -0.0 + 1j, complex(1, -0.0), complex(-0.0, -1.5), complex('nan+infj'), 1e20 + 1e-7j,
+        '', 'a', "it's", 'say "x"', """'both' "kinds\"""", 'back\\slash', 'a\nb\rc\td', '\x00\x1f\x7f', '\x80\xa0\xad\xff',
+        'caf\xe9', '\u0394\u4e2d', '\U0001f600', '\ud800', '\u200b\u2028\ufeff', '\U000e0001', '\ue000', '\u0378', '\u3000',
+        b'', b'a', b"it's", b'say "x"', b"""'both' "kinds\"""", b'\x00\n\r\t\\\x7f\xff', bytearray(b''), bytearray(b"a'b"),
+        bytearray(b'back\\'),
+        (), (1,), (1, 2), [], [[]], [1, [2, (3,)]], {}, {'a': [1, {2: (3,)}]}, set(), {1}, frozenset(), frozenset([1]),
+        {(1, 2)}, [set(), {'x'}], {'k': {1}},
+        D('1.50'), D('-0'), D('1E+3'), D('NaN'), D('Infinity'), F(1, 3), F(-7, 2), F(5),
+        datetime.date(2020, 1, 2), datetime.datetime(2020, 1, 2), datetime.datetime(2020, 1, 2, 3, 4),
+        datetime.datetime(2020, 1, 2, 3, 4, 5), datetime.datetime(2020, 1, 2, 3, 4, 5, 6),
+        datetime.datetime(2020, 1, 2, 0, 0, 0, 6), datetime.datetime(2020, 1, 2, tzinfo=datetime.timezone.utc),
+        datetime.datetime(2020, 1, 2, 3, 4, 5, tzinfo=zone), datetime.datetime(2020, 1, 2, 3, 4, fold=1),
+        datetime.time(1), datetime.time(1, 2), datetime.time(1, 2, 3), datetime.time(1, 2, 3, 4), datetime.time(0, 0, 3),
+        datetime.time(1, 2, fold=1), datetime.time(1, 2, tzinfo=zone),
+        datetime.timezone.utc, zone, datetime.timezone(datetime.timedelta(0, 3600), 'CET'),
+        collections.deque([1, 2]), collections.deque([1, 2], 5), collections.deque(), collections.defaultdict(list, {1: [2]}),
+        collections.defaultdict(int), collections.defaultdict(None, {1: 2}), collections.OrderedDict(), collections.Counter(), collections.Counter('aab'), collections.Counter('abb'),
+        range(3), range(1, 5), range(0, 9, 3), range(5, 0, -1), slice(1, None, 2), Ellipsis, NotImplemented,
+        uuid.UUID('12345678123456781234567812345678'),
+        int, str, ValueError, collections.OrderedDict, len, Foo, ValueError('x'), ValueError(), KeyError('k'), OSError(2, 'no'), queue.Empty(),
+        ValueError('a', 1), datetime.timedelta(), datetime.timedelta(1), datetime.timedelta(-1, 5),
+        datetime.timedelta(1, 2, 3), datetime.timedelta(0, 0, 3), datetime.timedelta(weeks=3),
+    ]
+    own = [1]
+    own.append(own)
+    values += [own, {'own': own}]
+    if sys.version_info >= (3, 12):
+        values += [collections.OrderedDict([('a', 1), ('b', 2)])]
+    same(m.list(values)._callmethod('__repr__'), repr(values))
+    values = dict(enumerate(values))
+    same(m.dict(values)._callmethod('__repr__'), repr(values))
+
+
 def bookkeeping(m):
     from multiprocessing.managers import dispatch
     def ask(name, *args):
@@ -470,6 +516,9 @@ def client(where, key):
     locks(m)
     containers(m)
     values(m)
+    # Before that, some was shown otherwise, and the fold of a time was not sent.
+    if sys.version_info >= (3, 8):
+        reprs(m)
     bookkeeping(m)
     print('ok')
 
