@@ -50,7 +50,8 @@ mod server;
 pub use self::address::{Address, ToAddress};
 pub use self::client::{
     Barrier, CallError, Client, ClientBuilder, Condition, ConditionGuard, Dict, Event, GetError,
-    List, Lock, LockGuard, Proxy, PutError, Queue, RLock, RLockGuard, Semaphore, SharedValue,
+    List, Lock, LockGuard, Proxy, PutError, Queue, RLock, RLockGuard, Semaphore, SemaphoreGuard,
+    SharedValue,
 };
 pub use self::key::{Key, read_key, write_new_key};
 pub use self::server::{HandBack, QueueOptions, Server, ServerBuilder, ServerProcess, Stopper};
