@@ -55,6 +55,9 @@ fn first() -> ObjectId {
     FIRST + (random >> 28) * STEP
 }
 
+/// How many names are told to who asks for another.
+const NAMED: usize = 20;
+
 /// The methods that take values and put none of them away.
 const STORE_NOTHING: [&str; 11] = [
     "__add__",
@@ -125,13 +128,29 @@ impl Objects {
                     true => thing::create(typeid, args),
                     false => None,
                 };
-                let missing = || Exception::new("builtins", "KeyError").with(typeid);
-                self.add(thing.ok_or_else(missing)??)
+                match thing {
+                    Some(thing) => self.add(thing?),
+                    None => return Err(self.no_such_name(typeid)),
+                }
             }
         };
         let object = self.object(id).expect("it is there");
         object.references += 1;
         Ok((id, object.thing.exposed()))
+    }
+
+    /// As a stock server, with what there is besides.
+    fn no_such_name(&self, typeid: &str) -> Exception {
+        let mut names: Vec<&str> = self.registered.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        let more = if names.len() > NAMED { ", ..." } else { "" };
+        names.truncate(NAMED);
+        let there = match names[..] {
+            [] => "nothing is registered".to_owned(),
+            _ => format!("there are: {}{more}", names.join(", ")),
+        };
+        Exception::new("builtins", "KeyError")
+            .with(format!("{typeid:?} is not registered; {there}"))
     }
 
     /// One reference more to an object that was just made.
