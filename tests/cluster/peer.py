@@ -443,6 +443,22 @@ def values(m):
         raises(threading.BrokenBarrierError, barrier.wait)
 
 
+def proxies(m):
+    """A proxy in the place of what it stands for, where it is gone through."""
+    row, names = m.list([1, 2]), m.dict({'a': 1})
+    same(m.list(row)[:], [1, 2])
+    same(m.dict(names).copy(), {'a': 1})
+    same(m.list(names)[:], ['a'])
+    same(list(m.Array('i', row)._getvalue()), [1, 2])
+    # What is put away stays a proxy.
+    outer = m.list([row])
+    outer.append(names)
+    row.append(3)
+    same((outer[0][:], outer[1].copy()), ([1, 2, 3], {'a': 1}))
+    error = raises((TypeError, RemoteError), m.list, m.Event())
+    assert 'proxy' in str(error), error
+
+
 def reprs(m):
     """What is shown of values is what Python 3 shows."""
     import collections
@@ -516,6 +532,7 @@ def client(where, key):
     locks(m)
     containers(m)
     values(m)
+    proxies(m)
     # Before that, some was shown otherwise, and the fold of a time was not sent.
     if sys.version_info >= (3, 8):
         reprs(m)

@@ -183,6 +183,12 @@ impl<'a> Taker<'a> {
             Some(class) => class.python3(),
             None => return Err(not_iterable("object")),
         };
+        if name == ("multiprocessing.managers", "RebuildProxy") {
+            return Err(type_error(
+                "a proxy is gone through where it is the argument itself, and stands for a list, a dict or an array \
+                 of this server; otherwise pass what it holds",
+            ));
+        }
         let refused = || Err(not_iterable(name.1));
         let Some(object) = node.as_object() else { return refused() };
         let (Made::Reduce { .. }, Some(args)) = (object.made, node.made_with()) else {

@@ -1,4 +1,8 @@
 //! The methods of lists and iterators.
+//!
+//! An item is a value of its own, which others may refer to: an item that is there twice is one [`Item`], and [`Gather`] makes
+//! it one again in a reply. That is all there is of identity: each reply is a copy, as it is of a stock server too, and what
+//! two items have in common inside is taken apart when they come, by [`items`].
 
 use std::collections::HashMap;
 use std::sync::Arc;
