@@ -78,6 +78,21 @@ fn what_would_expand_beyond_all_memory_is_refused_or_stays_shared() {
     let dict = created(&client, "dict", &[]);
     let key = shared(megabyte(), 10_000, Node::Tuple);
     assert!(is_memory_error(dict.call("__setitem__", &[key, 1.into()], &[])));
+    // Each key by itself is not too large, and all of them would take hours.
+    let mut builder = Builder::new();
+    let text = builder.value(Value::from("x".repeat(64 << 10)));
+    let none = builder.push(Node::None);
+    let pairs: Vec<NodeId> = (0..2000)
+        .map(|n| {
+            let mut key = vec![text; 900];
+            key.push(builder.push(Node::Int(n)));
+            let key = builder.push(Node::Tuple(key));
+            builder.push(Node::Tuple(vec![key, none]))
+        })
+        .collect();
+    let root = builder.push(Node::List(pairs));
+    assert!(is_memory_error(dict.call("update", &[builder.finish(root)], &[])));
+    assert_eq!(len(&dict), Some(0));
     assert!(is_memory_error(list.call("__mul__", &[Value::from(i64::MAX)], &[])));
     let far = Value::read(b"\x80\x04cbuiltins\nrange\n\x8a\x07\xff\xff\xff\xff\xff\xff\x7f\x85R.");
     assert!(is_memory_error(list.call("extend", &[far.expect("a range")], &[])));

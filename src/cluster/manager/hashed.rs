@@ -25,11 +25,36 @@ pub(super) enum NoKey {
 
 /// The key of a value.
 pub(super) fn key_of(item: &Item) -> Result<Key, NoKey> {
-    KeyWriter::within(item.root(), KEY_BYTES).key(item.root())
+    Keys::default().of(item)
 }
 
-/// How many bytes the keys of one value may take.
+/// The keys of the values of one call. Shared parts are written each time: what that takes beyond the values themselves is
+/// bounded for all together.
+pub(super) struct Keys {
+    left: usize,
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Keys { left: KEY_BYTES }
+    }
+}
+
+impl Keys {
+    pub(super) fn of(&mut self, item: &Item) -> Result<Key, NoKey> {
+        let own = OVERHEAD * item.root().whole().node_count() + item.root().whole().size();
+        let mut writer = KeyWriter::within(item.root(), self.left.saturating_add(own));
+        let key = writer.key(item.root())?;
+        self.left = self.left.saturating_sub(writer.written().saturating_sub(own));
+        Ok(key)
+    }
+}
+
+/// How many bytes the keys of one call may take beyond their values.
 const KEY_BYTES: usize = 64 << 20;
+
+/// What is counted for each part of a key, in bytes.
+const OVERHEAD: usize = 32;
 
 /// Writes bytes that are the same for two values if and only if they are equal.
 pub(super) struct KeyWriter<'a> {
@@ -40,7 +65,7 @@ pub(super) struct KeyWriter<'a> {
 impl<'a> KeyWriter<'a> {
     /// For the values that are parts of what this is a part of, up to so many bytes.
     pub(super) fn within(node: NodeRef<'a>, limit: usize) -> KeyWriter<'a> {
-        KeyWriter { parts: Parts::new(node.whole(), limit.min(KEY_BYTES)), written: 0 }
+        KeyWriter { parts: Parts::new(node.whole(), limit), written: 0 }
     }
 
     /// How many bytes were written, or more.
@@ -61,7 +86,7 @@ impl<'a> KeyWriter<'a> {
 
     fn write(&mut self, node: NodeRef<'_>, depth: usize, out: &mut Vec<u8>) -> Result<(), NoKey> {
         let depth = depth.checked_sub(1).ok_or(NoKey::TooLarge)?;
-        self.charge(32)?;
+        self.charge(OVERHEAD)?;
         match kind(node) {
             Kind::Num(num) => {
                 self.charge(num.cost())?;

@@ -42,7 +42,7 @@
 //! | numbers, text, dates, `Decimal`, `Fraction`, sets | | the same, across their types |
 //! | what an index or a number is | any object with `__index__` | an `int`, a `bool`, an instance of a subclass of `int`; an `IntEnum` is written as a call of its class and refused: pass `int(it)` |
 //! | what is gone through (`extend`, `update`, `list(..)`) | anything | rows, text, ranges, arrays, the iterators and dicts of Python as data; a `map`, which calls a function, is a `TypeError` |
-//! | how much one call compares | without bound, in a thread of its own | some ten million parts, about a second; then it is a `RuntimeError` that says so |
+//! | how much one call compares | without bound, in a thread of its own | some thirty million parts, about a second; then it is a `RuntimeError` that says so |
 //! | `str` of an object | as its Python shows it | as Python 3.12 does, cut after 64 KiB |
 //! | a queue that is shut down | raises `queue.ShutDown`, from 3.13 on | the same; clients of Python up to 3.11 get `Empty` or `Full`: see [`Queue::shut_down`] |
 //!
