@@ -386,6 +386,14 @@ impl Server {
     }
 
     fn send(&mut self, reply: &Reply) {
+        let instead = match reply {
+            Reply::Error(exception) => exception.instead_for(self.peer),
+            _ => None,
+        };
+        if let Some(instead) = instead {
+            let instead = Reply::Error(instead.clone());
+            return self.send_with(|dialect, out| instead.write(dialect, out));
+        }
         self.send_with(|dialect, out| reply.write(dialect, out));
     }
 
