@@ -461,6 +461,15 @@ def proxies(m):
     same(m.dict(names).copy(), {'a': 1})
     same(m.list(names)[:], ['a'])
     same(list(m.Array('i', row)._getvalue()), [1, 2])
+    into = m.list([0])
+    into.extend(row)
+    into[0:1] = row
+    same(into[:], [1, 2, 1, 2])
+    into.extend(into)
+    same(len(into), 8)
+    other = m.dict(b=2)
+    other.update(names)
+    same(other.copy(), {'a': 1, 'b': 2})
     # What is put away stays a proxy.
     outer = m.list([row])
     outer.append(names)

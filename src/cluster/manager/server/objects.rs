@@ -126,10 +126,7 @@ impl Objects {
             Some(_) => return Err(type_error(format!("{typeid}() takes no arguments"))),
             None => {
                 let thing = match self.creation {
-                    true => match self.opened(typeid, args) {
-                        Some(opened) => thing::create(typeid, &opened),
-                        None => thing::create(typeid, args),
-                    },
+                    true => thing::create(typeid, args),
                     false => None,
                 };
                 match thing {
@@ -143,16 +140,15 @@ impl Objects {
         Ok((id, object.thing.exposed()))
     }
 
-    /// The arguments of a call, or of a kind that is created, that goes through one of them: in the place of a proxy to an object
-    /// of this server, what that holds. Nothing: they are as they are to be.
+    /// The arguments of a request that goes through one of them: in the place of a proxy to an object of this server, what that
+    /// holds. Nothing: they are as they are to be.
     ///
     /// A stock server makes the object itself of such a proxy, or a proxy of its own that it asks item by item. Elsewhere it
     /// stays a proxy, for the one who gets it.
     pub(super) fn opened(&self, function: &str, args: &Arguments) -> Option<Arguments> {
         let goes_through = match function {
-            "list" | "dict" | "extend" | "update" => 0,
-            "Array" => 1,
-            // As it comes, the kind is the first argument.
+            "extend" | "update" => 0,
+            // The kind is the first argument.
             "create" => match args.get(0)?.as_str()? {
                 "list" | "dict" => 1,
                 "Array" => 2,
@@ -285,7 +281,12 @@ mod tests {
     fn a_proxy_that_is_gone_through_is_what_it_stands_for() {
         let mut objects = Objects::new(Vec::new(), true);
         let new = |objects: &mut Objects, typeid: &str, args: &[Value]| {
-            objects.create(typeid, &arguments(args)).map(|(id, _)| id)
+            // As the request comes, before its first argument is split off.
+            let all: Vec<Value> = [Value::from(typeid)].iter().chain(args).cloned().collect();
+            let opened = objects.opened("create", &arguments(&all));
+            let values = opened.map(|all| all.iter().skip(1).map(|node| node.to_value()).collect());
+            let args: Vec<Value> = values.unwrap_or_else(|| args.to_vec());
+            objects.create(typeid, &arguments(&args)).map(|(id, _)| id)
         };
         let row = || Value::list([1.into(), 2.into()]);
         let list = new(&mut objects, "list", &[row()]).expect("a list");

@@ -84,7 +84,10 @@ impl Reactor {
         }
     }
 
-    fn carry_out(&mut self, id: u64, request: Request) {
+    fn carry_out(&mut self, id: u64, mut request: Request) {
+        if let Some(opened) = self.objects.opened(&request.function, &request.arguments) {
+            request.arguments = opened;
+        }
         let Some(connection) = self.connections.get_mut(&id) else { return };
         let is_command = connection.session.is_command();
         if super::objects::may_store(is_command, &request.function) {
