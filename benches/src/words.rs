@@ -73,34 +73,44 @@ fn transfer(
     get: &(impl Fn() -> u64 + Sync),
 ) -> Result<f64, Failure> {
     let each = ITEMS / pairs;
-    let start = Barrier::new(2 * pairs + 1);
-    let (seconds, sum) = thread::scope(|scope| {
-        let start = &start;
-        for _ in 0..pairs {
-            scope.spawn(move || {
-                start.wait();
-                (0..each as u64).all(|n| put(black_box(n)))
-            });
+    let start = Barrier::new(2 * pairs);
+    let (start, mut sum) = (&start, 0);
+    let mut times = Vec::new();
+    thread::scope(|scope| {
+        let producer = move || timed(start, || (0..each as u64).all(|n| put(black_box(n))));
+        let consumer = move || timed(start, || (0..each).map(|_| black_box(get())).sum::<u64>());
+        let producers: Vec<_> = (0..pairs).map(|_| scope.spawn(producer)).collect();
+        let consumers: Vec<_> = (0..pairs).map(|_| scope.spawn(consumer)).collect();
+        for producer in producers {
+            times.push(producer.join().map_err(|_| "a producer panicked")?.1);
         }
-        let consumers: Vec<_> = (0..pairs)
-            .map(|_| {
-                scope.spawn(move || {
-                    start.wait();
-                    (0..each).map(|_| black_box(get())).sum::<u64>()
-                })
-            })
-            .collect();
-        start.wait();
-        let began = Instant::now();
-        let sums = consumers.into_iter().map(|consumer| consumer.join().unwrap_or(0));
-        let sum: u64 = sums.sum();
-        (began.elapsed().as_secs_f64(), sum)
-    });
+        for consumer in consumers {
+            let (part, time) = consumer.join().map_err(|_| "a consumer panicked")?;
+            times.push(time);
+            sum += part;
+        }
+        Ok::<(), Failure>(())
+    })?;
     let expected = pairs as u64 * (0..each as u64).sum::<u64>();
     match sum == expected {
-        true => Ok(seconds / ITEMS as f64),
+        true => Ok(span(&times) / ITEMS as f64),
         false => Err("items were lost".into()),
     }
+}
+
+/// Does this when all are ready, and tells when it began and ended.
+fn timed<R>(start: &Barrier, run: impl FnOnce() -> R) -> (R, (Instant, Instant)) {
+    start.wait();
+    let began = Instant::now();
+    let value = run();
+    (value, (began, Instant::now()))
+}
+
+/// Seconds from the first begin to the last end.
+fn span(times: &[(Instant, Instant)]) -> f64 {
+    let began = times.iter().map(|(began, _)| began).min();
+    let ended = times.iter().map(|(_, ended)| ended).max();
+    began.zip(ended).map_or(f64::NAN, |(began, ended)| (*ended - *began).as_secs_f64())
 }
 
 fn uncontended() -> Result<Verdict, Failure> {
@@ -114,8 +124,8 @@ fn uncontended() -> Result<Verdict, Failure> {
 fn contended() -> Result<Verdict, Failure> {
     let (ours, theirs) = (Lock::new(0_u64), parking_lot::Mutex::new(0_u64));
     let mut contest = Contest::new("Lock, contended by 2 threads, per turn");
-    contest.entry(OURS, || Ok(by_two(&|| *ours.lock() += 1)));
-    contest.entry(LOCKS, || Ok(by_two(&|| *theirs.lock() += 1)));
+    contest.entry(OURS, || by_two(&|| *ours.lock() += 1));
+    contest.entry(LOCKS, || by_two(&|| *theirs.lock() += 1));
     Ok(contest.run(ROUNDS)?.at_most(1.25, OURS, LOCKS))
 }
 
@@ -129,19 +139,15 @@ fn turns(count: u32, turn: impl Fn()) -> f64 {
 }
 
 /// Two threads at once: seconds for a turn of either.
-fn by_two(turn: &(impl Fn() + Sync)) -> f64 {
-    let start = Barrier::new(3);
-    thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                start.wait();
-                turns(CONTENDED_TURNS, turn)
-            });
-        }
-        start.wait();
-        Instant::now()
-    })
-    .elapsed()
-    .as_secs_f64()
-        / f64::from(2 * CONTENDED_TURNS)
+fn by_two(turn: &(impl Fn() + Sync)) -> Result<f64, Failure> {
+    let start = &Barrier::new(2);
+    let times: Vec<_> = thread::scope(|scope| {
+        let run = move || timed(start, || turns(CONTENDED_TURNS, turn)).1;
+        let threads = [scope.spawn(run), scope.spawn(run)];
+        threads.into_iter().filter_map(|thread| thread.join().ok()).collect()
+    });
+    match times.len() {
+        2 => Ok(span(&times) / f64::from(2 * CONTENDED_TURNS)),
+        _ => Err("a thread panicked".into()),
+    }
 }

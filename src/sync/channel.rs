@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use super::error::{GetError, PutError};
+use super::error::{GetError, PutError, Refused};
 use super::list::{Kind, WaitList, Waiter};
 use super::park::{self, Wait};
 use super::primitive::atomic::{AtomicUsize, Ordering};
@@ -40,42 +40,64 @@ impl<S: Store> Channel<S> {
     }
 
     #[inline]
-    pub(super) fn try_put(&self, item: S::Item) -> Result<(), PutError<S::Item>> {
-        self.store.put(item)?;
+    fn fill(&self, room: S::Room<'_>, item: S::Put) {
+        S::fill(room, item);
         // Who waits went to the line before this item was put, and is seen; or finds it: `Store::meet_putters`.
         if self.getters.is_waited() {
             self.getters.notify_one();
         }
-        Ok(())
+    }
+
+    #[inline]
+    fn take(&self, ready: S::Ready<'_>) -> S::Item {
+        let item = S::take(ready);
+        if self.putters.is_waited() {
+            self.putters.notify_one();
+        }
+        item
+    }
+
+    #[inline]
+    pub(super) fn try_put(&self, item: S::Put) -> Result<(), PutError<S::Item>> {
+        match self.store.reserve() {
+            Ok(room) => {
+                self.fill(room, item);
+                Ok(())
+            }
+            Err(refused) => Err(refused.with(S::back(item))),
+        }
     }
 
     #[inline]
     pub(super) fn try_get(&self) -> Result<S::Item, GetError> {
-        let item = self.store.get()?;
-        if self.putters.is_waited() {
-            self.putters.notify_one();
+        match self.store.claim() {
+            Ok(ready) => Ok(self.take(ready)),
+            Err(error) => Err(error),
         }
-        Ok(item)
     }
 
     /// Puts, and waits for room, for ever or until then.
     #[inline]
     pub(super) fn put(
         &self,
-        item: S::Item,
+        item: S::Put,
         wait: &Wait,
         deadline: impl FnOnce() -> Option<Instant>,
     ) -> Result<(), PutError<S::Item>> {
-        match self.put_unless_starved(item) {
-            Err(PutError::Full(item)) => self.put_slowly(item, wait, deadline()),
-            put => put,
+        match self.reserve_unless_starved() {
+            Ok(room) => {
+                self.fill(room, item);
+                Ok(())
+            }
+            Err(Refused::Full) => self.put_slowly(item, wait, deadline()),
+            Err(Refused::ShutDown) => Err(PutError::ShutDown(S::back(item))),
         }
     }
 
     #[cold]
     fn put_slowly(
         &self,
-        mut item: S::Item,
+        item: S::Put,
         wait: &Wait,
         deadline: Option<Instant>,
     ) -> Result<(), PutError<S::Item>> {
@@ -83,9 +105,9 @@ impl<S: Store> Channel<S> {
             let mut backoff = Backoff::new();
             while !backoff.is_over() {
                 backoff.pause();
-                match self.put_unless_starved(item) {
-                    Err(PutError::Full(back)) => item = back,
-                    put => return put,
+                if let Ok(room) = self.reserve_unless_starved() {
+                    self.fill(room, item);
+                    return Ok(());
                 }
             }
         }
@@ -93,57 +115,69 @@ impl<S: Store> Channel<S> {
         let mut waiter = Waiter::new(&self.putters, Kind::One);
         let put =
             park::block(wait, deadline, |context| self.poll_put(&mut waiter, context, &mut item));
-        put.unwrap_or_else(|| Err(PutError::Full(item.take().expect("it was not put"))))
+        match (put.unwrap_or(Err(Refused::Full)), item) {
+            (Err(refused), Some(item)) => Err(refused.with(S::back(item))),
+            _ => Ok(()),
+        }
     }
 
-    /// As [`try_put`](Channel::try_put), but a queue with one who has waited for too long counts as full.
+    /// A queue with one who has waited for too long counts as full.
     #[inline]
-    fn put_unless_starved(&self, item: S::Item) -> Result<(), PutError<S::Item>> {
+    fn reserve_unless_starved(&self) -> Result<S::Room<'_>, Refused> {
         if self.putters.is_starved() {
-            return Err(PutError::Full(item));
+            return Err(Refused::Full);
         }
-        self.try_put(item)
+        self.store.reserve()
     }
 
-    pub(super) async fn put_async(&self, item: S::Item) -> Result<(), PutError<S::Item>> {
-        match self.put_unless_starved(item) {
-            Err(PutError::Full(item)) => {
-                let mut item = Some(item);
-                let mut waiter = Waiter::new(&self.putters, Kind::One);
-                poll_fn(|context| self.poll_put(&mut waiter, context, &mut item)).await
+    pub(super) async fn put_async(&self, item: S::Put) -> Result<(), PutError<S::Item>> {
+        // Room is not held across the wait: what is reserved is filled at once.
+        let mut item = Some(item);
+        let mut waiter = Waiter::new(&self.putters, Kind::One);
+        let put = poll_fn(|context| {
+            if !waiter.has_queued() {
+                match self.reserve_unless_starved() {
+                    Ok(room) => return Poll::Ready(self.fill_once(room, &mut item)),
+                    Err(Refused::ShutDown) => return Poll::Ready(Err(Refused::ShutDown)),
+                    Err(Refused::Full) => {}
+                }
             }
-            put => put,
+            self.poll_put(&mut waiter, context, &mut item)
+        });
+        match put.await {
+            Ok(()) => Ok(()),
+            Err(refused) => Err(refused.with(S::back(item.take().expect("it was not put")))),
         }
+    }
+
+    fn fill_once(&self, room: S::Room<'_>, item: &mut Option<S::Put>) -> Result<(), Refused> {
+        self.fill(room, item.take().expect("an item is put once"));
+        Ok(())
     }
 
     fn poll_put(
         &self,
         waiter: &mut Waiter<'_>,
         context: &mut Context<'_>,
-        item: &mut Option<S::Item>,
-    ) -> Poll<Result<(), PutError<S::Item>>> {
+        item: &mut Option<S::Put>,
+    ) -> Poll<Result<(), Refused>> {
         let poll = waiter.poll(context, || {
             self.store.meet_getters();
-            match self.try_put(item.take().expect("it is put once")) {
-                Err(PutError::Full(back)) => {
-                    *item = Some(back);
-                    None
-                }
-                put => Some(put),
+            match self.store.reserve() {
+                Ok(room) => Some(self.fill_once(room, item)),
+                Err(Refused::Full) => None,
+                Err(Refused::ShutDown) => Some(Err(Refused::ShutDown)),
             }
         });
-        if poll.is_ready() {
-            self.pass_on_room();
+        // Somebody may have gone to the line, although there was room, because of one that was starved.
+        if poll.is_ready() && self.putters.is_waited() && self.has_room() {
+            self.putters.notify_one();
         }
         poll
     }
 
-    /// Somebody may have gone to the line, although there was room, because of one that was starved.
-    fn pass_on_room(&self) {
-        let has_room = self.store.capacity().is_none_or(|capacity| self.store.len() < capacity);
-        if self.putters.is_waited() && has_room {
-            self.putters.notify_one();
-        }
+    fn has_room(&self) -> bool {
+        self.store.capacity().is_none_or(|capacity| self.store.len() < capacity)
     }
 
     /// Gets, and waits for an item, for ever or until then.
@@ -153,9 +187,10 @@ impl<S: Store> Channel<S> {
         wait: &Wait,
         deadline: impl FnOnce() -> Option<Instant>,
     ) -> Result<S::Item, GetError> {
-        match self.get_unless_starved() {
+        match self.claim_unless_starved() {
+            Ok(ready) => Ok(self.take(ready)),
             Err(GetError::Empty) => self.get_slowly(wait, deadline()),
-            given => given,
+            Err(GetError::ShutDown) => Err(GetError::ShutDown),
         }
     }
 
@@ -165,9 +200,8 @@ impl<S: Store> Channel<S> {
             let mut backoff = Backoff::new();
             while !backoff.is_over() {
                 backoff.pause();
-                match self.get_unless_starved() {
-                    Err(GetError::Empty) => {}
-                    given => return given,
+                if let Ok(ready) = self.claim_unless_starved() {
+                    return Ok(self.take(ready));
                 }
             }
         }
@@ -176,23 +210,28 @@ impl<S: Store> Channel<S> {
         given.unwrap_or(Err(GetError::Empty))
     }
 
-    /// As [`try_get`](Channel::try_get), but a queue with one who has waited for too long counts as empty.
+    /// A queue with one who has waited for too long counts as empty.
     #[inline]
-    fn get_unless_starved(&self) -> Result<S::Item, GetError> {
+    fn claim_unless_starved(&self) -> Result<S::Ready<'_>, GetError> {
         if self.getters.is_starved() {
             return Err(GetError::Empty);
         }
-        self.try_get()
+        self.store.claim()
     }
 
     pub(super) async fn get_async(&self) -> Result<S::Item, GetError> {
-        match self.get_unless_starved() {
-            Err(GetError::Empty) => {
-                let mut waiter = Waiter::new(&self.getters, Kind::One);
-                poll_fn(|context| self.poll_get(&mut waiter, context)).await
+        let mut waiter = Waiter::new(&self.getters, Kind::One);
+        poll_fn(|context| {
+            if !waiter.has_queued() {
+                match self.claim_unless_starved() {
+                    Ok(ready) => return Poll::Ready(Ok(self.take(ready))),
+                    Err(GetError::ShutDown) => return Poll::Ready(Err(GetError::ShutDown)),
+                    Err(GetError::Empty) => {}
+                }
             }
-            given => given,
-        }
+            self.poll_get(&mut waiter, context)
+        })
+        .await
     }
 
     fn poll_get(
@@ -221,7 +260,8 @@ impl<S: Store> Channel<S> {
         self.getters.notify_all(0);
         self.putters.notify_all(0);
         if immediate {
-            while let Ok(item) = self.store.get() {
+            while let Ok(ready) = self.store.claim() {
+                let item = S::take(ready);
                 let _ = self.task_done();
                 drop(item);
             }

@@ -7,6 +7,23 @@ use crate::error::{Error, ErrorKind};
 /// What is over when it is shut down.
 const OVER: &str = "the queue takes and gives nothing more";
 
+/// Why there is no place for an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    Full,
+    ShutDown,
+}
+
+impl Refused {
+    /// With the item that was to be put.
+    pub(super) fn with<T>(self, item: T) -> PutError<T> {
+        match self {
+            Refused::Full => PutError::Full(item),
+            Refused::ShutDown => PutError::ShutDown(item),
+        }
+    }
+}
+
 /// Why an item was not put into a queue. It comes back.
 ///
 /// # Examples
@@ -35,13 +52,6 @@ impl<T> PutError<T> {
     pub fn into_item(self) -> T {
         match self {
             PutError::Full(item) | PutError::ShutDown(item) => item,
-        }
-    }
-
-    pub(super) fn map<U>(self, change: impl FnOnce(T) -> U) -> PutError<U> {
-        match self {
-            PutError::Full(item) => PutError::Full(change(item)),
-            PutError::ShutDown(item) => PutError::ShutDown(change(item)),
         }
     }
 }

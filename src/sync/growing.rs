@@ -5,10 +5,10 @@
 
 use std::sync::OnceLock;
 
-use super::error::{GetError, PutError};
+use super::error::{GetError, Refused};
 use super::primitive::Padded;
 use super::primitive::atomic::{AtomicUsize, Ordering};
-use super::ring::Ring;
+use super::ring::{Ready, Ring, Room};
 
 /// How many items the first ring has room for.
 const FIRST: usize = if cfg!(all(loom, test)) { 1 } else { 32 };
@@ -49,37 +49,36 @@ impl<T> Growing<T> {
         self.rings[number].get_or_init(|| Ring::new(FIRST << number))
     }
 
-    pub(super) fn put(&self, mut item: T) -> Result<(), PutError<T>> {
+    #[inline]
+    pub(super) fn reserve(&self) -> Result<Room<'_, T>, Refused> {
         loop {
             let at = self.put_at.load(Ordering::Acquire);
             if at & CLOSED != 0 {
-                return Err(PutError::ShutDown(item));
+                return Err(Refused::ShutDown);
             }
-            match self.ring(at >> 1).put(item) {
-                Ok(()) => return Ok(()),
-                Err(PutError::Full(back)) => {
-                    self.ring(at >> 1).close();
-                    item = back;
-                }
-                Err(PutError::ShutDown(back)) => item = back,
+            if let Ok(room) = self.ring(at >> 1).reserve() {
+                return Ok(room);
             }
+            self.ring(at >> 1).close();
             self.put_after(at);
         }
     }
 
     /// Has puts go on after a ring that is closed, unless the queue is.
+    #[cold]
     fn put_after(&self, at: usize) {
         let next = at + 2;
         self.ring(next >> 1);
         let _ = self.put_at.compare_exchange(at, next, Ordering::AcqRel, Ordering::Acquire);
     }
 
-    pub(super) fn get(&self) -> Result<T, GetError> {
+    #[inline]
+    pub(super) fn claim(&self) -> Result<Ready<'_, T>, GetError> {
         loop {
             let number = self.get_at.load(Ordering::Acquire);
-            match self.ring(number).get() {
+            match self.ring(number).claim() {
                 Err(GetError::ShutDown) => {}
-                given => return given,
+                claimed => return claimed,
             }
             if !self.get_after(number) {
                 return Err(GetError::ShutDown);

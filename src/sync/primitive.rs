@@ -96,16 +96,26 @@ impl Backoff {
         Backoff { step: 0 }
     }
 
-    /// Lets a moment pass; the core goes to another thread once the moments have become long.
-    pub(crate) fn pause(&mut self) {
-        if cfg!(all(loom, test)) || self.step > PAUSES {
-            thread::yield_now();
-        } else {
-            for _ in 0..1 << self.step {
-                hint::spin_loop();
-            }
+    /// Lets a moment pass, and a longer one each time: after losing a race that somebody else has won.
+    #[inline]
+    pub(crate) fn spin(&mut self) {
+        let pauses = if cfg!(all(loom, test)) { 1 } else { 1 << self.step.min(PAUSES) };
+        for _ in 0..pauses {
+            hint::spin_loop();
         }
         self.step += 1;
+    }
+
+    /// Lets a moment pass, while somebody else has something to do; the core goes to another thread once the moments have
+    /// become long.
+    #[inline]
+    pub(crate) fn pause(&mut self) {
+        if self.step > PAUSES {
+            thread::yield_now();
+            self.step += 1;
+        } else {
+            self.spin();
+        }
     }
 
     /// Whether to go to sleep.

@@ -102,14 +102,6 @@ impl<T, P: Priority<T>> PriorityQueue<T, P> {
     pub fn bounded(capacity: usize) -> PriorityQueue<T, P> {
         PriorityQueue { channel: Arc::new(Channel::new(Guarded::new(Some(capacity)))) }
     }
-
-    fn back(error: PutError<(P, T)>) -> PutError<T> {
-        error.map(Self::out)
-    }
-
-    fn out((_, item): (P, T)) -> T {
-        item
-    }
 }
 
 impl<T, P: Ord> PriorityQueue<T, P> {
@@ -121,7 +113,7 @@ impl<T, P: Ord> PriorityQueue<T, P> {
     #[track_caller]
     pub fn put_at(&self, priority: P, item: T) -> Result<(), PutError<T>> {
         let wait = Wait { what: "PriorityQueue::put_at", place: Location::caller() };
-        self.channel.put((priority, item), &wait, || None).map_err(Self::back)
+        self.channel.put((priority, item), &wait, || None)
     }
 
     /// Puts an item by a priority of its own if there is room.
@@ -130,7 +122,7 @@ impl<T, P: Ord> PriorityQueue<T, P> {
     ///
     /// [`PutError::Full`], with the item, or as [`put_at`](PriorityQueue::put_at).
     pub fn try_put_at(&self, priority: P, item: T) -> Result<(), PutError<T>> {
-        self.channel.try_put((priority, item)).map_err(Self::back)
+        self.channel.try_put((priority, item))
     }
 
     /// Puts an item by a priority of its own, for a future.
@@ -139,7 +131,7 @@ impl<T, P: Ord> PriorityQueue<T, P> {
     ///
     /// As [`put_at`](PriorityQueue::put_at).
     pub async fn put_at_async(&self, priority: P, item: T) -> Result<(), PutError<T>> {
-        self.channel.put_async((priority, item)).await.map_err(Self::back)
+        self.channel.put_async((priority, item)).await
     }
 }
 
@@ -160,14 +152,19 @@ impl<T, P: Priority<T>> Default for Heap<T, P> {
 }
 
 impl<T, P: Priority<T>> Pile for Heap<T, P> {
-    type Item = (P, T);
+    type Put = (P, T);
+    type Item = T;
+
+    fn back((_, item): (P, T)) -> T {
+        item
+    }
 
     fn push(&mut self, (priority, item): (P, T), number: usize) {
         self.0.push(Entry { priority, item, number });
     }
 
-    fn pop(&mut self) -> Option<(P, T)> {
-        self.0.pop().map(|entry| (entry.priority, entry.item))
+    fn pop(&mut self) -> Option<T> {
+        self.0.pop().map(|entry| entry.item)
     }
 
     fn len(&self) -> usize {

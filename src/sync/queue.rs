@@ -82,16 +82,6 @@ impl<T> Queue<T> {
     fn wrap(item: T) -> T {
         item
     }
-
-    #[inline]
-    fn back(error: PutError<T>) -> PutError<T> {
-        error
-    }
-
-    #[inline]
-    fn out(item: T) -> T {
-        item
-    }
 }
 
 queue_methods!(Queue<T>, "Queue");
@@ -131,14 +121,6 @@ impl<T> LifoQueue<T> {
     put_methods!("LifoQueue");
 
     fn wrap(item: T) -> T {
-        item
-    }
-
-    fn back(error: PutError<T>) -> PutError<T> {
-        error
-    }
-
-    fn out(item: T) -> T {
         item
     }
 }

@@ -13,7 +13,7 @@ macro_rules! queue_methods {
             #[inline]
             pub fn get(&self) -> Result<T, GetError> {
                 let wait = Wait { what: concat!($shown, "::get"), place: Location::caller() };
-                self.channel.get(&wait, || None).map(Self::out)
+                self.channel.get(&wait, || None)
             }
 
             /// Takes an item if there is one.
@@ -23,7 +23,7 @@ macro_rules! queue_methods {
             /// [`GetError::Empty`], or as [`get`](Self::get).
             #[inline]
             pub fn try_get(&self) -> Result<T, GetError> {
-                self.channel.try_get().map(Self::out)
+                self.channel.try_get()
             }
 
             /// Takes an item, and waits for one for so long.
@@ -35,7 +35,7 @@ macro_rules! queue_methods {
             pub fn get_timeout(&self, limit: Duration) -> Result<T, GetError> {
                 let wait =
                     Wait { what: concat!($shown, "::get_timeout"), place: Location::caller() };
-                self.channel.get(&wait, || after(limit)).map(Self::out)
+                self.channel.get(&wait, || after(limit))
             }
 
             /// Takes an item, for a future. Dropped before, it has taken none.
@@ -44,7 +44,7 @@ macro_rules! queue_methods {
             ///
             /// As [`get`](Self::get).
             pub async fn get_async(&self) -> Result<T, GetError> {
-                self.channel.get_async().await.map(Self::out)
+                self.channel.get_async().await
             }
 
             /// How many items are in it, at this moment.
@@ -149,7 +149,7 @@ macro_rules! put_methods {
         #[inline]
         pub fn put(&self, item: T) -> Result<(), PutError<T>> {
             let wait = Wait { what: concat!($shown, "::put"), place: Location::caller() };
-            self.channel.put(Self::wrap(item), &wait, || None).map_err(Self::back)
+            self.channel.put(Self::wrap(item), &wait, || None)
         }
 
         /// Puts an item if there is room.
@@ -159,7 +159,7 @@ macro_rules! put_methods {
         /// [`PutError::Full`], with the item, or as [`put`](Self::put).
         #[inline]
         pub fn try_put(&self, item: T) -> Result<(), PutError<T>> {
-            self.channel.try_put(Self::wrap(item)).map_err(Self::back)
+            self.channel.try_put(Self::wrap(item))
         }
 
         /// Puts an item, and waits for room for so long.
@@ -170,7 +170,7 @@ macro_rules! put_methods {
         #[track_caller]
         pub fn put_timeout(&self, item: T, limit: Duration) -> Result<(), PutError<T>> {
             let wait = Wait { what: concat!($shown, "::put_timeout"), place: Location::caller() };
-            self.channel.put(Self::wrap(item), &wait, || after(limit)).map_err(Self::back)
+            self.channel.put(Self::wrap(item), &wait, || after(limit))
         }
 
         /// Puts an item, for a future. Dropped before, it has not put the item, which is dropped with it.
@@ -179,7 +179,7 @@ macro_rules! put_methods {
         ///
         /// As [`put`](Self::put).
         pub async fn put_async(&self, item: T) -> Result<(), PutError<T>> {
-            self.channel.put_async(Self::wrap(item)).await.map_err(Self::back)
+            self.channel.put_async(Self::wrap(item)).await
         }
     };
 }

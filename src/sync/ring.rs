@@ -16,7 +16,7 @@
 
 use std::mem::MaybeUninit;
 
-use super::error::{GetError, PutError};
+use super::error::{GetError, Refused};
 use super::primitive::atomic::{AtomicUsize, Ordering};
 use super::primitive::{Backoff, Padded, UnsafeCell};
 
@@ -47,6 +47,44 @@ unsafe impl<T: Send> Sync for Ring<T> {}
 
 // SAFETY: as above; moving the ring moves its items.
 unsafe impl<T: Send> Send for Ring<T> {}
+
+/// A slot that the caller alone may fill, and must, or the queue stands still.
+#[must_use]
+pub(super) struct Room<'a, T> {
+    slot: &'a Slot<T>,
+    /// The stamp that says that it is filled.
+    filled: usize,
+}
+
+/// A slot that the caller alone may take the item out of, and must, or the queue stands still.
+#[must_use]
+pub(super) struct Ready<'a, T> {
+    slot: &'a Slot<T>,
+    /// The stamp that says that it is free for the next lap.
+    free: usize,
+}
+
+impl<T> Room<'_, T> {
+    #[inline]
+    pub(super) fn fill(self, item: T) {
+        // SAFETY: `Ring::reserve`, which alone makes a `Room`, has found the slot free for its position and has moved the tail
+        // from it, which one thread alone can. So nobody else touches the slot before the store below, and this is done once.
+        self.slot.item.with_mut(|cell| unsafe { (*cell).write(item) });
+        self.slot.stamp.store(self.filled, Ordering::Release);
+    }
+}
+
+impl<T> Ready<'_, T> {
+    #[inline]
+    pub(super) fn take(self) -> T {
+        // SAFETY: `Ring::claim`, which alone makes a `Ready`, has found the item of its position in the slot and has moved the
+        // head from it, which one thread alone can. So the item is taken out once, and nobody else touches the slot before
+        // the store below.
+        let item = self.slot.item.with_mut(|cell| unsafe { (*cell).assume_init_read() });
+        self.slot.stamp.store(self.free, Ordering::Release);
+        item
+    }
+}
 
 impl<T> Ring<T> {
     /// A ring for so many items, at least one.
@@ -92,12 +130,12 @@ impl<T> Ring<T> {
     }
 
     #[inline]
-    pub(super) fn put(&self, item: T) -> Result<(), PutError<T>> {
+    pub(super) fn reserve(&self) -> Result<Room<'_, T>, Refused> {
         let mut backoff = Backoff::new();
         let mut tail = self.tail.load(Ordering::Relaxed);
         loop {
             if tail & CLOSED != 0 {
-                return Err(PutError::ShutDown(item));
+                return Err(Refused::ShutDown);
             }
             let slot = &self.slots[self.index(tail)];
             // Acquire: the item that was in it has been taken out.
@@ -110,20 +148,17 @@ impl<T> Ring<T> {
                     Ordering::AcqRel,
                     Ordering::Relaxed,
                 ) {
-                    Ok(_) => {
-                        // SAFETY: the stamp said that the slot is free for this position, and this thread alone has moved
-                        // the tail from it, so nobody else touches the slot before the store below.
-                        slot.item.with_mut(|cell| unsafe { (*cell).write(item) });
-                        slot.stamp.store(tail | FILLED, Ordering::Release);
-                        return Ok(());
+                    Ok(_) => return Ok(Room { slot, filled: tail | FILLED }),
+                    Err(now) => {
+                        tail = now;
+                        backoff.spin();
                     }
-                    Err(now) => tail = now,
                 }
             } else if stamp.wrapping_add(self.one_lap()) == tail | FILLED {
                 // It holds the item of a lap before.
                 let head = self.head.load(Ordering::Relaxed);
                 if head.wrapping_add(self.one_lap()) == tail {
-                    return Err(PutError::Full(item));
+                    return Err(Refused::Full);
                 }
                 // Somebody is taking it out.
                 backoff.pause();
@@ -136,7 +171,7 @@ impl<T> Ring<T> {
     }
 
     #[inline]
-    pub(super) fn get(&self) -> Result<T, GetError> {
+    pub(super) fn claim(&self) -> Result<Ready<'_, T>, GetError> {
         let mut backoff = Backoff::new();
         let mut head = self.head.load(Ordering::Relaxed);
         loop {
@@ -152,15 +187,12 @@ impl<T> Ring<T> {
                     Ordering::Relaxed,
                 ) {
                     Ok(_) => {
-                        // SAFETY: the stamp said that the slot holds the item of this position, and this thread alone has
-                        // moved the head from it, so it is taken out once, and nobody else touches the slot before the
-                        // store below.
-                        let item = slot.item.with_mut(|cell| unsafe { (*cell).assume_init_read() });
-                        let free = head.wrapping_add(self.one_lap());
-                        slot.stamp.store(free, Ordering::Release);
-                        return Ok(item);
+                        return Ok(Ready { slot, free: head.wrapping_add(self.one_lap()) });
                     }
-                    Err(now) => head = now,
+                    Err(now) => {
+                        head = now;
+                        backoff.spin();
+                    }
                 }
             } else if stamp == head {
                 // Nothing is there, or not yet. Acquire: who sees `CLOSED` sees what was done before it.
@@ -218,6 +250,8 @@ impl<T> Ring<T> {
 
 impl<T> Drop for Ring<T> {
     fn drop(&mut self) {
-        while self.get().is_ok() {}
+        while let Ok(ready) = self.claim() {
+            drop(ready.take());
+        }
     }
 }

@@ -1,17 +1,37 @@
 //! Where a queue keeps its items: in a ring, in rings that grow, on a stack or in a heap.
 
-use super::error::{GetError, PutError};
+use super::error::{GetError, Refused};
 use super::growing::Growing;
-use super::primitive::{Mutex, lock};
-use super::ring::Ring;
+use super::primitive::{Mutex, MutexGuard, lock};
+use super::ring::{Ready, Ring, Room};
 
 /// Items, without waiting.
 pub(super) trait Store {
+    /// What is put: the item, with what it is ordered by.
+    type Put;
+
     type Item;
 
-    fn put(&self, item: Self::Item) -> Result<(), PutError<Self::Item>>;
+    /// The item, if there is no room for it.
+    fn back(put: Self::Put) -> Self::Item;
 
-    fn get(&self) -> Result<Self::Item, GetError>;
+    /// Room for one item, which is then filled at once.
+    type Room<'a>
+    where
+        Self: 'a;
+
+    /// An item that is there, which is then taken at once.
+    type Ready<'a>
+    where
+        Self: 'a;
+
+    fn reserve(&self) -> Result<Self::Room<'_>, Refused>;
+
+    fn fill(room: Self::Room<'_>, item: Self::Put);
+
+    fn claim(&self) -> Result<Self::Ready<'_>, GetError>;
+
+    fn take(ready: Self::Ready<'_>) -> Self::Item;
 
     /// After this, an item is there for the caller to see, or who puts it sees all that the caller did before.
     fn meet_putters(&self);
@@ -38,22 +58,48 @@ pub(super) enum Fifo<T> {
 }
 
 impl<T> Store for Fifo<T> {
+    type Put = T;
     type Item = T;
 
     #[inline]
-    fn put(&self, item: T) -> Result<(), PutError<T>> {
+    fn back(item: T) -> T {
+        item
+    }
+
+    type Room<'a>
+        = Room<'a, T>
+    where
+        T: 'a;
+
+    type Ready<'a>
+        = Ready<'a, T>
+    where
+        T: 'a;
+
+    #[inline]
+    fn reserve(&self) -> Result<Room<'_, T>, Refused> {
         match self {
-            Fifo::Bounded(ring) => ring.put(item),
-            Fifo::Unbounded(rings) => rings.put(item),
+            Fifo::Bounded(ring) => ring.reserve(),
+            Fifo::Unbounded(rings) => rings.reserve(),
         }
     }
 
     #[inline]
-    fn get(&self) -> Result<T, GetError> {
+    fn fill(room: Room<'_, T>, item: T) {
+        room.fill(item);
+    }
+
+    #[inline]
+    fn claim(&self) -> Result<Ready<'_, T>, GetError> {
         match self {
-            Fifo::Bounded(ring) => ring.get(),
-            Fifo::Unbounded(rings) => rings.get(),
+            Fifo::Bounded(ring) => ring.claim(),
+            Fifo::Unbounded(rings) => rings.claim(),
         }
+    }
+
+    #[inline]
+    fn take(ready: Ready<'_, T>) -> T {
+        ready.take()
     }
 
     fn meet_putters(&self) {
@@ -102,10 +148,13 @@ impl<T> Store for Fifo<T> {
 
 /// How items are kept in an order of their own.
 pub(super) trait Pile: Default {
+    type Put;
     type Item;
 
+    fn back(put: Self::Put) -> Self::Item;
+
     /// `number` counts the items in the order of arrival.
-    fn push(&mut self, item: Self::Item, number: usize);
+    fn push(&mut self, item: Self::Put, number: usize);
 
     fn pop(&mut self) -> Option<Self::Item>;
 
@@ -113,7 +162,12 @@ pub(super) trait Pile: Default {
 }
 
 impl<T> Pile for Vec<T> {
+    type Put = T;
     type Item = T;
+
+    fn back(item: T) -> T {
+        item
+    }
 
     fn push(&mut self, item: T, _: usize) {
         Vec::push(self, item);
@@ -134,7 +188,7 @@ pub(super) struct Guarded<P> {
     capacity: Option<usize>,
 }
 
-struct State<P> {
+pub(super) struct State<P> {
     pile: P,
     puts: usize,
     is_closed: bool,
@@ -149,30 +203,53 @@ impl<P: Pile> Guarded<P> {
 }
 
 impl<P: Pile> Store for Guarded<P> {
+    type Put = P::Put;
     type Item = P::Item;
 
-    fn put(&self, item: P::Item) -> Result<(), PutError<P::Item>> {
-        let mut state = lock(&self.state);
+    fn back(put: P::Put) -> P::Item {
+        P::back(put)
+    }
+
+    type Room<'a>
+        = MutexGuard<'a, State<P>>
+    where
+        P: 'a;
+
+    /// The pile is not empty.
+    type Ready<'a>
+        = MutexGuard<'a, State<P>>
+    where
+        P: 'a;
+
+    fn reserve(&self) -> Result<MutexGuard<'_, State<P>>, Refused> {
+        let state = lock(&self.state);
         if state.is_closed {
-            return Err(PutError::ShutDown(item));
+            return Err(Refused::ShutDown);
         }
-        if self.capacity.is_some_and(|capacity| state.pile.len() >= capacity) {
-            return Err(PutError::Full(item));
+        match self.capacity {
+            Some(capacity) if state.pile.len() >= capacity => Err(Refused::Full),
+            _ => Ok(state),
         }
+    }
+
+    fn fill(mut state: MutexGuard<'_, State<P>>, item: P::Put) {
         let number = state.puts;
         // Counted first: an order of the user's may panic, with the item in the pile.
         state.puts += 1;
         state.pile.push(item, number);
-        Ok(())
     }
 
-    fn get(&self) -> Result<P::Item, GetError> {
-        let mut state = lock(&self.state);
-        match state.pile.pop() {
-            Some(item) => Ok(item),
-            None if state.is_closed => Err(GetError::ShutDown),
-            None => Err(GetError::Empty),
+    fn claim(&self) -> Result<MutexGuard<'_, State<P>>, GetError> {
+        let state = lock(&self.state);
+        match state.pile.len() {
+            0 if state.is_closed => Err(GetError::ShutDown),
+            0 => Err(GetError::Empty),
+            _ => Ok(state),
         }
+    }
+
+    fn take(mut state: MutexGuard<'_, State<P>>) -> P::Item {
+        state.pile.pop().expect("the pile is not empty")
     }
 
     // Here and below, the lock does it: of two who take it one comes first, and what that one did before, the other sees.
