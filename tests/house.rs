@@ -39,6 +39,9 @@ const UNSAFE: &[&str] = &[
     "src/process/zygote/ahead.rs",
     "src/process/zygote/fork.rs",
     "src/process/zygote/shape.rs",
+    "src/sync/lock.rs",
+    "src/sync/ring.rs",
+    "src/sync/rwlock.rs",
     "src/system/signal_stack.rs",
     "src/task/image.rs",
 ];
@@ -50,6 +53,7 @@ const LONG: &[(&str, &str)] = &[
     ("src/process/jobs.rs", "the set, its jobs and their ends, public types with their docs"),
     ("src/process/launch.rs", "one child from its settings to its end"),
     ("src/process/sys/spawn.rs", "what a child may do before it executes stands together"),
+    ("src/sync/list.rs", "the line and who stands in it: one lock, one protocol"),
     ("src/task/codec/de.rs", "a method for each of serde's calls"),
     ("src/task/codec/ser.rs", "a method for each of serde's calls"),
     ("src/thread/pool.rs", "one state under one lock, with the protocol"),

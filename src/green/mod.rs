@@ -9,6 +9,8 @@
 //! | [`sleep`], [`yield_now`], [`timeout`], [`no_suspend`] | time, and giving way |
 //! | [`scope`] | coroutines that borrow |
 //! | [`join_all`], [`select`], [`block_on`] | waiting for several, and for futures |
+//! | [`Lock`], [`RLock`], [`RwLock`], [`Semaphore`], [`Event`], [`Condition`], [`Barrier`] | keeping out of each other's way |
+//! | [`Queue`], [`LifoQueue`], [`PriorityQueue`], [`pipe`], [`duplex`] | passing things on |
 //! | [`Coroutine`], [`Greenlet`] | coroutines without a hub, that are switched to by hand |
 //! | [`current()`], [`enumerate`], [`active_count`] | who am I, and who else is there |
 //!
@@ -57,3 +59,8 @@ pub use self::main::run;
 pub use self::scope::{Scope, ScopedChild, scope};
 pub(crate) use self::shared_hub::wait_for_foreground;
 pub use self::time::{no_suspend, sleep, timeout, yield_now};
+pub use crate::sync::{
+    Barrier, Condition, ConditionGuard, Duplex, Event, GetError, Itself, LifoQueue, Lock,
+    LockGuard, Permit, Priority, PriorityQueue, PutError, Queue, RLock, RLockGuard, ReadGuard,
+    Receiver, RwLock, Semaphore, Sender, WriteGuard, duplex, pipe, pipe_with_room,
+};

@@ -81,6 +81,10 @@ impl Scheduler for Green {
         with_hub(|hub| hub.suspendable().map(Slot::waker)).flatten()
     }
 
+    fn id(&self) -> Option<u64> {
+        current_id()
+    }
+
     fn suspend(&self, wait: &Wait, deadline: Option<Instant>) -> bool {
         with_hub(|hub| hub.wait(wait, deadline)).expect("a coroutine runs on a hub")
     }
