@@ -1,10 +1,12 @@
 //! What the words are made of: std's types, or loom's, which try each order of events.
 
+use std::time::Duration;
+
 #[cfg(not(all(loom, test)))]
 pub(crate) use std::{
     hint,
     sync::{Mutex, MutexGuard, atomic},
-    thread::{self, Thread},
+    thread,
 };
 
 #[cfg(all(loom, test))]
@@ -12,11 +14,55 @@ pub(crate) use loom::{
     cell::UnsafeCell,
     hint,
     sync::{Mutex, MutexGuard, atomic},
-    thread::{self, Thread},
+    thread,
 };
 
 #[cfg(not(all(loom, test)))]
 pub(crate) use self::cell::UnsafeCell;
+
+/// What a thread sleeps on. It may wake for no reason.
+#[cfg(not(all(loom, test)))]
+pub(crate) struct Sleeper(thread::Thread);
+
+#[cfg(not(all(loom, test)))]
+impl Sleeper {
+    /// That of the calling thread.
+    pub(crate) fn current() -> Sleeper {
+        Sleeper(thread::current())
+    }
+
+    pub(crate) fn wake(&self) {
+        self.0.unpark();
+    }
+
+    /// Sleeps until it is woken, or for so long. For its own thread.
+    pub(crate) fn sleep(&self, limit: Option<Duration>) {
+        match limit {
+            None => thread::park(),
+            Some(limit) => thread::park_timeout(limit),
+        }
+    }
+}
+
+/// loom's `unpark` also wakes a thread that waits for a mutex, as no system does; its `Notify` does not.
+#[cfg(all(loom, test))]
+pub(crate) struct Sleeper(loom::sync::Notify);
+
+#[cfg(all(loom, test))]
+impl Sleeper {
+    pub(crate) fn current() -> Sleeper {
+        Sleeper(loom::sync::Notify::new())
+    }
+
+    pub(crate) fn wake(&self) {
+        self.0.notify();
+    }
+
+    pub(crate) fn sleep(&self, limit: Option<Duration>) {
+        assert!(limit.is_none(), "a wait with a limit in a model: the checker has no clock");
+        self.0.wait();
+    }
+}
 
 /// std's cell, behind the calls of loom's, which sees by them who looks at it while another writes.
 #[cfg(not(all(loom, test)))]
