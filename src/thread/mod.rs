@@ -22,8 +22,12 @@ mod builder;
 mod child;
 mod current;
 mod executor;
+mod joins;
 mod pool;
 mod registry;
+mod slots;
+mod spin;
+mod task;
 
 pub use self::builder::{Builder, spawn};
 pub use self::child::Child;
