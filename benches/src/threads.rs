@@ -12,7 +12,7 @@ use crate::Failure;
 use crate::contest::{Contest, Verdict, each};
 use crate::submit::nothing;
 
-const ROUNDS: usize = 15;
+const ROUNDS: usize = 31;
 const CALLS: u32 = 2_000;
 const WORKERS: usize = 2;
 /// How many tasks are spawned before the count is waited for.

@@ -299,7 +299,9 @@ impl Pool {
                     discard(task);
                     continue;
                 }
-                if !searches {
+                // Where nobody could be woken, nobody need know that it searches: the word is not written at each task
+                // of a stream that the workers keep up with.
+                if !searches && !self.slots.is_full() {
                     searches = true;
                     // Half of the workers are enough to look in vain.
                     has_spun = self.slots.transition_to_searching() * 2 >= self.settings.limit;
@@ -307,6 +309,11 @@ impl Pool {
                 if !std::mem::replace(&mut has_spun, true)
                     && spin(None, || !self.is_empty() || self.slots.is_closed())
                 {
+                    continue;
+                }
+                if !searches {
+                    searches = true;
+                    self.slots.transition_to_searching();
                     continue;
                 }
             }

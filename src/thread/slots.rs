@@ -79,6 +79,11 @@ impl Slots {
         active(self.word.load(Ordering::Relaxed)) > self.limit
     }
 
+    /// Whether no slot is free, so that nobody could be woken.
+    pub(super) fn is_full(&self) -> bool {
+        active(self.word.load(Ordering::Relaxed)) >= self.limit
+    }
+
     pub(super) fn is_closed(&self) -> bool {
         self.word.load(Ordering::Relaxed) & CLOSED != 0
     }

@@ -52,8 +52,20 @@ pub(crate) struct Core<T> {
 struct State<T> {
     phase: Phase<T>,
     cancelled: bool,
+    /// Boxed, since most tasks have none when they finish: a task is all the smaller.
+    left: Option<Box<Left<T>>>,
+}
+
+/// What was left for when the outcome is there.
+struct Left<T> {
     wakers: Vec<Waker>,
     callbacks: Vec<Callback<T>>,
+}
+
+impl<T> Default for Left<T> {
+    fn default() -> Left<T> {
+        Left { wakers: Vec::new(), callbacks: Vec::new() }
+    }
 }
 
 type Callback<T> = Box<dyn FnOnce(&Outcome<T>) + Send>;
@@ -98,8 +110,7 @@ impl<T> Value<T> {
 
 impl<T> Core<T> {
     pub(crate) fn new(id: u64) -> Core<T> {
-        let state =
-            State { phase: Phase::Waiting, cancelled: false, wakers: vec![], callbacks: vec![] };
+        let state = State { phase: Phase::Waiting, cancelled: false, left: None };
         Core { id, finished: AtomicBool::new(false), state: Mutex::new(state) }
     }
 
@@ -110,7 +121,7 @@ impl<T> Core<T> {
             return (false, None);
         }
         state.cancelled = value.is_cancelled();
-        if state.callbacks.is_empty() {
+        if state.callbacks().is_empty() {
             self.transition_to_ready(state, value);
             return (true, None);
         }
@@ -122,9 +133,9 @@ impl<T> Core<T> {
     pub(crate) fn on_done(&self, callback: Callback<T>) -> Option<Due<T>> {
         let mut state = self.lock();
         match state.phase {
-            Phase::Waiting | Phase::Calling(_) => state.callbacks.push(callback),
+            Phase::Waiting | Phase::Calling(_) => state.left().callbacks.push(callback),
             Phase::Ready(_) => {
-                state.callbacks.push(callback);
+                state.left().callbacks.push(callback);
                 let Phase::Ready(value) = self.transition_to_calling(&mut state) else {
                     unreachable!("matched above")
                 };
@@ -146,8 +157,8 @@ impl<T> Core<T> {
         let outcome = value.get();
         let mut state = self.lock();
         state.phase = Phase::Calling(Some(thread::current().id()));
-        while !state.callbacks.is_empty() {
-            let callbacks = std::mem::take(&mut state.callbacks);
+        while !state.callbacks().is_empty() {
+            let callbacks = std::mem::take(&mut state.left().callbacks);
             drop(state);
             for callback in callbacks {
                 call(callback, &outcome);
@@ -198,9 +209,9 @@ impl<T> Core<T> {
     fn transition_to_ready(&self, mut state: MutexGuard<'_, State<T>>, value: Value<T>) {
         state.phase = Phase::Ready(value);
         self.finished.store(true, Ordering::Release);
-        let wakers = std::mem::take(&mut state.wakers);
+        let left = state.left.take();
         drop(state);
-        for waker in wakers {
+        for waker in left.map(|left| left.wakers).unwrap_or_default() {
             waker.wake();
         }
     }
@@ -292,13 +303,15 @@ impl<T> Pending for Core<T> {
         if state.is_done() {
             drop(state);
             waker.wake_by_ref();
-        } else if !state.wakers.iter().any(|known| known.will_wake(waker)) {
-            state.wakers.push(waker.clone());
+        } else if !state.left().wakers.iter().any(|known| known.will_wake(waker)) {
+            state.left().wakers.push(waker.clone());
         }
     }
 
     fn forget(&self, waker: &Waker) {
-        self.lock().wakers.retain(|known| !known.will_wake(waker));
+        if let Some(left) = &mut self.lock().left {
+            left.wakers.retain(|known| !known.will_wake(waker));
+        }
     }
 
     fn task(&self) -> Option<u64> {
@@ -311,6 +324,14 @@ impl<T> Pending for Core<T> {
 }
 
 impl<T> State<T> {
+    fn left(&mut self) -> &mut Left<T> {
+        self.left.get_or_insert_default()
+    }
+
+    fn callbacks(&self) -> &[Callback<T>] {
+        self.left.as_ref().map_or(&[], |left| &left.callbacks)
+    }
+
     /// Whether `take` has an answer for this thread: for a callback, that it cannot wait for itself.
     fn is_done(&self) -> bool {
         match self.phase {
