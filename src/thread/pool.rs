@@ -56,7 +56,7 @@ use crossbeam_queue::SegQueue;
 use super::joins::Lease;
 use super::registry::{self, Kind, Plan};
 use super::slots::{After, Slots};
-use super::spin::spin;
+use super::spin::{glance, spin};
 use super::task::{Fate, Work};
 use crate::error::{Error, ErrorKind};
 use crate::task::catch::{catch, shield};
@@ -86,6 +86,8 @@ pub(super) struct Pool {
 #[derive(Default)]
 pub(super) struct State {
     threads: usize,
+    /// Those of them that have not begun to search.
+    starting: usize,
     idle: Vec<Arc<Sleeper>>,
     /// Joining workers whose slot is lent, until they are woken.
     pub(super) lent: usize,
@@ -163,6 +165,8 @@ impl Pool {
         self.tasks.push(task.clone());
         match self.slots.after_push() {
             After::Nothing => {}
+            // A worker that is just done with its task, which may be why this one comes, is faster than one that sleeps.
+            After::Wake if self.slots.active() > 0 && glance(|| self.tasks.is_empty()) => {}
             After::Wake => self.staff(self.lock()),
             After::TakeBack => refuse(&*task),
         }
@@ -214,24 +218,35 @@ impl Pool {
         }
     }
 
-    /// Sees that somebody takes the next waiting task, if a slot is free.
-    pub(super) fn staff(&self, mut state: MutexGuard<'_, State>) {
-        if self.is_empty() || !self.slots.transition_to_active(!state.idle.is_empty()) {
-            return;
-        }
-        state.activations += 1;
-        if let Some(sleeper) = state.idle.pop() {
+    /// Sees that workers take the tasks that wait, if slots are free: wakes one, which sees to the next; or starts as many
+    /// as are needed, since what one does at its start may take long.
+    pub(super) fn staff<'a>(&'a self, mut state: MutexGuard<'a, State>) {
+        loop {
+            // What is in `wished` is in `tasks` too, if it still waits.
+            let waiting = self.tasks.len().max(usize::from(!self.wished.is_empty()));
+            if waiting <= state.starting || !self.slots.transition_to_active(!state.idle.is_empty())
+            {
+                return;
+            }
+            state.activations += 1;
+            if let Some(sleeper) = state.idle.pop() {
+                drop(state);
+                return sleeper.transition_to(WORK);
+            }
+            state.threads += 1;
+            state.starting += 1;
+            state.started += 1;
+            let number = state.started;
             drop(state);
-            return sleeper.transition_to(WORK);
+            if !self.start_worker(number) {
+                return;
+            }
+            state = self.lock();
         }
-        state.threads += 1;
-        state.started += 1;
-        let number = state.started;
-        drop(state);
-        self.start_worker(number);
     }
 
-    fn start_worker(&self, number: u64) {
+    /// Whether there is one more.
+    fn start_worker(&self, number: u64) -> bool {
         let pool = self.me();
         let plan = Plan {
             name: format!("{}-{number}", self.settings.name),
@@ -243,8 +258,12 @@ impl Pool {
                 let mut state = self.lock();
                 state.handles.retain(|handle| !handle.is_finished());
                 state.handles.push(handle);
+                true
             }
-            Err(error) => self.give_up(&error),
+            Err(error) => {
+                self.give_up(&error);
+                false
+            }
         }
     }
 
@@ -254,6 +273,7 @@ impl Pool {
         let _dropping = Dropping::begin();
         let mut state = self.lock();
         state.threads -= 1;
+        state.starting -= 1;
         self.slots.transition_to_idle(false);
         let mut tasks = Vec::new();
         if state.threads == state.lent {
@@ -284,7 +304,9 @@ impl Pool {
         }
         let me = Sleeper { thread: thread::current(), order: AtomicU8::new(SLEEP) };
         let me = Arc::new(me);
-        let (mut searches, mut has_spun) = (false, false);
+        self.slots.transition_to_searching();
+        self.lock().starting -= 1;
+        let (mut searches, mut has_spun) = (true, false);
         loop {
             if !self.slots.is_surplus() {
                 if let Some(task) = self.next() {

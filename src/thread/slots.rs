@@ -1,7 +1,8 @@
 //! How many workers hold a slot of an executor, and how many of these look for a task: one word, for all to see.
 //!
 //! A worker *holds a slot* from when it is started or woken until it is idle or lends the slot. It *searches* while it holds
-//! one and looks for a task in vain: from its first empty look until it finds one or goes idle.
+//! one and looks for a task without having just run one: from its start, when it is woken, or from its first empty look,
+//! until it finds one or goes idle. One that starts does not search yet, and will.
 //!
 //! ```text
 //! bit 63      closed: nothing is taken in any more
@@ -11,8 +12,8 @@
 //!
 //! # No wake-up is lost
 //!
-//! The rule: *if a task waits and a slot is free, then a worker searches, or somebody is about to wake one.* What can break
-//! it is a task more, a slot more, and a searcher less. Whoever does one of these then looks at the other side:
+//! The rule: *if a task waits and a slot is free, then a worker searches, or starts, or somebody is about to wake one.* What
+//! can break it is a task more, a slot more, and a searcher less. Whoever does one of these then looks at the other side:
 //!
 //! - Who submits pushes the task, and then looks at the word. It may go its way if somebody searches, or if no slot is free.
 //! - Who searches, and finds a task or gives up, leaves the word, and then looks at the queue. If it was the last one to
@@ -24,8 +25,9 @@
 //! comes last, the submitter's look at the word sees that nobody searches and that a slot is free. So at least one of them
 //! sees the other, and wakes a worker.
 //!
-//! A worker that holds a slot and does not search runs a task, or is starting, and looks at the queue when it is done with
-//! that: so where all slots are held, nobody need be woken.
+//! A worker that holds a slot and does not search looks at the queue when it is done with its task, or its start: so where
+//! all slots are held, nobody need be woken. Where workers start for all the tasks that wait, neither: each searches first of
+//! all, and so looks if more are there once it has found one.
 //!
 //! The number of those that hold a slot changes only under the lock of the pool's state; whether they search, also without.
 

@@ -15,6 +15,9 @@ use std::time::Instant;
 const LOOKS: u32 = 12;
 const LONGEST_PAUSE: u32 = 6;
 
+/// How often a glance looks.
+const GLANCES: u32 = 16;
+
 const MOST_SKIPPED: u8 = 63;
 
 #[derive(Clone, Copy)]
@@ -44,6 +47,14 @@ pub(super) fn spin(deadline: Option<Instant>, mut look: impl FnMut() -> bool) ->
     };
     let _ = HABIT.try_with(|known| known.set(habit));
     found
+}
+
+/// Looks for less than a microsecond: whether `look` was true.
+pub(super) fn glance(look: impl Fn() -> bool) -> bool {
+    (0..GLANCES).any(|_| {
+        hint::spin_loop();
+        look()
+    })
 }
 
 fn look_long(deadline: Option<Instant>, mut look: impl FnMut() -> bool) -> bool {
