@@ -168,7 +168,11 @@ impl Pool {
             // A worker that is just done with its task, which may be why this one comes, is faster than one that sleeps.
             After::Wake if self.slots.active() > 0 && glance(|| self.tasks.is_empty()) => {}
             After::Wake => self.staff(self.lock()),
-            After::TakeBack => refuse(&*task),
+            After::TakeBack => {
+                refuse(&*task);
+                // To clear away what is left of it: as long as that is there, those that are idle do not leave.
+                self.staff(self.lock());
+            }
         }
     }
 
@@ -203,7 +207,8 @@ impl Pool {
         }
         let mut state = self.lock();
         while state.threads > 0 || !self.is_empty() {
-            if state.threads == 0 {
+            // What was taken back is still in the queue, and keeps those that are idle from leaving.
+            if self.slots.active() == 0 && !self.is_empty() {
                 self.staff(state);
                 state = self.lock();
             } else {

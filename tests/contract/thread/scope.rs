@@ -14,7 +14,7 @@ use crate::support::{Gate, LIMIT, visit, within};
 #[test]
 fn children_borrow_and_change_what_lives_outside() {
     within(LIMIT, || {
-        let names = vec!["a".to_owned(), "b".to_owned()];
+        let names = ["a".to_owned(), "b".to_owned()];
         let mut seen = Vec::new();
         let borrowed: Outcome<Vec<&str>> = thread::scope(|scope| {
             scope.spawn(|| seen.extend(names.iter().map(String::len)), ()).unwrap();

@@ -73,7 +73,9 @@ fn workers_without_a_task_end_after_a_while_and_come_again() {
             .workers(3)
             .name("shrinking")
             .keep_alive(Duration::from_millis(1))
-            .on_start(move || drop(count.fetch_add(1, Ordering::Relaxed)))
+            .on_start(move || {
+                count.fetch_add(1, Ordering::Relaxed);
+            })
             .build()
             .unwrap();
         for round in 1..=3 {
@@ -120,7 +122,9 @@ fn starts_that_wait_for_each_other_come_to_be() {
         let meet = all.clone();
         let pool = thread::Executor::builder()
             .workers(3)
-            .on_start(move || drop(meet.wait()))
+            .on_start(move || {
+                meet.wait();
+            })
             .build()
             .unwrap();
         let handles = [0, 1, 2].map(|n| pool.submit(|n: u32| n, n));
@@ -203,7 +207,9 @@ fn work(pool: &thread::Executor, seen: &Arc<Seen>, seed: u64) -> u64 {
         (0..dice.below(3)).map(|_| dice.below(1 << 30)).filter(|s| s % 5 < 2).map(submit).collect();
     match dice.below(5) {
         0 => drop(children),
-        1 => children.iter().for_each(|child| drop(child.cancel())),
+        1 => children.iter().for_each(|child| {
+            child.cancel();
+        }),
         2 => as_completed(children).for_each(|(_, outcome)| check(outcome.map(drop))),
         3 => children.into_iter().for_each(|mut child| {
             let _ = child.join_timeout(Duration::from_micros(dice.below(80)));
@@ -248,12 +254,18 @@ fn all_that_can_be_done_at_random_by_several_threads() {
                                         (pool.clone(), seen.clone(), dice.below(1 << 30));
                                     handles.push(pool.submit(move || work(&own, &seen, seed), ()));
                                 }
-                                4 => drop(handles.pop().map(|handle| handle.cancel())),
+                                4 => {
+                                    if let Some(handle) = handles.pop() {
+                                        handle.cancel();
+                                    }
+                                }
                                 5 => {
                                     drop(handles.pop().map(|handle| check(handle.join().map(drop))))
                                 }
                                 6 => drop(handles.pop()),
-                                _ if dice.below(12) == 0 => drop(pool.cancel_pending()),
+                                _ if dice.below(12) == 0 => {
+                                    pool.cancel_pending();
+                                }
                                 _ => std::thread::sleep(Duration::from_micros(dice.below(60))),
                             }
                         }
