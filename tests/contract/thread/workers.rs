@@ -260,7 +260,10 @@ fn all_that_can_be_done_at_random_by_several_threads() {
                                     }
                                 }
                                 5 => {
-                                    drop(handles.pop().map(|handle| check(handle.join().map(drop))))
+                                    handles
+                                        .pop()
+                                        .into_iter()
+                                        .for_each(|handle| check(handle.join().map(drop)));
                                 }
                                 6 => drop(handles.pop()),
                                 _ if dice.below(12) == 0 => {
