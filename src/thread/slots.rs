@@ -146,3 +146,113 @@ impl Slots {
         fence(Ordering::SeqCst);
     }
 }
+
+#[cfg(all(loom, test))]
+mod model {
+    //! Each order of events, for workers without tasks of their own: where a task is left, one has been given a slot for it.
+
+    use loom::sync::atomic::{AtomicUsize, Ordering};
+    use loom::sync::{Arc, Mutex};
+    use loom::thread;
+
+    use super::{After, Slots};
+
+    struct Pool {
+        slots: Slots,
+        tasks: AtomicUsize,
+        /// How many are idle. The lock is that of a pool's state.
+        idle: Mutex<usize>,
+    }
+
+    impl Pool {
+        fn new(limit: usize, searching: usize, running: usize) -> Arc<Pool> {
+            let slots = Slots::new(limit);
+            let word = super::ACTIVE * (searching + running) as u64 + searching as u64;
+            slots.word.store(word, Ordering::SeqCst);
+            Arc::new(Pool { slots, tasks: AtomicUsize::new(0), idle: Mutex::new(0) })
+        }
+
+        fn is_empty(&self) -> bool {
+            self.tasks.load(Ordering::SeqCst) == 0
+        }
+
+        fn pop(&self) -> bool {
+            let less = |tasks: usize| tasks.checked_sub(1);
+            self.tasks.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok()
+        }
+
+        fn submit(&self) {
+            self.tasks.fetch_add(1, Ordering::SeqCst);
+            if self.slots.after_push() == After::Wake {
+                self.staff();
+            }
+        }
+
+        fn staff(&self) {
+            let _idle = self.idle.lock().unwrap();
+            if !self.is_empty() {
+                // One that is woken: what it does then is what any searcher does.
+                self.slots.transition_to_active(true);
+            }
+        }
+
+        fn work(&self, mut searches: bool) {
+            loop {
+                if self.pop() {
+                    if std::mem::take(&mut searches)
+                        && self.slots.transition_to_running()
+                        && !self.is_empty()
+                    {
+                        self.staff();
+                    }
+                    continue;
+                }
+                if !searches {
+                    searches = true;
+                    self.slots.transition_to_searching();
+                    continue;
+                }
+                let mut idle = self.idle.lock().unwrap();
+                self.slots.transition_to_idle(true);
+                if !self.is_empty() && self.slots.transition_to_active(true) {
+                    continue;
+                }
+                *idle += 1;
+                return;
+            }
+        }
+    }
+
+    fn no_task_is_left(limit: usize, searching: usize, running: usize, tasks: usize) {
+        let mut model = loom::model::Builder::new();
+        // Three threads in every order would take hours.
+        model.preemption_bound = (searching + running > 1).then_some(2);
+        model.check(move || {
+            let pool = Pool::new(limit, searching, running);
+            let workers: Vec<_> = (0..searching + running)
+                .map(|n| {
+                    let pool = pool.clone();
+                    thread::spawn(move || pool.work(n < searching))
+                })
+                .collect();
+            (0..tasks).for_each(|_| pool.submit());
+            workers.into_iter().for_each(|worker| worker.join().unwrap());
+            assert!(pool.is_empty() || pool.slots.active() > 0, "a task waits, and nobody knows");
+        });
+    }
+
+    #[test]
+    fn one_that_searches() {
+        no_task_is_left(1, 1, 0, 2);
+    }
+
+    #[test]
+    fn one_that_runs() {
+        no_task_is_left(1, 0, 1, 2);
+    }
+
+    #[test]
+    fn one_that_searches_and_one_that_runs() {
+        no_task_is_left(2, 1, 1, 1);
+    }
+}
