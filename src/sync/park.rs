@@ -163,7 +163,12 @@ impl Parker {
         // Acquire pairs with the Release of the waker.
         while !inner.notified.swap(false, Ordering::Acquire) {
             match deadline {
-                None => inner.sleeper.sleep(None),
+                None => {
+                    if let Some(scheduler) = SCHEDULER.get() {
+                        scheduler.before_block(wait);
+                    }
+                    inner.sleeper.sleep(None);
+                }
                 Some(deadline) => match deadline.checked_duration_since(Instant::now()) {
                     Some(left) if !left.is_zero() => inner.sleeper.sleep(Some(left)),
                     _ => return false,
