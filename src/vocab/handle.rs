@@ -18,13 +18,13 @@ use crate::error::Outcome;
 ///
 /// # Scales
 ///
-/// | | `thread` | `process` |
-/// | --- | --- | --- |
-/// | [`cancel`](Handle::cancel) of a task that waits | it is dropped | it is dropped |
-/// | `cancel` of a task that runs | `false`: it goes on | its worker is killed, with all that it has started |
-/// | [`on_done`](Handle::on_done) calls back | in the worker that ran it, or at once in the calling thread | in this process, on one thread for all callbacks |
-/// | the value is made | by the worker | from bytes, by the thread that takes it, or the first callback's |
-/// | [`join`](Handle::join) by a task of the same executor | its worker counts as free meanwhile | likewise, from when it submits |
+/// | | `green` | `thread` | `process` |
+/// | --- | --- | --- | --- |
+/// | [`cancel`](Handle::cancel) of a task that waits | it is dropped | it is dropped | it is dropped |
+/// | `cancel` of a task that runs | it is unwound where it waits, or at its next wait | `false`: it goes on | its worker is killed, with all that it has started |
+/// | [`on_done`](Handle::on_done) calls back | in the coroutine that ran it, or at once in the caller | in the worker that ran it, or at once in the calling thread | in this process, on one thread for all callbacks |
+/// | the value is made | by the coroutine | by the worker | from bytes, by the thread that takes it, or the first callback's |
+/// | [`join`](Handle::join) by a task of the same executor | it does not count as busy meanwhile | its worker counts as free meanwhile | likewise, from when it submits |
 ///
 /// # Examples
 ///
@@ -149,8 +149,9 @@ impl<T: Send + 'static> Handle<T> {
 
     /// Cancels the task. Returns whether it will have no value because of this call or an earlier one.
     ///
-    /// A task that waits is dropped at every scale. A task that runs: at the process scale its worker is killed; at
-    /// the thread scale it goes on, since a thread cannot be killed, and `false` is returned.
+    /// A task that waits is dropped at every scale. A task that runs: at the process scale its worker is killed; at the green scale
+    /// it is unwound at the wait that it is in, or at its next; at the thread scale it goes on, since a thread cannot be killed,
+    /// and `false` is returned.
     ///
     /// # Examples
     ///
@@ -182,7 +183,7 @@ impl<T: Send + 'static> Handle<T> {
 
     /// Has `callback` called with the outcome, once, whatever it is; at once if the task has finished.
     ///
-    /// At the thread scale it is called by the worker that ran the task (or by this thread, if the task has finished), at
+    /// At the green and the thread scale it is called by who ran the task (or by the caller, if the task has finished), at
     /// the process scale in this process, by a thread of the executor's own: never in the worker process. Callbacks of one
     /// executor may delay each other. A panic in a callback goes to the panic hook and harms nothing else.
     ///
