@@ -39,6 +39,7 @@ const UNSAFE: &[&str] = &[
     "src/process/zygote/ahead.rs",
     "src/process/zygote/fork.rs",
     "src/process/zygote/shape.rs",
+    "src/system/forks.rs",
     "src/system/signal_stack.rs",
     "src/task/image.rs",
 ];

@@ -7,6 +7,8 @@
 //! | [`Child`], [`LocalChild`] | a coroutine that was started: wait for it, cancel it, ask about it |
 //! | [`sleep`], [`yield_now`], [`timeout`], [`no_suspend`] | time, and giving way |
 //! | [`scope`] | coroutines that borrow |
+//! | [`net`] | sockets, and waiting for any descriptor |
+//! | [`offload`], [`lookup_host`] | calls that must block the thread, such as the lookup of a name |
 //! | [`join_all`], [`select`], [`block_on`] | waiting for several, and for futures |
 //! | [`Coroutine`], [`Greenlet`] | coroutines without a hub, that are switched to by hand |
 //! | [`current()`], [`enumerate`], [`active_count`] | who am I, and who else is there |
@@ -37,6 +39,8 @@ mod greenlet;
 mod hub;
 mod local;
 mod main;
+pub mod net;
+mod offload;
 mod scope;
 mod shared_hub;
 mod stack;
@@ -50,6 +54,8 @@ pub use self::current::{Identity, active_count, current, enumerate};
 pub use self::future::{block_on, join_all, select};
 pub use self::greenlet::Greenlet;
 pub use self::main::run;
+pub use self::net::lookup_host;
+pub use self::offload::{offload, set_offload_limit};
 pub use self::scope::{Scope, ScopedChild, scope};
 pub(crate) use self::shared_hub::wait_for_foreground;
 pub use self::time::{no_suspend, sleep, timeout, yield_now};
