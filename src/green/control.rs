@@ -11,6 +11,8 @@ pub(super) struct Control {
     pub(super) id: u64,
     pub(super) parent: Option<u64>,
     pub(super) daemon: bool,
+    /// The number of the executor that it is a task of; 0 if none.
+    pub(super) pool: u64,
     name: Name,
     renamed: Mutex<Option<String>>,
     state: AtomicU8,
@@ -46,11 +48,17 @@ impl Control {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             parent,
             daemon,
+            pool: 0,
             name,
             renamed: Mutex::new(None),
             state: AtomicU8::new(0),
             place,
         }
+    }
+
+    pub(super) fn of_pool(mut self, pool: u64) -> Control {
+        self.pool = pool;
+        self
     }
 
     pub(super) fn name(&self) -> String {
@@ -130,7 +138,7 @@ impl Control {
         self.state.load(Ordering::Relaxed) & CANCELLED != 0
     }
 
-    fn is_started(&self) -> bool {
+    pub(super) fn is_started(&self) -> bool {
         self.state.load(Ordering::Relaxed) & STARTED != 0
     }
 }

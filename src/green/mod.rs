@@ -5,6 +5,7 @@
 //! | [`run`] | makes this thread a hub, and runs a function in it as the first coroutine |
 //! | [`spawn`], [`spawn_local`], [`Builder`] | start a coroutine |
 //! | [`Child`], [`LocalChild`] | a coroutine that was started: wait for it, cancel it, ask about it |
+//! | [`Executor`], [`ExecutorBuilder`] | runs tasks as coroutines, at most so many at a time |
 //! | [`sleep`], [`yield_now`], [`timeout`], [`no_suspend`] | time, and giving way |
 //! | [`scope`] | coroutines that borrow |
 //! | [`net`] | sockets, and waiting for any descriptor |
@@ -33,6 +34,7 @@ mod child;
 mod control;
 mod coroutine;
 mod current;
+mod executor;
 mod fault;
 mod future;
 mod greenlet;
@@ -41,6 +43,9 @@ mod local;
 mod main;
 pub mod net;
 mod offload;
+#[cfg(feature = "patch")]
+pub mod patch;
+mod pool;
 mod scope;
 mod shared_hub;
 mod stack;
@@ -51,6 +56,7 @@ pub use self::builder::{Builder, spawn, spawn_local};
 pub use self::child::{Child, LocalChild};
 pub use self::coroutine::{Coroutine, State, Suspender};
 pub use self::current::{Identity, active_count, current, enumerate};
+pub use self::executor::{Executor, ExecutorBuilder};
 pub use self::future::{block_on, join_all, select};
 pub use self::greenlet::Greenlet;
 pub use self::main::run;

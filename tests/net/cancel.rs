@@ -7,7 +7,8 @@ use std::time::Duration;
 use fourfold::green;
 use fourfold::green::net::{TcpListener, TcpStream, UdpSocket, UnixListener, wait_readable};
 
-use crate::support::{fill, full_listener, on_a_hub, pair};
+use crate::ends::{fill, pair};
+use crate::support::{full_listener, on_a_hub};
 
 /// Ends `f` at its wait, in both ways.
 fn ended_at_its_wait(f: impl Fn() + Clone + Send + 'static) {

@@ -6,7 +6,8 @@ use fourfold::green;
 use fourfold::green::net::{TcpStream, wait_readable};
 use fourfold::process::{self, Forked};
 
-use crate::support::{in_time, pair};
+use crate::ends::pair;
+use crate::support::in_time;
 
 /// To and fro, so that each wait is for the other coroutine's write.
 fn play(here: TcpStream, there: TcpStream) {

@@ -2,6 +2,7 @@
 
 mod cancel;
 mod datagrams;
+mod ends;
 mod fork;
 mod limits;
 mod offload;

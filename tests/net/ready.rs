@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use fourfold::green;
 use fourfold::green::net::{TcpListener, TcpStream, wait_readable, wait_writable};
 
-use crate::support::{in_time, on_a_hub, pair};
+use crate::ends::pair;
+use crate::support::{in_time, on_a_hub};
 
 const SHORT: Option<Duration> = Some(Duration::from_millis(10));
 

@@ -8,7 +8,8 @@ use std::thread;
 use fourfold::green;
 use fourfold::green::net::{TcpListener, TcpStream, UdpSocket};
 
-use crate::support::{in_time, on_a_hub, pair};
+use crate::ends::pair;
+use crate::support::{in_time, on_a_hub};
 
 #[test]
 fn a_listener_of_two_hubs_and_a_thread() {
@@ -121,7 +122,7 @@ fn messages_to_many_receivers_are_each_received_once() {
         let to = socket.local_addr().unwrap();
         let pause = |number: u32| {
             // No more than the queue of the socket has room for.
-            if number % 50 == 0 {
+            if number.is_multiple_of(50) {
                 while socket_is_behind(&socket) {
                     thread::yield_now();
                 }

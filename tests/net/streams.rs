@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use fourfold::green;
 use fourfold::green::net::{TcpListener, TcpStream};
 
-use crate::support::{fill, in_time, on_a_hub, pair};
+use crate::ends::{fill, pair};
+use crate::support::{in_time, on_a_hub};
 
 fn echo(stream: TcpStream) -> std::io::Result<u64> {
     std::io::copy(&mut &stream, &mut &stream)
@@ -118,7 +119,8 @@ fn what_arrives_in_pieces_is_read_as_one() {
         assert_eq!(&all, b"abcdefgh");
         let there = writer.join().unwrap();
         // Of more than there is room for, the rest stays.
-        (&there).write_vectored(&[IoSlice::new(b"12"), IoSlice::new(b"345")]).unwrap();
+        let parts = [IoSlice::new(b"12"), IoSlice::new(b"345")];
+        assert_eq!((&there).write_vectored(&parts).unwrap(), 5);
         let (mut a, mut b) = ([0; 1], [0; 2]);
         assert_eq!(here.peek(&mut [0; 16]).unwrap(), 5);
         let count =

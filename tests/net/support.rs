@@ -1,11 +1,11 @@
-//! What the tests share: a deadline that fails loudly, and pairs of connected streams.
+//! What these tests and those of the feature `patch` share: a deadline that fails loudly, and a listener that is full.
 
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
 use fourfold::green;
-use fourfold::green::net::{TcpListener, TcpStream};
+use fourfold::green::net::TcpStream;
 
 /// Far more than any test takes, also on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -33,30 +33,6 @@ pub(crate) fn in_time<R: Send + 'static>(f: impl FnOnce() -> R + Send + 'static)
 /// Runs `f` as the first coroutine of a hub, and fails if it has not ended in time.
 pub(crate) fn on_a_hub<R: Send + 'static>(f: impl FnOnce() -> R + Send + 'static) -> R {
     in_time(|| green::run(f).unwrap())
-}
-
-/// Two ends of a TCP connection.
-pub(crate) fn pair() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let there = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let (here, _) = listener.accept().unwrap();
-    (here, there)
-}
-
-/// Fills what a stream can hold that nobody reads from. How much it was.
-pub(crate) fn fill(mut stream: impl std::io::Write, set: impl Fn(Option<Duration>)) -> usize {
-    set(Some(Duration::from_millis(20)));
-    let mut total = 0;
-    loop {
-        match stream.write(&[7; 65536]) {
-            Ok(count) => total += count,
-            Err(error) => {
-                assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
-                set(None);
-                return total;
-            }
-        }
-    }
 }
 
 /// A listener whose queue of connections is full.

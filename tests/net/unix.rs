@@ -8,7 +8,8 @@ use std::time::Duration;
 use fourfold::green;
 use fourfold::green::net::{UnixDatagram, UnixListener, UnixStream};
 
-use crate::support::{fill, in_time, on_a_hub};
+use crate::ends::fill;
+use crate::support::{in_time, on_a_hub};
 
 #[test]
 fn streams_by_path_and_by_abstract_name() {

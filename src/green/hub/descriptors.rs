@@ -170,6 +170,12 @@ fn give_way() {
     }
 }
 
+/// Whether the caller is a coroutine that may be suspended now.
+#[cfg(feature = "patch")]
+pub(in crate::green) fn may_suspend() -> bool {
+    with_hub(|hub| !hub.no_suspend.get() && Green.current().is_some()) == Some(true)
+}
+
 /// Waits until one of the descriptors may be ready, or the deadline has passed: then false. A coroutine may return early.
 ///
 /// A descriptor whose kind cannot be waited for, such as a file, is ready always.

@@ -28,9 +28,12 @@ use std::time::Instant;
 use self::poller::Poller;
 use self::timers::Timers;
 use super::control::Control;
+use super::greenlet::Context;
 use super::stack::Cache;
 use crate::sync::park::Wait;
 
+#[cfg(feature = "patch")]
+pub(super) use self::descriptors::may_suspend;
 pub(super) use self::descriptors::{Sources, poll_until, wait_for_any};
 pub(super) use self::poller::Direction;
 pub(super) use self::remote::{Remote, Slot};
@@ -97,6 +100,8 @@ struct Entry {
     guard: (usize, usize),
     /// Its way out, once it has begun.
     yielder: *const Yielder,
+    /// The greenlets that it is the root of, while it does not run.
+    greenlets: *const Context,
     /// What it waits for.
     wait: Option<Wait>,
     /// The time limits that it is inside of, the outermost first.

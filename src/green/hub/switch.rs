@@ -24,6 +24,7 @@ use std::time::Instant;
 use corosensei::CoroutineResult;
 
 use super::super::control::Control;
+use super::super::greenlet;
 use super::super::stack::{Class, Stack};
 use super::{Entry, Hub, Limit, Raw, Ready, Running, Slot, Yielder};
 use crate::error::{Error, ErrorKind, Result, Scale};
@@ -228,12 +229,15 @@ impl Hub {
                 self.current.replace(Some(entry.slot)),
                 self.yielder.replace(entry.yielder),
                 self.running.replace(Running { control, id, guard: entry.guard }),
+                entry.greenlets,
             );
             (outer, raw)
         };
         let no_suspend = self.no_suspend.replace(false);
+        let greenlets = greenlet::exchange(outer.3);
         // What the coroutine does is caught at its root.
         let result = raw.resume(());
+        let greenlets = greenlet::exchange(greenlets);
         self.no_suspend.set(no_suspend);
         self.current.set(outer.0);
         let yielder = self.yielder.replace(outer.1);
@@ -244,6 +248,7 @@ impl Hub {
                 let entry = &mut entries[index as usize];
                 entry.raw = Some(raw);
                 entry.yielder = yielder;
+                entry.greenlets = greenlets;
             }
             CoroutineResult::Return(()) => self.vacate(index, raw),
         }
@@ -256,6 +261,7 @@ impl Hub {
         let entry = &mut entries[index as usize];
         let control = entry.control.take();
         entry.yielder = ptr::null();
+        entry.greenlets = ptr::null();
         entry.wait = None;
         debug_assert!(entry.limits.is_empty());
         drop(entries);
@@ -410,6 +416,7 @@ impl Entry {
             control: None,
             guard: (0, 0),
             yielder: ptr::null(),
+            greenlets: ptr::null(),
             wait: None,
             limits: Vec::new(),
         }

@@ -1,0 +1,311 @@
+//! The tasks of an executor, and the hubs they run on.
+//!
+//! # Protocol
+//!
+//! The state is under one lock, which is never held while a hub, a waker or a function of the user's is called. A task is
+//!
+//! ```text
+//! waiting ──► running ──► gone            waiting ──► gone   (cancelled)
+//! ```
+//!
+//! and is in `waiting` or in `running` exactly as long as that. Whoever takes it out of `waiting` answers for it: so it is started
+//! once, or cancelled once. `busy` counts those that run and do not wait for a task of this executor. Where it falls, by an end or by
+//! such a wait, the same thread starts the next one: so none waits while there is room.
+//!
+//! `unfinished` counts all that are not gone. Who waits for the end leaves a waker before it looks at that number.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
+use std::task::Waker;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use super::body::{Body, Done};
+use super::control::{Control, Name, Place};
+use super::hub::{self, Hub, Remote};
+use super::shared_hub::{self, Presence};
+use super::stack::Class;
+use crate::error::{Error, ErrorKind, Outcome, Result, Scale};
+use crate::task::name_of;
+use crate::vocab::wait::{Backend, Pending, park};
+
+pub(super) struct Pool {
+    id: u64,
+    pub(super) settings: Settings,
+    me: Weak<Pool>,
+    state: Mutex<State>,
+    hubs: Mutex<Hubs>,
+}
+
+pub(super) struct Settings {
+    /// How many run at a time.
+    pub(super) limit: usize,
+    /// How many threads have a hub for them.
+    pub(super) hubs: usize,
+    pub(super) name: String,
+    pub(super) class: Class,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<Waiting>,
+    running: HashMap<u64, Arc<Control>>,
+    busy: usize,
+    unfinished: usize,
+    closed: bool,
+    wakers: Vec<Waker>,
+}
+
+struct Waiting {
+    task: u64,
+    control: Arc<Control>,
+    job: Job,
+}
+
+/// Begins the task on a hub, or tells its outcome without.
+type Job = Box<dyn FnOnce(Fate) + Send>;
+
+enum Fate {
+    Begin(&'static Remote),
+    Refuse(Error),
+}
+
+#[derive(Default)]
+struct Hubs {
+    all: Vec<(&'static Remote, JoinHandle<()>)>,
+    /// Who gets the next task.
+    turn: usize,
+}
+
+impl Pool {
+    pub(super) fn new(settings: Settings) -> Arc<Pool> {
+        static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+        Arc::new_cyclic(|me| Pool {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            settings,
+            me: me.clone(),
+            state: Mutex::default(),
+            hubs: Mutex::default(),
+        })
+    }
+
+    /// Takes a task in: `call` runs in a coroutine, named as `F` is, and `complete` is told the outcome.
+    pub(super) fn submit<F, T: Send + 'static>(
+        &self,
+        task: u64,
+        call: impl FnOnce() -> T + Send + 'static,
+        complete: impl FnOnce(Outcome<T>) + Send + 'static,
+    ) {
+        let name = Name::Of(name_of::<F>, std::any::type_name::<F>);
+        let place = Place::Elsewhere(OnceLock::new());
+        let control = Arc::new(Control::new(name, hub::current_id(), true, place).of_pool(self.id));
+        let job: Job = {
+            let pool = self.me.upgrade().expect("who calls holds the pool");
+            let (control, presence) = (control.clone(), Presence::new());
+            Box::new(move |fate| {
+                let class = pool.settings.class;
+                match fate {
+                    Fate::Refuse(error) => Done::new(control, name_of::<F>, complete).refuse(error),
+                    Fate::Begin(remote) => {
+                        let done = Done::new(control.clone(), name_of::<F>, move |outcome| {
+                            complete(outcome);
+                            pool.transition_to_gone(task);
+                            drop(presence);
+                        });
+                        // A hub that has ended drops the body, which tells that it was cancelled.
+                        let _ = shared_hub::start_on(remote, control, class, Body { done, call });
+                    }
+                }
+            })
+        };
+        let mut state = self.lock();
+        if state.closed {
+            drop(state);
+            let message = "the executor was shut down and takes nothing new";
+            return job(Fate::Refuse(Error::new(ErrorKind::ShutDown).with_message(message)));
+        }
+        state.unfinished += 1;
+        state.waiting.push_back(Waiting { task, control, job });
+        self.staff(state);
+    }
+
+    /// Begins those that wait, while there is room.
+    fn staff<'a>(&'a self, mut state: MutexGuard<'a, State>) {
+        while state.busy < self.settings.limit
+            && let Some(next) = state.waiting.pop_front()
+        {
+            state.busy += 1;
+            state.running.insert(next.task, next.control);
+            drop(state);
+            match self.next_hub() {
+                Ok(remote) => (next.job)(Fate::Begin(remote)),
+                Err(error) => {
+                    (next.job)(Fate::Refuse(error));
+                    self.transition_to_gone(next.task);
+                }
+            }
+            state = self.lock();
+        }
+    }
+
+    /// One that ran has ended.
+    fn transition_to_gone(&self, task: u64) {
+        let mut state = self.lock();
+        let control = state.running.remove(&task);
+        state.busy -= 1;
+        self.count_off(&mut state);
+        self.staff(state);
+        drop(control);
+    }
+
+    /// One is gone. The last wakes who waits for the end; after it the hubs of an executor that is closed end.
+    fn count_off(&self, state: &mut State) {
+        state.unfinished -= 1;
+        if state.unfinished > 0 {
+            return;
+        }
+        // Wakers of ours: a coroutine's takes the lock of its hub, a thread's none.
+        state.wakers.drain(..).for_each(Waker::wake);
+        if state.closed {
+            self.stop_hubs();
+        }
+    }
+
+    fn next_hub(&self) -> Result<&'static Remote> {
+        let mut hubs = self.lock_hubs();
+        if hubs.all.len() < self.settings.hubs {
+            let number = hubs.all.len() + 1;
+            let hub = shared_hub::begin(format!("{}-{number}", self.settings.name))?;
+            hubs.all.push(hub);
+            return Ok(hubs.all[number - 1].0);
+        }
+        hubs.turn = (hubs.turn + 1) % hubs.all.len();
+        Ok(hubs.all[hubs.turn].0)
+    }
+
+    fn stop_hubs(&self) {
+        for (remote, _) in &self.lock_hubs().all {
+            // One that has ended needs no word.
+            let _ = remote.ask(Box::new(Hub::stop));
+        }
+    }
+
+    /// Cancels those that wait. How many there were.
+    pub(super) fn cancel_waiting(&self) -> usize {
+        let waiting = std::mem::take(&mut self.lock().waiting);
+        let count = waiting.len();
+        waiting.into_iter().for_each(|one| self.transition_to_cancelled(one));
+        count
+    }
+
+    fn transition_to_cancelled(&self, waiting: Waiting) {
+        (waiting.job)(Fate::Refuse(Error::new(ErrorKind::Cancelled)));
+        self.count_off(&mut self.lock());
+    }
+
+    /// Takes nothing new from here on.
+    pub(super) fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        if state.unfinished == 0 {
+            self.stop_hubs();
+        }
+    }
+
+    /// Closes, and waits until all tasks and all threads have ended. A task of this executor, which would wait for itself, does not
+    /// wait.
+    #[track_caller]
+    pub(super) fn shutdown(&self) {
+        self.close();
+        if self.is_mine() {
+            return;
+        }
+        park(self, None);
+        let hubs = std::mem::take(&mut self.lock_hubs().all);
+        for (_, thread) in hubs {
+            // A hub does not panic.
+            let _ = thread.join();
+        }
+    }
+
+    /// Whether the caller is a task of this executor.
+    fn is_mine(&self) -> bool {
+        hub::current().is_some_and(|control| control.pool == self.id)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn lock_hubs(&self) -> MutexGuard<'_, Hubs> {
+        self.hubs.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+/// That all that was submitted has finished.
+impl Pending for Pool {
+    fn is_done(&self) -> bool {
+        self.lock().unfinished == 0
+    }
+
+    fn register(&self, waker: &Waker) {
+        let mut state = self.lock();
+        if state.unfinished == 0 {
+            drop(state);
+            waker.wake_by_ref();
+        } else {
+            state.wakers.push(waker.clone());
+        }
+    }
+
+    fn forget(&self, waker: &Waker) {
+        self.lock().wakers.retain(|known| !known.will_wake(waker));
+    }
+}
+
+impl Backend for Pool {
+    fn cancel(&self, task: u64, even_running: bool) -> bool {
+        let mut state = self.lock();
+        if let Some(index) = state.waiting.iter().position(|one| one.task == task) {
+            let waiting = state.waiting.remove(index).expect("found just now");
+            drop(state);
+            self.transition_to_cancelled(waiting);
+            return true;
+        }
+        let control = state.running.get(&task).cloned();
+        drop(state);
+        control.is_some_and(|control| {
+            (even_running || !control.is_started()) && control.transition_to_cancelled()
+        })
+    }
+
+    fn is_running(&self, task: u64) -> bool {
+        self.lock().running.contains_key(&task)
+    }
+
+    fn wait(&self, pending: &dyn Pending, deadline: Option<Instant>) {
+        if !self.is_mine() || pending.is_done() {
+            return park(pending, deadline);
+        }
+        let mut state = self.lock();
+        state.busy -= 1;
+        self.staff(state);
+        let _busy = Busy(self);
+        park(pending, deadline);
+    }
+}
+
+/// A task that has waited for one of its own executor, and counts as busy again, also if it is cancelled.
+struct Busy<'a>(&'a Pool);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.lock().busy += 1;
+    }
+}
+
+/// The error of an executor that cannot be made.
+pub(super) fn invalid(message: &str) -> Error {
+    Error::invalid(message).with_scale(Scale::Green)
+}
