@@ -34,6 +34,7 @@ const UNSAFE: &[&str] = &[
     "src/green/scope.rs",
     "src/green/stack.rs",
     "src/green/thread_end.rs",
+    "src/green/watch.rs",
     "src/process/crash.rs",
     "src/process/entry.rs",
     "src/process/fork.rs",
@@ -45,6 +46,9 @@ const UNSAFE: &[&str] = &[
     "src/process/zygote/ahead.rs",
     "src/process/zygote/fork.rs",
     "src/process/zygote/shape.rs",
+    "src/sync/lock.rs",
+    "src/sync/ring.rs",
+    "src/sync/rwlock.rs",
     "src/system/forks.rs",
     "src/system/signal_stack.rs",
     "src/task/image.rs",
@@ -52,11 +56,14 @@ const UNSAFE: &[&str] = &[
 
 /// Files of the library and the tools with more than 400 lines, and why each is one piece.
 const LONG: &[(&str, &str)] = &[
+    ("src/green/greenlet.rs", "one protocol over one set of pointers, with the docs of its type"),
+    ("src/green/hub/switch.rs", "all that switches stands together"),
     ("src/process/channel.rs", "frames with descriptors, both ways"),
     ("src/process/executor/inside.rs", "a worker's side of its pool: one lock, one protocol"),
     ("src/process/jobs.rs", "the set, its jobs and their ends, public types with their docs"),
     ("src/process/launch.rs", "one child from its settings to its end"),
     ("src/process/sys/spawn.rs", "what a child may do before it executes stands together"),
+    ("src/sync/list.rs", "the line and who stands in it: one lock, one protocol"),
     ("src/task/codec/de.rs", "a method for each of serde's calls"),
     ("src/task/codec/ser.rs", "a method for each of serde's calls"),
     ("src/thread/pool.rs", "one state under one lock, with the protocol"),

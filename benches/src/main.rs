@@ -15,6 +15,7 @@ mod start;
 mod submit;
 mod threads;
 mod tools;
+mod words;
 
 use std::env;
 use std::process::ExitCode;
@@ -44,6 +45,7 @@ const FIGURES: &[Figure] = &[
         ..figure("all-inputs", "the same, each of them run: a quarter of an hour", memory::run_all)
     },
     figure("threads", "submit and join on a pool of threads", threads::run),
+    figure("words", "queues and locks between threads", words::run),
     figure("manager", "calls of the network queue, beside CPython's manager", manager::run),
     figure("net", "echo on 64 connections by coroutines, and 10,000 that wait", net::run),
     figure("costs", "what a unit of work costs at each scale", costs::run),

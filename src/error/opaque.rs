@@ -35,6 +35,13 @@ pub(super) struct Inner {
     pub(super) source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
+impl Inner {
+    /// Whether the kind says nothing beside the message: that a call failed is clear from what it was for.
+    fn tells_itself(&self) -> bool {
+        self.panic.is_none() && self.kind == ErrorKind::Io && self.message.is_some()
+    }
+}
+
 impl Error {
     /// What happened, to match on.
     pub fn kind(&self) -> ErrorKind {
@@ -111,13 +118,16 @@ impl fmt::Display for Error {
         }
         match &inner.panic {
             Some(panic) => write!(f, "{panic}")?,
+            None if inner.tells_itself() => {}
             None => write!(f, "{}", inner.kind)?,
         }
+        let mut colon = if inner.tells_itself() { "" } else { ": " };
         if let Some(message) = &inner.message {
-            write!(f, ": {message}")?;
+            write!(f, "{colon}{message}")?;
+            colon = ": ";
         }
         if let Some(source) = &inner.source {
-            write!(f, ": {source}")?;
+            write!(f, "{colon}{source}")?;
         }
         match (inner.scale, inner.pid) {
             (Some(scale), Some(pid)) => write!(f, " ({scale} {pid})"),
@@ -173,6 +183,11 @@ mod tests {
         assert_eq!(error.to_string(), "decode: killed by signal 11 (SIGSEGV) (process 42)");
         assert_eq!(error.signal(), Some(11));
         assert!(error.is_worker_lost());
+        let os = || Error::from(std::io::Error::from_raw_os_error(2));
+        assert!(os().to_string().starts_with("system call failed: No such file"), "{}", os());
+        let told = os().with_message("nobody serves there").to_string();
+        assert!(told.starts_with("nobody serves there: No such file"), "{told}");
+        assert_eq!(Error::new(ErrorKind::Io).to_string(), "system call failed");
         let late = || Error::new(ErrorKind::TimedOut);
         assert!(late().with_scale(Scale::Process).is_worker_lost());
         assert!(late().is_timeout() && !late().is_worker_lost());

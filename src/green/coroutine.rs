@@ -89,7 +89,6 @@ impl<In: 'static, Out: 'static, Ret: 'static> Coroutine<In, Out, Ret> {
     where
         F: FnOnce(&Suspender<'_, In, Out>, In) -> Ret + 'static,
     {
-        thread_end::watch();
         let stack = Cache::default().take(class)?;
         let raw = Raw::with_stack(stack, |yielder, first| match first {
             Resumption::Value(value) => f(&Suspender { yielder }, value),
@@ -171,7 +170,7 @@ impl<In, Out> Suspender<'_, In, Out> {
 impl<In, Out, Ret> Drop for Coroutine<In, Out, Ret> {
     fn drop(&mut self) {
         let Some(mut raw) = self.raw.take() else { return };
-        if thread_end::is_here() && !raw.done() {
+        if raw.started() && !raw.done() && thread_end::is_here() {
             return std::mem::forget(raw);
         }
         raw.force_unwind();

@@ -340,7 +340,6 @@ impl<T: 'static> Greenlet<T> {
     pub fn define(&self, f: impl FnOnce(T) -> T + 'static) -> Result<()> {
         let core = &self.node.core;
         assert!(core.phase.get() == Phase::Undefined, "{self:?} has a function already");
-        thread_end::watch();
         let stack = Cache::default().take(Class::usual())?;
         let raw = Raw::with_stack(stack, move |yielder, ()| body(yielder, f));
         // SAFETY: nobody else touches it before the phase is another.
@@ -626,7 +625,7 @@ fn open<T>(delivery: Delivery<T>) -> T {
 impl Drop for Core {
     fn drop(&mut self) {
         let Some(mut raw) = self.raw.get_mut().take() else { return };
-        if thread_end::is_here() {
+        if raw.started() && thread_end::is_here() {
             return std::mem::forget(raw);
         }
         raw.force_unwind();

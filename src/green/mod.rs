@@ -11,6 +11,8 @@
 //! | [`net`] | sockets, and waiting for any descriptor |
 //! | [`offload`], [`lookup_host`] | calls that must block the thread, such as the lookup of a name |
 //! | [`join_all`], [`select`], [`block_on`] | waiting for several, and for futures |
+//! | [`Lock`], [`RLock`], [`RwLock`], [`Semaphore`], [`Event`], [`Condition`], [`Barrier`] | keeping out of each other's way |
+//! | [`Queue`], [`LifoQueue`], [`PriorityQueue`], [`pipe`], [`duplex`] | passing things on |
 //! | [`Coroutine`], [`Greenlet`] | coroutines without a hub, that are switched to by hand |
 //! | [`current()`], [`enumerate`], [`active_count`] | who am I, and who else is there |
 //!
@@ -22,7 +24,8 @@
 //!
 //! # What to know
 //!
-//! - Code that does not wait holds up all coroutines of its thread; so does a call that blocks the thread.
+//! - Code that does not wait holds up all coroutines of its thread; so does a call that blocks the thread. `watch`, of the feature of
+//!   that name, finds such a one and tells where.
 //! - A lock of std held across a wait may be asked for by another coroutine of the thread, which then blocks the thread for ever:
 //!   hold locks of this crate across waits.
 //! - A coroutine is never suspended while it unwinds: a wait in a destructor then makes the thread wait.
@@ -51,6 +54,8 @@ mod shared_hub;
 mod stack;
 mod thread_end;
 mod time;
+#[cfg(feature = "watch")]
+mod watch;
 
 pub use self::builder::{Builder, spawn, spawn_local};
 pub use self::child::{Child, LocalChild};
@@ -65,3 +70,10 @@ pub use self::offload::{offload, set_offload_limit};
 pub use self::scope::{Scope, ScopedChild, scope};
 pub(crate) use self::shared_hub::wait_for_foreground;
 pub use self::time::{no_suspend, sleep, timeout, yield_now};
+#[cfg(feature = "watch")]
+pub use self::watch::{Hog, Watch, watch, watch_with};
+pub use crate::sync::{
+    Barrier, Condition, ConditionGuard, Duplex, Event, GetError, Itself, LifoQueue, Lock,
+    LockGuard, Permit, Priority, PriorityQueue, PutError, Queue, RLock, RLockGuard, ReadGuard,
+    Receiver, RwLock, Semaphore, Sender, WriteGuard, duplex, pipe, pipe_with_room,
+};

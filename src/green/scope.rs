@@ -139,6 +139,8 @@ impl<'scope> Scope<'scope, '_> {
     {
         let class = builder.class()?;
         let slot = with_hub(|hub| hub.free_slot()).ok_or_else(no_hub)?;
+        // The end of the hub need not wait for it: it waits for who has the scope, or unwinds that one.
+        let builder = builder.clone().daemon(true);
         let control = Arc::new(builder.control::<F>(Place::Here(slot)));
         let (cell, ended) = (Rc::new(LocalCell::new()), Rc::new(LocalCell::new()));
         let done = {

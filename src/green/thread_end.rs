@@ -1,66 +1,91 @@
 //! Whether this thread is at its end, when thread-locals go.
 //!
-//! A coroutine may be suspended inside `LocalKey::with`, so it must not be unwound once that thread-local is gone. One that is
-//! kept in another thread-local would be: so from the first destructor of a thread-local on, coroutines are leaked.
+//! A coroutine may be suspended inside `LocalKey::with`, so it must not be unwound once that thread-local is gone. One that is kept
+//! in another thread-local might be: so what is dropped by the destructor of a thread-local is leaked.
 //!
-//! std destroys all its thread-locals in one function that it has registered with `__cxa_thread_atexit_impl`, and the C library
-//! calls what was registered there in reverse order. So what is registered after std's runs before it.
+//! Nothing tells a destructor who calls it, and the order of destructors is that of first uses, which says nothing either. But it is
+//! one function of the C library that calls them all. Which one is learnt, once, from the end of a thread that is started for it;
+//! whether it is among the callers is seen by walking the stack.
 #![allow(unsafe_code)]
 
-use std::cell::Cell;
 use std::ffi::{c_int, c_void};
 use std::ptr;
+use std::sync::{Mutex, OnceLock};
 
 unsafe extern "C" {
-    /// Of glibc, and of the Itanium C++ ABI, which names it without `_impl`.
-    fn __cxa_thread_atexit_impl(
-        destructor: unsafe extern "C" fn(*mut c_void),
-        object: *mut c_void,
-        dso: *mut c_void,
+    // Of the unwinder that std links.
+    fn _Unwind_Backtrace(
+        visit: unsafe extern "C" fn(*mut c_void, *mut c_void) -> c_int,
+        argument: *mut c_void,
     ) -> c_int;
-    static __dso_handle: u8;
+    fn _Unwind_GetIP(frame: *mut c_void) -> usize;
+    fn _Unwind_FindEnclosingFunction(address: *mut c_void) -> *mut c_void;
 }
 
-thread_local! {
-    static WATCHED: Cell<bool> = const { Cell::new(false) };
-    static ENDING: Cell<bool> = const { Cell::new(false) };
-    /// Has std register its function.
-    static STD: Registered = const { Registered };
-}
+const GO_ON: c_int = 0;
+const END: c_int = 5;
 
-struct Registered;
-
-impl Drop for Registered {
-    fn drop(&mut self) {}
-}
-
-/// To be called in each thread that makes coroutines, before it keeps one.
-#[inline]
-pub(super) fn watch() {
-    if !WATCHED.replace(true) {
-        register();
+/// Where the functions begin that are being called, the innermost first.
+fn callers(visit: &mut dyn FnMut(usize) -> bool) {
+    unsafe extern "C" fn step(frame: *mut c_void, argument: *mut c_void) -> c_int {
+        // SAFETY: the argument is that which `callers` gives.
+        let visit = unsafe { &mut *argument.cast::<&mut dyn FnMut(usize) -> bool>() };
+        // SAFETY: the frame is the unwinder's; the address is looked up, not used.
+        let function = unsafe {
+            // A return address is after the call, which may be the last of its function.
+            let address = _Unwind_GetIP(frame).saturating_sub(1);
+            _Unwind_FindEnclosingFunction(ptr::without_provenance_mut(address))
+        };
+        if visit(function.addr()) { GO_ON } else { END }
     }
+    let mut visit = visit;
+    // SAFETY: `step` takes what it is given here, and does not unwind: those who visit compare and push numbers.
+    unsafe { _Unwind_Backtrace(step, ptr::from_mut(&mut visit).cast()) };
 }
 
-#[cold]
-fn register() {
-    let _ = STD.try_with(|_| {});
-    // SAFETY: `note` may be called with any pointer, and is there as long as this object of the program is, which the last argument
-    // names.
-    unsafe {
-        __cxa_thread_atexit_impl(
-            note,
-            ptr::null_mut(),
-            ptr::from_ref(&__dso_handle).cast_mut().cast(),
-        );
+/// The function that calls the destructors of thread-locals. `None` if it could not be found out.
+fn learn() -> Option<usize> {
+    static AT_THE_END: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+
+    struct Probe;
+    impl Drop for Probe {
+        fn drop(&mut self) {
+            let mut chain = Vec::new();
+            callers(&mut |function| {
+                chain.push(function);
+                true
+            });
+            *AT_THE_END.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = chain;
+        }
     }
+    thread_local! {
+        static PROBE: Probe = const { Probe };
+    }
+
+    let look = || {
+        PROBE.with(|_| {});
+        let mut before = Vec::new();
+        callers(&mut |function| {
+            before.push(function);
+            true
+        });
+        before
+    };
+    let thread = std::thread::Builder::new().name("thread-end".into()).spawn(look).ok()?;
+    let before = thread.join().ok()?;
+    let chain = AT_THE_END.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    // The outermost that does not call the thread's own function too.
+    chain.iter().rev().copied().find(|function| *function != 0 && !before.contains(function))
 }
 
-unsafe extern "C" fn note(_: *mut c_void) {
-    ENDING.set(true);
-}
-
-/// Whether thread-locals may be gone.
+/// Whether a destructor of a thread-local is at work. True if that cannot be found out.
 pub(super) fn is_here() -> bool {
-    ENDING.get()
+    static DESTROYER: OnceLock<Option<usize>> = OnceLock::new();
+    let Some(destroyer) = *DESTROYER.get_or_init(learn) else { return true };
+    let mut found = false;
+    callers(&mut |function| {
+        found = function == destroyer;
+        !found
+    });
+    found
 }

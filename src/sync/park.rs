@@ -8,10 +8,10 @@ use std::cell::Cell;
 use std::panic::Location;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::primitive::atomic::{AtomicBool, Ordering};
+use super::primitive::{Thread, thread};
 
 /// What a wait is for, as a report of those who wait for ever says it.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +31,10 @@ pub(crate) trait Scheduler: Sync {
     /// Suspends the running coroutine until it is woken or the deadline has passed; returns false if it was the deadline.
     /// May return early. Unwinds if the coroutine is cancelled: who waits cleans up by destructors.
     fn suspend(&self, wait: &Wait, deadline: Option<Instant>) -> bool;
+
+    /// The number of the coroutine that runs on this thread, of which there is never another in this process, also if it may
+    /// not be suspended now. `None` if none runs.
+    fn id(&self) -> Option<u64>;
 }
 
 static SCHEDULER: OnceLock<&'static dyn Scheduler> = OnceLock::new();
@@ -38,6 +42,37 @@ static SCHEDULER: OnceLock<&'static dyn Scheduler> = OnceLock::new();
 /// Has coroutines suspended by this from now on. All but the first call do nothing.
 pub(crate) fn install(scheduler: &'static dyn Scheduler) {
     let _ = SCHEDULER.set(scheduler);
+}
+
+/// Who runs: a thread or a coroutine. No two of this process are ever equal, and none is 0.
+pub(crate) fn current_id() -> u64 {
+    // std's counter, also under the model checker: it is no part of any protocol.
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+
+    thread_local! {
+        static THREAD: u64 = NEXT.fetch_add(1, Ordering::Relaxed);
+    }
+    match running_coroutine() {
+        // Odd for coroutines, even for threads.
+        Some(id) => id << 1 | 1,
+        None => THREAD.with(|id| *id) << 1,
+    }
+}
+
+fn running_coroutine() -> Option<u64> {
+    SCHEDULER.get().and_then(|scheduler| scheduler.id())
+}
+
+/// Whether the caller may look again and again for a moment. A coroutine would keep those from running that it waits for.
+pub(crate) fn may_spin() -> bool {
+    running_coroutine().is_none()
+}
+
+/// When a wait of this length is over. `None` is never: it would be too far off to be told.
+pub(crate) fn after(limit: Duration) -> Option<Instant> {
+    Instant::now().checked_add(limit)
 }
 
 /// Polls until there is a value, and lets the caller wait in between. `None` if the deadline comes first.
@@ -100,7 +135,11 @@ impl Parker {
         if let Some(waker) = SCHEDULER.get().and_then(|scheduler| scheduler.current()) {
             return Parker { waker, thread: None };
         }
-        let spare = SPARE.try_with(Cell::take).ok().flatten();
+        // The checker's threads have no such thing.
+        let spare = match cfg!(all(loom, test)) {
+            true => None,
+            false => SPARE.try_with(Cell::take).ok().flatten(),
+        };
         let inner = spare.unwrap_or_else(|| {
             Arc::new(Notify { thread: thread::current(), notified: AtomicBool::new(false) })
         });
@@ -123,7 +162,7 @@ impl Parker {
             match deadline {
                 None => thread::park(),
                 Some(deadline) => match deadline.checked_duration_since(Instant::now()) {
-                    Some(left) if !left.is_zero() => thread::park_timeout(left),
+                    Some(left) if !left.is_zero() => park_for(left),
                     _ => return false,
                 },
             }
@@ -135,8 +174,19 @@ impl Parker {
 impl Drop for Parker {
     fn drop(&mut self) {
         // A late wake on a reused parker is only a spurious one, and every wait looks again.
-        if let Some(inner) = self.thread.take() {
+        if let (Some(inner), false) = (self.thread.take(), cfg!(all(loom, test))) {
             let _ = SPARE.try_with(|spare| spare.set(Some(inner)));
         }
     }
+}
+
+#[cfg(not(all(loom, test)))]
+fn park_for(limit: Duration) {
+    thread::park_timeout(limit);
+}
+
+/// The checker has no clock: no model of it waits with a limit.
+#[cfg(all(loom, test))]
+fn park_for(_: Duration) {
+    unreachable!("a wait with a limit in a model");
 }

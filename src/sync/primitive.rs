@@ -2,12 +2,125 @@
 
 #[cfg(not(all(loom, test)))]
 pub(crate) use std::{
-    sync::{Arc, Mutex, MutexGuard, atomic},
+    hint,
+    sync::{Mutex, MutexGuard, atomic},
     thread::{self, Thread},
 };
 
 #[cfg(all(loom, test))]
 pub(crate) use loom::{
-    sync::{Arc, Mutex, MutexGuard, atomic},
+    cell::UnsafeCell,
+    hint,
+    sync::{Mutex, MutexGuard, atomic},
     thread::{self, Thread},
 };
+
+#[cfg(not(all(loom, test)))]
+pub(crate) use self::cell::UnsafeCell;
+
+/// std's cell, behind the calls of loom's, which sees by them who looks at it while another writes.
+#[cfg(not(all(loom, test)))]
+mod cell {
+    pub(crate) struct UnsafeCell<T: ?Sized>(std::cell::UnsafeCell<T>);
+
+    impl<T> UnsafeCell<T> {
+        pub(crate) const fn new(value: T) -> UnsafeCell<T> {
+            UnsafeCell(std::cell::UnsafeCell::new(value))
+        }
+
+        pub(crate) fn into_inner(self) -> T {
+            self.0.into_inner()
+        }
+    }
+
+    impl<T: ?Sized> UnsafeCell<T> {
+        /// A pointer for reading.
+        #[inline]
+        pub(crate) fn with<R>(&self, look: impl FnOnce(*const T) -> R) -> R {
+            look(self.0.get())
+        }
+
+        /// A pointer for writing.
+        #[inline]
+        pub(crate) fn with_mut<R>(&self, look: impl FnOnce(*mut T) -> R) -> R {
+            look(self.0.get())
+        }
+    }
+}
+
+/// A function that is `const` wherever its parts are, which those of loom are not.
+macro_rules! const_fn {
+    ($(#[$about:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),*) -> $ret:ty $body:block) => {
+        #[cfg(not(all(loom, test)))]
+        $(#[$about])*
+        $vis const fn $name($($arg: $ty),*) -> $ret $body
+
+        #[cfg(all(loom, test))]
+        $(#[$about])*
+        $vis fn $name($($arg: $ty),*) -> $ret $body
+    };
+}
+
+pub(crate) use const_fn;
+
+/// Locks, also after a panic under the lock: what is kept under one is in order between any two statements that may panic.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Keeps a value on cache lines of its own, so that who writes it does not disturb those who read its neighbours.
+#[repr(align(128))]
+pub(crate) struct Padded<T>(pub(crate) T);
+
+impl<T> std::ops::Deref for Padded<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+/// How long to look again before going to sleep: a wake-up costs as much as thousands of looks.
+pub(crate) struct Backoff {
+    step: u32,
+}
+
+/// Up to here, twice as many pauses each time.
+const PAUSES: u32 = 6;
+
+/// After so many steps it has been long enough.
+const STEPS: u32 = 10;
+
+impl Backoff {
+    pub(crate) fn new() -> Backoff {
+        Backoff { step: 0 }
+    }
+
+    /// Lets a moment pass, and a longer one each time: after losing a race that somebody else has won.
+    #[inline]
+    pub(crate) fn spin(&mut self) {
+        let pauses = if cfg!(all(loom, test)) { 1 } else { 1 << self.step.min(PAUSES) };
+        for _ in 0..pauses {
+            hint::spin_loop();
+        }
+        self.step += 1;
+    }
+
+    /// Lets a moment pass, while somebody else has something to do; the core goes to another thread once the moments have
+    /// become long.
+    #[inline]
+    pub(crate) fn pause(&mut self) {
+        if self.step > PAUSES {
+            thread::yield_now();
+            self.step += 1;
+        } else {
+            self.spin();
+        }
+    }
+
+    /// Whether to go to sleep.
+    pub(crate) fn is_over(&self) -> bool {
+        // The checker would try each number of looks.
+        cfg!(all(loom, test)) || self.step > STEPS
+    }
+}

@@ -5,6 +5,9 @@
 //! | [`spawn`], [`Builder`] | start a thread, with a name, a stack size, as a daemon |
 //! | [`Child`] | a thread that was started: wait for it, ask about it, rename it |
 //! | [`Executor`], [`ExecutorBuilder`] | runs tasks on a few threads, at most so many at a time |
+//! | [`Queue`], [`LifoQueue`], [`PriorityQueue`], [`pipe`] | hand items from one to another |
+//! | [`Lock`], [`RLock`], [`RwLock`], [`Semaphore`] | let one in at a time, or a few |
+//! | [`Event`], [`Condition`], [`Barrier`] | wait for each other |
 //! | [`current()`], [`enumerate`], [`active_count`] | who am I, and who else is there |
 //!
 //! | file | what is in it |
@@ -30,3 +33,8 @@ pub use self::child::Child;
 pub use self::current::{Thread, active_count, current, enumerate};
 pub use self::executor::{Executor, ExecutorBuilder};
 pub(crate) use self::registry::wait_for_foreground;
+pub use crate::sync::{
+    Barrier, Condition, ConditionGuard, Duplex, Event, GetError, Itself, LifoQueue, Lock,
+    LockGuard, Permit, Priority, PriorityQueue, PutError, Queue, RLock, RLockGuard, ReadGuard,
+    Receiver, RwLock, Semaphore, Sender, WriteGuard, duplex, pipe, pipe_with_room,
+};

@@ -1,4 +1,4 @@
-//! An array of numbers of one type, as Python's `array`.
+//! An array of numbers of one type, or of characters, as Python's `array`.
 
 use super::{ListError, Slice};
 
@@ -7,6 +7,8 @@ use super::{ListError, Slice};
 pub(crate) enum Number {
     Int(i128),
     Float(f64),
+    /// A character, by its code point.
+    Char(u32),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +16,10 @@ pub(crate) enum ArrayError {
     UnknownType,
     /// A whole number is wanted.
     NotWhole,
+    /// A number is wanted.
+    NotANumber,
+    /// A character is wanted.
+    NotAChar,
     /// The type has no such number.
     OutOfRange,
     /// As for a list.
@@ -47,13 +53,18 @@ fn whole(code: char) -> Option<(u32, bool)> {
     })
 }
 
+/// Whether an array of that type holds characters.
+pub(crate) fn is_of_chars(code: char) -> bool {
+    matches!(code, 'u' | 'w')
+}
+
 impl Array {
     /// An array of the type that Python's `array` has that letter for.
     pub(crate) fn new(code: char, numbers: Vec<Number>) -> Result<Array, ArrayError> {
         let mut array = Array { code, numbers: Vec::new() };
         array.numbers =
             numbers.into_iter().map(|number| array.fit(number)).collect::<Result<_, _>>()?;
-        match whole(code).is_some() || matches!(code, 'f' | 'd') {
+        match whole(code).is_some() || matches!(code, 'f' | 'd') || is_of_chars(code) {
             true => Ok(array),
             false => Err(ArrayError::UnknownType),
         }
@@ -68,7 +79,15 @@ impl Array {
     }
 
     fn fit(&self, number: Number) -> Result<Number, ArrayError> {
+        if is_of_chars(self.code) {
+            return match number {
+                Number::Char(_) => Ok(number),
+                _ => Err(ArrayError::NotAChar),
+            };
+        }
         match (whole(self.code), number) {
+            (Some(_), Number::Char(_)) => Err(ArrayError::NotWhole),
+            (None, Number::Char(_)) => Err(ArrayError::NotANumber),
             (Some((bits, signed)), Number::Int(n)) => {
                 let range = match signed {
                     true => -(1i128 << (bits - 1))..1i128 << (bits - 1),

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::Element;
+use super::{Effort, Element, Unordered};
 
 /// What a list cannot do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,8 +21,17 @@ pub(crate) enum ListError {
     ZeroStep,
     /// The list would be longer than is allowed.
     TooLong,
-    /// Two items are too large to say whether they are equal.
+    /// Items are too large, or too many, to say whether they are equal or which comes first.
     TooLarge,
+}
+
+impl From<Unordered> for ListError {
+    fn from(why: Unordered) -> Self {
+        match why {
+            Unordered::NoOrder => ListError::NoOrder,
+            Unordered::TooLarge => ListError::TooLarge,
+        }
+    }
 }
 
 /// `[start:stop:step]`
@@ -70,14 +79,14 @@ impl Slice {
 /// The longest list that may be made by repetition.
 const LONGEST: usize = 1 << 22;
 
-/// Sorts by merging, or gives nothing as soon as two items have no order.
+/// Sorts by merging, or ends as soon as two items have no order.
 ///
 /// What order there is between items is up to whoever put them there: it may lead in a circle, or be there for some
 /// pairs only. The sorts of the standard library may panic then; this one only compares and moves on.
 fn merge_sorted<V: Clone>(
     mut items: Vec<V>,
-    order: impl Fn(&V, &V) -> Option<Ordering>,
-) -> Option<Vec<V>> {
+    mut order: impl FnMut(&V, &V) -> Result<Ordering, Unordered>,
+) -> Result<Vec<V>, Unordered> {
     let len = items.len();
     let mut width = 1;
     while width < len {
@@ -99,7 +108,7 @@ fn merge_sorted<V: Clone>(
         items = merged;
         width *= 2;
     }
-    Some(items)
+    Ok(items)
 }
 
 #[derive(Clone, Debug)]
@@ -205,8 +214,9 @@ impl<V: Element> List<V> {
     }
 
     fn find(&self, value: &V, start: usize, stop: usize) -> Result<usize, ListError> {
+        let mut effort = Effort::over(stop - start);
         for (at, item) in self.items[start..stop].iter().enumerate() {
-            if item.is_equal(value).ok_or(ListError::TooLarge)? {
+            if item.is_equal(value, &mut effort).ok_or(ListError::TooLarge)? {
                 return Ok(start + at);
             }
         }
@@ -221,9 +231,9 @@ impl<V: Element> List<V> {
     }
 
     pub(crate) fn count(&self, value: &V) -> Result<usize, ListError> {
-        let mut count = 0;
+        let (mut count, mut effort) = (0, Effort::over(self.items.len()));
         for item in &self.items {
-            count += usize::from(item.is_equal(value).ok_or(ListError::TooLarge)?);
+            count += usize::from(item.is_equal(value, &mut effort).ok_or(ListError::TooLarge)?);
         }
         Ok(count)
     }
@@ -239,9 +249,12 @@ impl<V: Element> List<V> {
     /// Sorts, equal items in the order they have. If two have no order, the list is as it was.
     pub(crate) fn sort(&mut self, reverse: bool) -> Result<(), ListError> {
         // The same as sorting the other way and keeping equal items in order.
-        let order = |a: &V, b: &V| if reverse { b.order(a) } else { a.order(b) };
-        let sorted = merge_sorted(self.items.clone(), order).ok_or(ListError::NoOrder)?;
-        self.items = sorted;
+        let mut effort = Effort::over(self.items.len());
+        let order = |a: &V, b: &V| match reverse {
+            true => b.order(a, &mut effort),
+            false => a.order(b, &mut effort),
+        };
+        self.items = merge_sorted(self.items.clone(), order)?;
         Ok(())
     }
 

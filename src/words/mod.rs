@@ -11,6 +11,7 @@ mod array;
 mod barrier;
 mod condition;
 mod dict;
+mod effort;
 mod event;
 mod line;
 mod list;
@@ -24,10 +25,11 @@ mod tests;
 
 use std::cmp::Ordering;
 
-pub(crate) use self::array::{Array, ArrayError, Number};
+pub(crate) use self::array::{Array, ArrayError, Number, is_of_chars};
 pub(crate) use self::barrier::{Barrier, BarrierReply, BarrierRequest};
 pub(crate) use self::condition::{Condition, ConditionReply, ConditionRequest};
 pub(crate) use self::dict::Dict;
+pub(crate) use self::effort::{Effort, Unordered};
 pub(crate) use self::event::{Event, EventReply, EventRequest};
 pub(crate) use self::list::{List, ListError, Slice};
 pub(crate) use self::lock::{Lock, LockReply, LockRequest};
@@ -66,8 +68,8 @@ pub(crate) trait Word {
 /// What a list, a dict or a priority queue holds: values with an order and an equality of their own.
 pub(crate) trait Element: Clone {
     /// Whether both are equal to the program that put them there. Nothing: they are too large to tell.
-    fn is_equal(&self, other: &Self) -> Option<bool>;
+    fn is_equal(&self, other: &Self, effort: &mut Effort) -> Option<bool>;
 
-    /// Which comes first, if there is an order between them.
-    fn order(&self, other: &Self) -> Option<Ordering>;
+    /// Which comes first, if there is an order between them. Where neither does, they are equal to whoever sorts.
+    fn order(&self, other: &Self, effort: &mut Effort) -> Result<Ordering, Unordered>;
 }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use super::line::Line;
 use super::store::{Entry, Order, Store};
-use super::{Element, Participant, Replies, Word};
+use super::{Element, Participant, Replies, Unordered, Word};
 
 /// What happens to an item whose consumer goes away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -46,7 +46,7 @@ pub(crate) enum QueueReply<V> {
     /// The item that was to be put, since there is no room.
     Full(V),
     /// The item that was to be put, since it has no order with those in the queue.
-    NoOrder(V),
+    NoOrder(V, Unordered),
     /// `at` is what it was ordered by in place of itself.
     Item {
         item: V,
@@ -56,7 +56,10 @@ pub(crate) enum QueueReply<V> {
     },
     Empty,
     /// The queue was shut down.
-    Shut,
+    Shut {
+        /// Whether something was to be put, and not taken.
+        put: bool,
+    },
     Len(usize),
     Is(bool),
     /// `task_done` was called more often than there were items.
@@ -141,7 +144,7 @@ impl<V: Element> Queue<V> {
         }
         if self.shut && self.store.len() == 0 {
             while let Some((who, ())) = self.getters.pop() {
-                replies.push((who, QueueReply::Shut));
+                replies.push((who, QueueReply::Shut { put: false }));
             }
         }
         if self.unfinished == 0 {
@@ -157,7 +160,7 @@ impl<V: Element> Queue<V> {
                 self.unfinished += 1;
                 QueueReply::Done
             }
-            Err(item) => QueueReply::NoOrder(item),
+            Err((item, why)) => QueueReply::NoOrder(item, why),
         }
     }
 
@@ -207,7 +210,7 @@ impl<V: Element> Word for Queue<V> {
         replies: &mut Replies<QueueReply<V>>,
     ) {
         let reply = match request {
-            QueueRequest::Put { .. } if self.shut => QueueReply::Shut,
+            QueueRequest::Put { .. } if self.shut => QueueReply::Shut { put: true },
             QueueRequest::Put { item, at, block } => {
                 if self.has_room() && self.putters.is_empty() {
                     self.put(item, at)
@@ -224,7 +227,7 @@ impl<V: Element> Word for Queue<V> {
                 }
                 match self.store.take() {
                     Some(entry) => self.give(who, entry),
-                    None if self.shut => QueueReply::Shut,
+                    None if self.shut => QueueReply::Shut { put: false },
                     None if block => {
                         self.getters.push(who, ());
                         return;
@@ -249,7 +252,7 @@ impl<V: Element> Word for Queue<V> {
             QueueRequest::ShutDown { immediate } => {
                 self.shut_down(immediate);
                 while let Some((putter, _)) = self.putters.pop() {
-                    replies.push((putter, QueueReply::Shut));
+                    replies.push((putter, QueueReply::Shut { put: true }));
                 }
                 QueueReply::Done
             }

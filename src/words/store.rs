@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::Element;
+use super::{Effort, Element, Unordered};
 
 /// The order in which items leave a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,14 +48,15 @@ impl<V: Element> Store<V> {
     }
 
     /// Adds an item. It comes back if a priority queue finds no order between it and what is there.
-    pub(super) fn put(&mut self, item: V, at: Option<V>) -> Result<(), V> {
+    pub(super) fn put(&mut self, item: V, at: Option<V>) -> Result<(), (V, Unordered)> {
         let entry = Entry { item, at, arrival: self.arrivals };
-        if self.order != Order::Priority {
-            self.entries.push_back(entry);
-        } else if self.has_order(&entry) {
-            self.push_heap(entry);
-        } else {
-            return Err(entry.item);
+        let mut effort = Effort::over(self.entries.len());
+        match self.order {
+            Order::Fifo | Order::Lifo => self.entries.push_back(entry),
+            Order::Priority => match self.has_order(&entry, &mut effort) {
+                Ok(()) => self.push_heap(entry, &mut effort),
+                Err(why) => return Err((entry.item, why)),
+            },
         }
         self.arrivals += 1;
         Ok(())
@@ -63,8 +64,11 @@ impl<V: Element> Store<V> {
 
     /// Puts back what was taken, to where it was: whoever had several of them may give them back in any order.
     pub(super) fn put_back(&mut self, entry: Entry<V>) {
+        let mut effort = Effort::over(self.entries.len());
         let row = match self.order {
-            Order::Priority if self.has_order(&entry) => return self.push_heap(entry),
+            Order::Priority if self.has_order(&entry, &mut effort).is_ok() => {
+                return self.push_heap(entry, &mut effort);
+            }
             Order::Priority => &mut self.returned,
             Order::Fifo | Order::Lifo => &mut self.entries,
         };
@@ -87,23 +91,21 @@ impl<V: Element> Store<V> {
         count
     }
 
-    fn has_order(&self, entry: &Entry<V>) -> bool {
+    fn has_order(&self, entry: &Entry<V>, effort: &mut Effort) -> Result<(), Unordered> {
         let mut at = self.entries.len();
         while at > 0 {
             at = (at - 1) / 2;
-            if key(entry).order(key(&self.entries[at])).is_none() {
-                return false;
-            }
+            key(entry).order(key(&self.entries[at]), effort)?;
         }
-        true
+        Ok(())
     }
 
-    fn push_heap(&mut self, entry: Entry<V>) {
+    fn push_heap(&mut self, entry: Entry<V>, effort: &mut Effort) {
         self.entries.push_back(entry);
         let mut at = self.entries.len() - 1;
         while at > 0 {
             let parent = (at - 1) / 2;
-            if !self.is_before(at, parent) {
+            if !self.is_before(at, parent, effort) {
                 break;
             }
             self.entries.swap(at, parent);
@@ -113,16 +115,17 @@ impl<V: Element> Store<V> {
 
     fn pop_heap(&mut self) -> Option<Entry<V>> {
         let first = self.entries.swap_remove_back(0)?;
+        let mut effort = Effort::over(self.entries.len());
         let mut at = 0;
         loop {
             let (left, right) = (2 * at + 1, 2 * at + 2);
             let Some(least) = (left..=right)
                 .filter(|&child| child < self.entries.len())
-                .reduce(|a, b| if self.is_before(b, a) { b } else { a })
+                .reduce(|a, b| if self.is_before(b, a, &mut effort) { b } else { a })
             else {
                 break;
             };
-            if !self.is_before(least, at) {
+            if !self.is_before(least, at, &mut effort) {
                 break;
             }
             self.entries.swap(least, at);
@@ -132,9 +135,9 @@ impl<V: Element> Store<V> {
     }
 
     /// Between two that have no order, the one that came first leaves first.
-    fn is_before(&self, a: usize, b: usize) -> bool {
+    fn is_before(&self, a: usize, b: usize, effort: &mut Effort) -> bool {
         let (a, b) = (&self.entries[a], &self.entries[b]);
-        let order = key(a).order(key(b)).unwrap_or(Ordering::Equal);
+        let order = key(a).order(key(b), effort).unwrap_or(Ordering::Equal);
         order.then(a.arrival.cmp(&b.arrival)) == Ordering::Less
     }
 }

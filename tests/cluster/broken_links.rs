@@ -94,6 +94,33 @@ fn a_condition_s_guard_of_a_lost_connection_is_of_no_more_use() {
     eventually("it is free", || elsewhere(takes));
 }
 
+#[test]
+fn the_guard_of_a_lost_connection_does_not_add_a_permit() {
+    let server = server();
+    let ours = narrow(&server);
+    let semaphore = ours.new_semaphore(1).expect("a semaphore");
+    let free = || elsewhere(|| semaphore.permits().expect("a number"));
+    let first = semaphore.guard().expect("there is one");
+    assert_eq!(free(), 0);
+    assert!(elsewhere(|| semaphore.try_guard().expect("an answer").is_none()));
+    break_link(&server, &ours);
+    eventually("the server has given it back", || free() == 1);
+    let second = semaphore.guard_timeout(LONG).expect("an answer").expect("it is free");
+    drop(first);
+    assert_eq!(free(), 0, "a permit that is held was given back");
+    break_link(&server, &ours);
+    eventually("the server has given it back", || free() == 1);
+    drop(second);
+    assert_eq!(free(), 1, "it was given back twice");
+    // As long as the connection lasts, it is the guard that gives it back.
+    drop(semaphore.try_guard().expect("an answer").expect("it is free"));
+    assert_eq!(free(), 1);
+    semaphore.guard().expect("there is one").forget();
+    assert_eq!(free(), 0);
+    semaphore.release().expect("an answer");
+    assert_eq!(free(), 1);
+}
+
 /// What is short here, and longer than any answer of a server on this machine.
 const SHORT: Duration = Duration::from_millis(400);
 /// What no call takes that has an end.

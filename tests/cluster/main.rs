@@ -4,6 +4,7 @@ mod bad_input;
 mod between_ours;
 mod broken_links;
 mod deaths;
+mod hostile;
 mod peer;
 mod pressure;
 mod python;

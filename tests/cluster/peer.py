@@ -17,7 +17,7 @@ except ImportError:
     import Queue as queue
 
 PY2 = sys.version_info[0] == 2
-signal.alarm(100)
+signal.alarm(200)
 
 
 def address(text):
@@ -63,6 +63,19 @@ class Foo(object):
 
     def __eq__(self, other):
         return type(other) is Foo and self.x == other.x
+
+
+class Whole(int):
+    pass
+
+
+try:
+    import enum
+
+    class Colour(enum.IntEnum):
+        red = 1
+except ImportError:
+    pass
 
 
 def queues(m):
@@ -294,11 +307,20 @@ def values(m):
     import fractions
     D, F, day = decimal.Decimal, fractions.Fraction, datetime.datetime
 
-    def kept(*args):
-        return m.list(*args)[:]
+    # One for all: a new proxy is three connections more.
+    held = m.list()
+
+    def kept(what):
+        held[:] = what
+        return held[:]
+
+    def among(what, row):
+        held[:] = row
+        return what in held
     # What can be gone through, item by item; what cannot, or is not known, is refused.
     ring = collections.deque([1, 2, 3, 4], 3)
     ordered = collections.OrderedDict([('a', 1), ('b', 2)])
+    same(m.list(ring)[:], [2, 3, 4])
     same(kept(ring), [2, 3, 4])
     same(kept(collections.deque()), [])
     same(kept(ordered), ['a', 'b'])
@@ -313,6 +335,35 @@ def values(m):
     numbers = m.Array('i', array.array('i', [1, 2, 3]))
     numbers[0:2] = array.array('i', [7, 8])
     same(list(numbers), [7, 8, 3])
+    # Nothing but an array of the same type is put in the place of a part of one.
+    for wrong in [[7, 8], (7, 8), array.array('h', [7, 8]), b'ab']:
+        raises(TypeError, numbers.__setitem__, slice(0, 2), wrong)
+    raises(TypeError, numbers.__setitem__, 0, u'x')
+    same(list(numbers), [7, 8, 3])
+    import warnings
+    warnings.simplefilter('ignore')
+    letters = m.Array('u', u'h\xe9\U0001d11e')
+    plain = array.array('u', u'h\xe9\U0001d11e')
+    same((letters._getvalue(), letters[1], letters[0:2]), (plain, u'\xe9', plain[:2]))
+    same(letters._callmethod('__repr__'), repr(plain) if not PY2 else letters._callmethod('__repr__'))
+    letters[0] = u'z'
+    letters[1:] = array.array('u', u'ab')
+    same(letters._getvalue(), array.array('u', u'zab'))
+    same(m.Array('u', array.array('u', u'ab'))._getvalue(), array.array('u', u'ab'))
+    same(kept(array.array('u', u'ab')), [u'a', u'b'])
+    for wrong in [5, u'xy']:
+        raises(TypeError, letters.__setitem__, 0, wrong)
+    raises((TypeError, RemoteError), m.Array, 'i', u'abc')
+    raises((TypeError, RemoteError), m.Array, 'u', [5])
+    raises((ValueError, RemoteError), m.Array, 'i', b'abc')
+    same(m.Array('i', bytearray(b'abcd'))._getvalue(), array.array('i', [0x64636261]))
+    same(m.Array('u', u'')._callmethod('__repr__'), "array('u')")
+    # What is a number though its class is another.
+    row = m.list(['a', 'b', 'c'])
+    same((row[True], row[Whole(2)], row[Whole(1):Whole(3)], row.pop(Whole(0))), ('b', 'c', ['b', 'c'], 'a'))
+    same(m.list([0] * Whole(2))[:], [0, 0])
+    for wrong in [1.0, 'a', None, F(1, 1), (0,)]:
+        raises(TypeError, row.__getitem__, wrong)
     if not PY2:
         same(kept(reversed([1, 2, 3])), [3, 2, 1])
         started = reversed([1, 2, 3])
@@ -326,21 +377,31 @@ def values(m):
         same(kept(zip('ab', [1, 2, 3])), [('a', 1), ('b', 2)])
         same(kept(enumerate('ab', 5)), [(5, 'a'), (6, 'b')])
         same(m.dict(zip('ab', [1, 2])).copy(), {'a': 1, 'b': 2})
+        mixed = [0, 1, '', 'a', [], [0], None, D(0), D('0.5'), F(0, 1), {}, {1: 2}, 0.0, b'']
+        same(kept(filter(None, mixed)), list(filter(None, mixed)))
+        same(kept(filter(bool, enumerate([5]))), [(0, 5)])
+        # No function is called.
+        for lazy in [map(str, [1, 2]), filter(str, [1, 2]), filter(None, [Foo(1)])]:
+            error = raises((TypeError, RemoteError), kept, lazy)
+            assert 'calls a function' in str(error) or 'only its class knows' in str(error), error
+        error = raises(TypeError, row.__getitem__, Colour.red)
+        assert 'Colour' in str(error), error
     if (3,) < sys.version_info < (3, 14):
         import itertools
         raises((TypeError, RemoteError), kept, itertools.permutations([1, 2]))
         raises((TypeError, RemoteError), kept, itertools.product([1, 2]))
     raises((TypeError, RemoteError), kept, ValueError((1, 2)))
     raises((TypeError, RemoteError), kept, 5)
+    raises((TypeError, RemoteError), m.list, 5)
     # What is equal, and what comes first.
     pairs = [(D('1.0'), D('1.00')), (D('1'), 1), (F(1, 2), 0.5), (1 + 0j, 1), (2 ** 200, float(2 ** 200)),
              (ordered, {'b': 2, 'a': 1}), (collections.Counter('aab'), {'a': 2, 'b': 1}),
              (datetime.date(2020, 1, 1), datetime.date(2020, 1, 1))]
     for a, b in pairs:
-        same((a, b, a in m.list([b])), (a, b, True))
-        same((a, b, b in m.list([a])), (a, b, True))
+        same((a, b, among(a, [b])), (a, b, True))
+        same((a, b, among(b, [a])), (a, b, True))
     for a, b in [(D('0.1'), 0.1), (D('NaN'), D('NaN')), (datetime.date(2020, 1, 1), day(2020, 1, 1))]:
-        same((a, b, a in m.list([b])), (a, b, False))
+        same((a, b, among(a, [b])), (a, b, False))
     same(m.dict({D('1.0'): 'x'})[1], 'x')
     same(m.dict({0.5: 'x'})[F(1, 2)], 'x')
     for row in [[day(2020, 1, 2), day(2019, 12, 31, 23), day(2019, 1, 1, 0, 0, 0, 1)],
@@ -349,9 +410,30 @@ def values(m):
                 [datetime.timedelta(1), datetime.timedelta(-1), datetime.timedelta(0, 1, 1)],
                 [D('1E+3'), D('-Infinity'), 7, D('0.001'), 2.5, D('-1.5')],
                 [F(1, 2), F(1, 3), 0, 0.4], [2 ** 70, -2 ** 70, 2 ** 65, 0]]:
-        order = m.list(row)
-        order.sort()
-        same(order[:], sorted(row))
+        held[:] = row
+        held.sort()
+        same(held[:], sorted(row))
+    # What Python 2 has otherwise.
+    if not PY2:
+        for a, b in [(F(1, 2), D('0.5')), (F(1, 10), D('0.1')), (F(-7, 8), D('-0.875')), (F(1, 2), 0.5 + 0j),
+                     (D('0.5'), 0.5 + 0j), ({1, 2}, {1.0, 2}), ({1}, frozenset([1])), (1 + 2j, 1 + 2j),
+                     (F(10 ** 60, 3), F(10 ** 60, 3))]:
+            same((a, b, among(a, [b]), among(b, [a])), (a, b, True, True))
+        for a, b in [(F(1, 3), D('0.333')), (F(1, 3), D('0.3333333333333333333333333333333')), ({1}, {2}), ({1}, [1]),
+                     (F(10 ** 60, 3), F(10 ** 60, 7)), (F(1, 2), 0.5 + 1j)]:
+            same((a, b, among(a, [b]), among(b, [a])), (a, b, False, False))
+        same(m.dict({D('0.1'): 'x'})[F(1, 10)], 'x')
+        same(m.dict({F(1, 4): 'x'})[D('0.250')], 'x')
+        for row in [[F(1, 3), D('0.3'), 0.4, D('0.34'), 0, F(-1, 3), D('-0.4'), D('Infinity')],
+                    [{1, 2, 3}, {1, 2}, {1}, set()], [{3}, {1}, {2}], [frozenset([1, 2]), {2}],
+                    [({1}, 2), ({1}, 1)], [({2}, 2), ({1}, 1)]]:
+            held[:] = row
+            held.sort()
+            same(held[:], sorted(row))
+        for row in [[1 + 0j, 2], [{1}, [1]], [D('NaN'), 1], [{}, {}]]:
+            raises((TypeError, decimal.InvalidOperation), sorted, row)
+            held[:] = row
+            raises(TypeError, held.sort)
     best = m.get_sorted()
     jobs = [(day(2020, 1, n), 'job') for n in (3, 1, 2)]
     for job in jobs:
@@ -370,6 +452,77 @@ def values(m):
     if not PY2:
         barrier = m.Barrier(2, timeout=0.05)
         raises(threading.BrokenBarrierError, barrier.wait)
+
+
+def proxies(m):
+    """A proxy in the place of what it stands for, where it is gone through."""
+    row, names = m.list([1, 2]), m.dict({'a': 1})
+    same(m.list(row)[:], [1, 2])
+    same(m.dict(names).copy(), {'a': 1})
+    same(m.list(names)[:], ['a'])
+    same(list(m.Array('i', row)._getvalue()), [1, 2])
+    into = m.list([0])
+    into.extend(row)
+    into[0:1] = row
+    same(into[:], [1, 2, 1, 2])
+    into.extend(into)
+    same(len(into), 8)
+    other = m.dict(b=2)
+    other.update(names)
+    same(other.copy(), {'a': 1, 'b': 2})
+    # What is put away stays a proxy.
+    outer = m.list([row])
+    outer.append(names)
+    row.append(3)
+    same((outer[0][:], outer[1].copy()), ([1, 2, 3], {'a': 1}))
+    error = raises((TypeError, RemoteError), m.list, m.Event())
+    assert 'proxy' in str(error), error
+
+
+def reprs(m):
+    """What is shown of values is what Python 3 shows."""
+    import collections
+    import datetime
+    import decimal
+    import fractions
+    import uuid
+    D, F = decimal.Decimal, fractions.Fraction
+    zone = datetime.timezone(datetime.timedelta(hours=-5, minutes=-30))
+    values = [
+        None, True, 0, -1, 10 ** 40, -2 ** 63,
+        0.0, -0.0, 1.0, 1.5, 0.1, 1e15, 1e16, 1e17, 123456789012345678.0, 1.5e300, 5e-324, 1e-4, 1e-5, 9.999e-5, 1e22,
+        2.0 ** 53, 0.1 + 0.2, 1 / 3, float('inf'), float('-inf'), float('nan'),
+        1j, 1 + 2j, -0.0 + 1j, complex(1, -0.0), complex(-0.0, -1.5), complex('nan+infj'), 1e20 + 1e-7j,
+        '', 'a', "it's", 'say "x"', """'both' "kinds\"""", 'back\\slash', 'a\nb\rc\td', '\x00\x1f\x7f', '\x80\xa0\xad\xff',
+        'caf\xe9', '\u0394\u4e2d', '\U0001f600', '\ud800', '\u200b\u2028\ufeff', '\U000e0001', '\ue000', '\u0378', '\u3000',
+        b'', b'a', b"it's", b'say "x"', b"""'both' "kinds\"""", b'\x00\n\r\t\\\x7f\xff', bytearray(b''), bytearray(b"a'b"),
+        bytearray(b'back\\'),
+        (), (1,), (1, 2), [], [[]], [1, [2, (3,)]], {}, {'a': [1, {2: (3,)}]}, set(), {1}, frozenset(), frozenset([1]),
+        {(1, 2)}, [set(), {'x'}], {'k': {1}},
+        D('1.50'), D('-0'), D('1E+3'), D('NaN'), D('Infinity'), F(1, 3), F(-7, 2), F(5),
+        datetime.date(2020, 1, 2), datetime.datetime(2020, 1, 2), datetime.datetime(2020, 1, 2, 3, 4),
+        datetime.datetime(2020, 1, 2, 3, 4, 5), datetime.datetime(2020, 1, 2, 3, 4, 5, 6),
+        datetime.datetime(2020, 1, 2, 0, 0, 0, 6), datetime.datetime(2020, 1, 2, tzinfo=datetime.timezone.utc),
+        datetime.datetime(2020, 1, 2, 3, 4, 5, tzinfo=zone), datetime.datetime(2020, 1, 2, 3, 4, fold=1),
+        datetime.time(1), datetime.time(1, 2), datetime.time(1, 2, 3), datetime.time(1, 2, 3, 4), datetime.time(0, 0, 3),
+        datetime.time(1, 2, fold=1), datetime.time(1, 2, tzinfo=zone),
+        datetime.timezone.utc, zone, datetime.timezone(datetime.timedelta(0, 3600), 'CET'),
+        collections.deque([1, 2]), collections.deque([1, 2], 5), collections.deque(), collections.defaultdict(list, {1: [2]}),
+        collections.defaultdict(int), collections.defaultdict(None, {1: 2}), collections.OrderedDict(), collections.Counter(), collections.Counter('aab'), collections.Counter('abb'),
+        range(3), range(1, 5), range(0, 9, 3), range(5, 0, -1), slice(1, None, 2), Ellipsis, NotImplemented,
+        uuid.UUID('12345678123456781234567812345678'),
+        int, str, ValueError, collections.OrderedDict, len, Foo, ValueError('x'), ValueError(), KeyError('k'), OSError(2, 'no'), queue.Empty(),
+        ValueError('a', 1), datetime.timedelta(), datetime.timedelta(1), datetime.timedelta(-1, 5),
+        datetime.timedelta(1, 2, 3), datetime.timedelta(0, 0, 3), datetime.timedelta(weeks=3),
+    ]
+    own = [1]
+    own.append(own)
+    values += [own, {'own': own}]
+    if sys.version_info >= (3, 12):
+        values += [collections.OrderedDict([('a', 1), ('b', 2)])]
+    same(m.list(values)._callmethod('__repr__'), repr(values))
+    values = dict(enumerate(values))
+    same(m.dict(values)._callmethod('__repr__'), repr(values))
 
 
 def bookkeeping(m):
@@ -399,6 +552,10 @@ def client(where, key):
     locks(m)
     containers(m)
     values(m)
+    proxies(m)
+    # Before that, some was shown otherwise, and the fold of a time was not sent.
+    if sys.version_info >= (3, 8):
+        reprs(m)
     bookkeeping(m)
     print('ok')
 
@@ -406,6 +563,23 @@ def client(where, key):
 def refused(where, key):
     from multiprocessing import AuthenticationError
     raises((AuthenticationError, EOFError, OSError, IOError), connect, where, key)
+    print('ok')
+
+
+def closed(where, key):
+    """A queue that is shut down, to versions that have a word for that, that have none, and to the one of which it is not known."""
+    q = connect(where, key).get_small()
+    same(q.get(), 'last')
+    if sys.version_info >= (3, 13):
+        kinds = (queue.ShutDown, queue.ShutDown)
+    elif sys.version_info >= (3, 12):
+        kinds = (AttributeError, AttributeError)
+    else:
+        kinds = (queue.Empty, queue.Full)
+    for call in [q.get, q.get_nowait, lambda: q.get(timeout=5)]:
+        raises(kinds[0], call)
+    for call in [q.put, q.put_nowait, lambda item: q.put(item, timeout=5)]:
+        raises(kinds[1], call, 1)
     print('ok')
 
 

@@ -14,25 +14,33 @@ use crate::raw::Raw;
 use crate::{builder, client, eventually, key};
 
 /// A server in a process of its own, whose memory and time are its own.
-fn child() -> ServerProcess {
+pub(crate) fn child() -> ServerProcess {
     builder().spawn("127.0.0.1:0").expect("a server in a child process")
 }
 
-fn client_of(server: &ServerProcess) -> Client {
+pub(crate) fn client_of(server: &ServerProcess) -> Client {
     Client::connect(server.address(), key()).expect("a client")
 }
 
-fn send(server: &ServerProcess, signal: Signal) {
+pub(crate) fn send(server: &ServerProcess, signal: Signal) {
     let pid = Pid::from_raw(server.pid() as i32).expect("a process");
     kill_process(pid, signal).expect("it is our child");
 }
 
 /// What a line of the child's status says, in bytes.
-fn memory(server: &ServerProcess, line: &str) -> u64 {
+pub(crate) fn memory(server: &ServerProcess, line: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).expect("alive");
     let line = status.lines().find(|text| text.starts_with(line)).expect("a line of it");
     let kib: u64 = line.split_whitespace().nth(1).expect("a number").parse().expect("a number");
     kib << 10
+}
+
+/// How much time of the processor the child has had, in hundredths of a second, while it runs.
+pub(crate) fn ticks(server: &ServerProcess) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.pid())).ok()?;
+    let rest: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
+    let used: u64 = rest[11].parse::<u64>().ok()? + rest[12].parse::<u64>().ok()?;
+    (rest[0] != "Z").then_some(used)
 }
 
 /// How many items a row of requests appends to a list.
@@ -273,22 +281,15 @@ fn a_server_that_stops_waits_for_its_last_replies_without_work() {
     raw.call(list.id(), "__getitem__", &[0.into()]);
     let mut part = [0; 1];
     raw.stream.read_exact(&mut part).expect("the reply begins");
-    let stat = format!("/proc/{}/stat", server.pid());
-    let ticks = || {
-        let stat = std::fs::read_to_string(&stat).ok()?;
-        let rest: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
-        let used: u64 = rest[11].parse::<u64>().ok()? + rest[12].parse::<u64>().ok()?;
-        (rest[0] != "Z").then_some(used)
-    };
     let begin = Instant::now();
-    let before = ticks().expect("it runs");
+    let before = ticks(&server).expect("it runs");
     let mut shutdown = Raw::to(server.address());
     shutdown.talk.request(None, "shutdown", &[], &[]).expect("it can be said");
     assert_eq!(shutdown.reply(), Some(Reply::none()));
     // What the server does not read any more.
     raw.call(list.id(), "__len__", &[]);
     let mut used = 0;
-    while let Some(now) = ticks() {
+    while let Some(now) = ticks(&server) {
         used = now - before;
         assert!(begin.elapsed() < Duration::from_secs(30), "it does not end");
         thread::yield_now();

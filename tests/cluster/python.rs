@@ -41,6 +41,19 @@ fn a_stock_client_with_another_key_is_refused_and_the_server_goes_on() {
     assert_eq!(client(&server).number_of_objects().expect("an answer"), 0);
 }
 
+/// The exception for it is newer than most versions.
+#[test]
+fn a_queue_that_is_shut_down_says_so_in_words_that_the_client_has() {
+    for python in pythons() {
+        let server = server();
+        let small = client(&server).queue::<String>("get_small").expect("a queue");
+        small.put("last".to_owned()).expect("room");
+        small.shut_down(false).expect("an answer");
+        python.run(&["closed", &server.address().to_string(), "abc"]);
+        assert!(matches!(small.get(), Err(GetError::ShutDown)));
+    }
+}
+
 #[test]
 fn a_stock_client_shuts_our_server_down() {
     for python in ends() {

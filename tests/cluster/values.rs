@@ -78,6 +78,21 @@ fn what_would_expand_beyond_all_memory_is_refused_or_stays_shared() {
     let dict = created(&client, "dict", &[]);
     let key = shared(megabyte(), 10_000, Node::Tuple);
     assert!(is_memory_error(dict.call("__setitem__", &[key, 1.into()], &[])));
+    // Each key by itself is not too large, and all of them would take hours.
+    let mut builder = Builder::new();
+    let text = builder.value(Value::from("x".repeat(64 << 10)));
+    let none = builder.push(Node::None);
+    let pairs: Vec<NodeId> = (0..2000)
+        .map(|n| {
+            let mut key = vec![text; 900];
+            key.push(builder.push(Node::Int(n)));
+            let key = builder.push(Node::Tuple(key));
+            builder.push(Node::Tuple(vec![key, none]))
+        })
+        .collect();
+    let root = builder.push(Node::List(pairs));
+    assert!(is_memory_error(dict.call("update", &[builder.finish(root)], &[])));
+    assert_eq!(len(&dict), Some(0));
     assert!(is_memory_error(list.call("__mul__", &[Value::from(i64::MAX)], &[])));
     let far = Value::read(b"\x80\x04cbuiltins\nrange\n\x8a\x07\xff\xff\xff\xff\xff\xff\x7f\x85R.");
     assert!(is_memory_error(list.call("extend", &[far.expect("a range")], &[])));
@@ -100,4 +115,26 @@ fn what_lies_too_deep_to_compare_is_an_error_and_not_another_value() {
         let error = list.call(method, &[deep()], &[]).expect_err("it cannot be told");
         assert!(error.to_string().contains("compared"), "{error}");
     }
+}
+
+/// Each comparison by itself is short.
+#[test]
+fn what_one_call_compares_is_bounded_as_a_whole() {
+    let server = server();
+    let client = client(&server);
+    let row = || Value::list((0..2000).map(|n| Value::from(format!("{n}"))));
+    let list = created(&client, "list", &[shared(row(), 200_000, Node::List)]);
+    let start = Instant::now();
+    for method in ["count", "sort"] {
+        let args = if method == "count" { vec![row()] } else { Vec::new() };
+        let error = list.call(method, &args, &[]).expect_err("it is cut off");
+        assert!(error.to_string().contains("compared"), "{method}: {error}");
+    }
+    assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
+    // What is first is found all the same, and the list is as it was.
+    let first = list.call("index", &[row()], &[]).expect("an answer");
+    assert_eq!(first.root().as_i64(), Some(0));
+    let many = created(&client, "list", &[Value::list((0..200_000).rev().map(Value::from))]);
+    many.call("sort", &[], &[]).expect("numbers are few steps each");
+    assert_eq!(many.call("__getitem__", &[0.into()], &[]).expect("one").root().as_i64(), Some(0));
 }

@@ -121,13 +121,43 @@ pub(crate) fn run(typed: QueueArgs) -> ExitCode {
     }
 }
 
+/// What clients make for themselves by these names, which would end with this command.
+const OWN: [&str; 4] = ["Queue", "JoinableQueue", "LifoQueue", "PriorityQueue"];
+
 fn connect(which: &Which) -> Result<Queue<serde_json::Value>, Failed> {
-    if ["Queue", "JoinableQueue"].contains(&which.name.as_str()) {
+    let Which { at, name, .. } = which;
+    if OWN.contains(&name.as_str()) {
         let why = "is how a client makes a queue of its own, which would end with this command: name one that is served";
-        return Err(io::Error::other(format!("{} {why}", which.name)).into());
+        return Err(io::Error::other(format!("{name} {why}")).into());
     }
-    let client = Client::connect(&which.at, which.key.read()?)?;
-    Ok(client.queue(&which.name)?)
+    let client = Client::connect(at, which.key.read()?)?;
+    let queue = client.queue(name).map_err(|error| not_there(which, error))?;
+    let is_queue = ["put", "get", "qsize"].iter().all(|&method| {
+        let mut exposed = queue.proxy().exposed();
+        exposed.any(|name| name == method)
+    });
+    match is_queue {
+        true => Ok(queue),
+        false => Err(io::Error::other(format!("what {at} serves as {name} is no queue")).into()),
+    }
+}
+
+/// What is said of a name that the server does not have: which there are, if it tells.
+fn not_there(which: &Which, error: CallError) -> Failed {
+    let Which { at, name, .. } = which;
+    let missing = match &error {
+        CallError::Refused(text) => text.lines().rev().find_map(|line| {
+            let what = line.trim().strip_prefix("KeyError: ")?;
+            Some(what.rsplit_once("there are: ").map(|(_, names)| names))
+        }),
+        _ => None,
+    };
+    let what = match missing {
+        None => return error.into(),
+        Some(Some(names)) => format!("name one of those that there are: {names}"),
+        Some(None) => "name one that its program registers, or serve it there".to_owned(),
+    };
+    io::Error::other(format!("no queue {name:?} is served at {at}; {what}")).into()
 }
 
 fn put(
@@ -138,8 +168,7 @@ fn put(
 ) -> Result<(), Failed> {
     let queue = connect(which)?;
     let put = |text: String| -> Result<(), Failed> {
-        let item =
-            if json { serde_json::from_str(&text)? } else { serde_json::Value::String(text) };
+        let item = if json { parsed(&text)? } else { serde_json::Value::String(text) };
         let result = match timeout {
             Some(limit) => queue.put_timeout(item, limit),
             None => queue.put(item),
@@ -157,12 +186,19 @@ fn put(
                 let put = number - 1;
                 io::Error::new(
                     error.kind(),
-                    format!("line {number}: {error}; {put} items were put"),
+                    format!("line {number}: {error}; items put before it: {put}"),
                 )
             };
             put(line.map_err(at)?)
         }),
     }
+}
+
+fn parsed(text: &str) -> Result<serde_json::Value, Failed> {
+    serde_json::from_str(text).map_err(|error| {
+        let start: String = text.chars().take(60).collect();
+        io::Error::other(format!("the item {start:?} is no JSON: {error}")).into()
+    })
 }
 
 fn get(

@@ -102,6 +102,25 @@ impl Peer {
         }
     }
 
+    /// Whether the peer is known to be older than CPython 3.13. Of 3.12 that cannot be known: both speak in the same way.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fourfold_wire::Peer;
+    ///
+    /// let mut peer = Peer::default();
+    /// peer.saw_pickle(b"\x80\x04N.");
+    /// assert!(peer.is_before_313());
+    /// peer.saw_named_digest();
+    /// assert!(!peer.is_before_313());
+    /// ```
+    #[must_use]
+    pub fn is_before_313(&self) -> bool {
+        // Digests have names from 3.12 on, and the protocol is the fifth from 3.14 on.
+        !self.named_digests && self.protocol.is_some_and(|protocol| protocol <= 4)
+    }
+
     /// What to write pickles in for this peer.
     #[must_use]
     pub fn dialect(&self) -> Dialect {

@@ -22,6 +22,10 @@ impl Dec {
         Dec { negative, infinite: true, digits: Vec::new(), point: 0 }
     }
 
+    pub(super) fn is_zero(&self) -> bool {
+        !self.infinite && self.digits.is_empty()
+    }
+
     /// As `str` of a `Decimal` has it.
     pub(super) fn parse(text: &str) -> Option<Dec> {
         let (negative, text) = match text.strip_prefix('-') {

@@ -25,50 +25,73 @@ pub(super) enum NoKey {
 
 /// The key of a value.
 pub(super) fn key_of(item: &Item) -> Result<Key, NoKey> {
-    key(item.root(), false)
+    Keys::default().of(item)
 }
 
-/// How many bytes the keys of one value may take.
+/// The keys of the values of one call. Shared parts are written each time: what that takes beyond the values themselves is
+/// bounded for all together.
+pub(super) struct Keys {
+    left: usize,
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Keys { left: KEY_BYTES }
+    }
+}
+
+impl Keys {
+    pub(super) fn of(&mut self, item: &Item) -> Result<Key, NoKey> {
+        let own = OVERHEAD * item.root().whole().node_count() + item.root().whole().size();
+        let mut writer = KeyWriter::within(item.root(), self.left.saturating_add(own));
+        let key = writer.key(item.root())?;
+        self.left = self.left.saturating_sub(writer.written().saturating_sub(own));
+        Ok(key)
+    }
+}
+
+/// How many bytes the keys of one call may take beyond their values.
 const KEY_BYTES: usize = 64 << 20;
 
-/// The key of a part of a value. `mutable`: it may be a set itself.
-pub(super) fn key(node: NodeRef<'_>, mutable: bool) -> Result<Key, NoKey> {
-    KeyWriter::new(node).key(node, mutable)
-}
+/// What is counted for each part of a key, in bytes.
+const OVERHEAD: usize = 32;
 
 /// Writes bytes that are the same for two values if and only if they are equal.
 pub(super) struct KeyWriter<'a> {
     parts: Parts<'a>,
+    written: usize,
 }
 
 impl<'a> KeyWriter<'a> {
-    /// For the values that are parts of what this is a part of.
-    pub(super) fn new(node: NodeRef<'a>) -> KeyWriter<'a> {
-        KeyWriter { parts: Parts::new(node.whole(), KEY_BYTES) }
+    /// For the values that are parts of what this is a part of, up to so many bytes.
+    pub(super) fn within(node: NodeRef<'a>, limit: usize) -> KeyWriter<'a> {
+        KeyWriter { parts: Parts::new(node.whole(), limit), written: 0 }
     }
 
-    pub(super) fn key(&mut self, node: NodeRef<'_>, mutable: bool) -> Result<Key, NoKey> {
+    /// How many bytes were written, or more.
+    pub(super) fn written(&self) -> usize {
+        self.written
+    }
+
+    pub(super) fn key(&mut self, node: NodeRef<'_>) -> Result<Key, NoKey> {
         let mut out = Vec::new();
-        self.write(node, mutable, DEPTH, &mut out)?;
+        self.write(node, DEPTH, &mut out)?;
         Ok(Key(out.into()))
     }
 
     fn charge(&mut self, bytes: usize) -> Result<(), NoKey> {
+        self.written += bytes;
         self.parts.charge(bytes).ok_or(NoKey::TooLarge)
     }
 
-    /// `mutable`: the outermost may be a set.
-    fn write(
-        &mut self,
-        node: NodeRef<'_>,
-        mutable: bool,
-        depth: usize,
-        out: &mut Vec<u8>,
-    ) -> Result<(), NoKey> {
+    fn write(&mut self, node: NodeRef<'_>, depth: usize, out: &mut Vec<u8>) -> Result<(), NoKey> {
         let depth = depth.checked_sub(1).ok_or(NoKey::TooLarge)?;
-        self.charge(32)?;
+        self.charge(OVERHEAD)?;
         match kind(node) {
-            Kind::Num(num) => num.write_key(out),
+            Kind::Num(num) => {
+                self.charge(num.cost())?;
+                num.write_key(out).ok_or(NoKey::TooLarge)?;
+            }
             Kind::Bytes(_) if matches!(node.node(), Node::ByteArray(_)) => {
                 return Err(NoKey::Unhashable("bytearray"));
             }
@@ -80,7 +103,7 @@ impl<'a> KeyWriter<'a> {
                 self.charge(bytes.len())?;
                 counted(b'b', bytes, out);
             }
-            Kind::Other => self.write_other(node, mutable, depth, out)?,
+            Kind::Other => self.write_other(node, depth, out)?,
         }
         Ok(())
     }
@@ -88,7 +111,6 @@ impl<'a> KeyWriter<'a> {
     fn write_other(
         &mut self,
         node: NodeRef<'_>,
-        mutable: bool,
         depth: usize,
         out: &mut Vec<u8>,
     ) -> Result<(), NoKey> {
@@ -98,15 +120,15 @@ impl<'a> KeyWriter<'a> {
                 out.push(b'(');
                 out.extend_from_slice(&(items.len() as u64).to_le_bytes());
                 for &item in items {
-                    self.write(node.at(item), false, depth, out)?;
+                    self.write(node.at(item), depth, out)?;
                 }
             }
-            Node::Set(_) if !mutable => return Err(NoKey::Unhashable("set")),
-            Node::FrozenSet(items) | Node::Set(items) => {
+            Node::Set(_) => return Err(NoKey::Unhashable("set")),
+            Node::FrozenSet(items) => {
                 let mut keys = Vec::new();
                 for &item in items {
                     let mut one = Vec::new();
-                    self.write(node.at(item), false, depth, &mut one)?;
+                    self.write(node.at(item), depth, &mut one)?;
                     keys.push(one);
                 }
                 keys.sort();
@@ -123,7 +145,7 @@ impl<'a> KeyWriter<'a> {
             Node::Object(_) => match Moment::of(node) {
                 Some(moment) => {
                     if let Some(zone) = moment.write_key(out) {
-                        self.write(zone, false, depth, out)?;
+                        self.write(zone, depth, out)?;
                     }
                 }
                 // How the value of an object is compared, only its class would know: the same parts are equal.

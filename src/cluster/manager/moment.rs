@@ -26,7 +26,7 @@ impl<'a> Moment<'a> {
         if module != "datetime" {
             return None;
         }
-        let args = call_of(node, module, name)?;
+        let args = call_of(node)?;
         let (len, fold) = match name {
             "timedelta" => return span(&args).map(Moment::Span),
             "date" => (DATE, None),
@@ -73,8 +73,11 @@ impl<'a> Moment<'a> {
     /// Microseconds in universal time, where the time zone is a fixed one.
     fn instant(&self) -> Option<i128> {
         let Moment::At(bytes, Some(zone)) = self else { return None };
-        let args = call_of(*zone, "datetime", "timezone")?;
-        let offset = span(&call_of(*args.first()?, "datetime", "timedelta")?)?;
+        let is = |node: NodeRef<'_>, name| {
+            node.class().is_some_and(|class| class.python3() == ("datetime", name))
+        };
+        let delta = call_of(*zone).filter(|_| is(*zone, "timezone"))?.first().copied()?;
+        let offset = span(&call_of(delta).filter(|_| is(delta, "timedelta"))?)?;
         let (date, time) = bytes.split_at(bytes.len() - TIME);
         let number = |bytes: &[u8]| bytes.iter().fold(0, |sum, &byte| sum * 256 + i128::from(byte));
         let days = match date {

@@ -81,6 +81,10 @@ impl Scheduler for Green {
         with_hub(|hub| hub.suspendable().map(Slot::waker)).flatten()
     }
 
+    fn id(&self) -> Option<u64> {
+        current_id()
+    }
+
     fn suspend(&self, wait: &Wait, deadline: Option<Instant>) -> bool {
         with_hub(|hub| hub.wait(wait, deadline)).expect("a coroutine runs on a hub")
     }
@@ -212,7 +216,11 @@ impl Hub {
             let slot = self.entries.borrow()[next.index as usize].slot;
             slot.queued.swap(false, std::sync::atomic::Ordering::AcqRel);
         }
+        #[cfg(feature = "watch")]
+        self.remote.beat();
         self.resume(next.index);
+        #[cfg(feature = "watch")]
+        self.remote.beat();
         true
     }
 

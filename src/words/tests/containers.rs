@@ -5,7 +5,9 @@ use proptest::prelude::*;
 use super::Thing;
 use std::cmp::Ordering;
 
-use crate::words::{Array, ArrayError, Dict, Element, List, ListError, Number, Slice};
+use crate::words::{
+    Array, ArrayError, Dict, Effort, Element, List, ListError, Number, Slice, Unordered,
+};
 
 fn list(len: usize) -> List<Thing> {
     List::new((0..len as u32).map(|id| Thing { key: (id % 3) as u8, id }).collect())
@@ -169,17 +171,17 @@ fn an_array_takes_only_what_its_type_has() {
 struct Circular(u8, bool);
 
 impl Element for Circular {
-    fn is_equal(&self, other: &Circular) -> Option<bool> {
+    fn is_equal(&self, other: &Circular, _: &mut Effort) -> Option<bool> {
         Some(self == other)
     }
 
-    fn order(&self, other: &Circular) -> Option<Ordering> {
+    fn order(&self, other: &Circular, _: &mut Effort) -> Result<Ordering, Unordered> {
         let ahead = other.0.wrapping_sub(self.0);
         match ahead {
-            0 => Some(Ordering::Equal),
-            _ if self.1 && other.1 => None,
-            1..128 => Some(Ordering::Less),
-            _ => Some(Ordering::Greater),
+            0 => Ok(Ordering::Equal),
+            _ if self.1 && other.1 => Err(Unordered::NoOrder),
+            1..128 => Ok(Ordering::Less),
+            _ => Ok(Ordering::Greater),
         }
     }
 }

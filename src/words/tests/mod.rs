@@ -5,7 +5,7 @@ mod locks;
 mod queue;
 mod waits;
 
-use super::{Element, Participant, Replies, Word};
+use super::{Effort, Element, Participant, Replies, Unordered, Word};
 use std::cmp::Ordering;
 
 /// A value with an order that leaves out a part of it, and some that have no order.
@@ -21,12 +21,17 @@ const ODD: u8 = 7;
 const VAST: u8 = 8;
 
 impl Element for Thing {
-    fn is_equal(&self, other: &Thing) -> Option<bool> {
+    fn is_equal(&self, other: &Thing, effort: &mut Effort) -> Option<bool> {
+        effort.spend(1)?;
         (self.key != VAST && other.key != VAST).then_some(self.key == other.key)
     }
 
-    fn order(&self, other: &Thing) -> Option<Ordering> {
-        (self.key != ODD && other.key != ODD).then(|| self.key.cmp(&other.key))
+    fn order(&self, other: &Thing, effort: &mut Effort) -> Result<Ordering, Unordered> {
+        effort.spend(1).ok_or(Unordered::TooLarge)?;
+        match self.key != ODD && other.key != ODD {
+            true => Ok(self.key.cmp(&other.key)),
+            false => Err(Unordered::NoOrder),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{Driver, Element, Thing};
+use super::{Driver, Effort, Element, Thing, Unordered};
 use crate::words::{HandBack, Order, Participant, Queue, QueueReply, QueueRequest};
 use std::cmp::Ordering;
 
@@ -65,7 +65,7 @@ impl Model {
     /// Whether a priority queue finds no order between this and what is there.
     fn clashes(&self, key: &Thing) -> bool {
         // All that have an order have it with each other, so one to compare with is enough.
-        let odd = |thing: &Thing| thing.order(thing).is_none();
+        let odd = |thing: &Thing| thing.order(thing, &mut Effort::over(1)).is_err();
         self.order == Order::Priority
             && !self.items.is_empty()
             && (odd(key) || self.items.iter().any(|(item, at, _)| odd(&at.unwrap_or(*item))))
@@ -73,7 +73,7 @@ impl Model {
 
     fn put(&mut self, item: Thing, at: Option<Thing>) -> QueueReply<Thing> {
         if self.clashes(&at.unwrap_or(item)) {
-            return QueueReply::NoOrder(item);
+            return QueueReply::NoOrder(item, Unordered::NoOrder);
         }
         self.items.push((item, at, self.arrivals));
         self.arrivals += 1;
@@ -94,7 +94,8 @@ impl Model {
             Order::Priority => (0..self.items.len())
                 .min_by(|&a, &b| {
                     let (a, b) = (&self.items[a], &self.items[b]);
-                    let order = a.1.unwrap_or(a.0).order(&b.1.unwrap_or(b.0));
+                    let order = a.1.unwrap_or(a.0);
+                    let order = order.order(&b.1.unwrap_or(b.0), &mut Effort::over(1));
                     order.unwrap_or(Ordering::Equal).then(a.2.cmp(&b.2))
                 })
                 .expect("it is not empty"),
@@ -134,7 +135,7 @@ impl Model {
             }
         }
         if self.shut && self.len() == 0 {
-            out.extend(self.getters.drain(..).map(|who| (who, QueueReply::Shut)));
+            out.extend(self.getters.drain(..).map(|who| (who, QueueReply::Shut { put: false })));
         }
         if self.unfinished == 0 {
             out.extend(self.joiners.drain(..).map(|who| (who, QueueReply::Done)));
@@ -144,7 +145,7 @@ impl Model {
     fn step(&mut self, who: u64, step: &Step, id: u32) -> Answers {
         let mut out = Vec::new();
         match *step {
-            Step::Put { .. } if self.shut => out.push((who, QueueReply::Shut)),
+            Step::Put { .. } if self.shut => out.push((who, QueueReply::Shut { put: true })),
             Step::Put { key, at, block } => {
                 let (item, at) = (Thing { key, id }, at.map(|key| Thing { key, id }));
                 if self.has_room() {
@@ -165,7 +166,7 @@ impl Model {
                         let reply = self.give(who, row);
                         out.push((who, reply));
                     }
-                    None if self.shut => out.push((who, QueueReply::Shut)),
+                    None if self.shut => out.push((who, QueueReply::Shut { put: false })),
                     None if block => self.getters.push(who),
                     None => out.push((who, QueueReply::Empty)),
                 }
@@ -216,7 +217,11 @@ impl Model {
                     self.items.clear();
                     self.returned.clear();
                 }
-                out.extend(self.putters.drain(..).map(|(putter, ..)| (putter, QueueReply::Shut)));
+                out.extend(
+                    self.putters
+                        .drain(..)
+                        .map(|(putter, ..)| (putter, QueueReply::Shut { put: true })),
+                );
                 out.push((who, QueueReply::Done));
             }
         }

@@ -113,7 +113,41 @@ fn items_go_in_and_come_out() {
     assert!(world.told(1, "put", &["small", "y", "--timeout", "0"]).contains("full"));
     world.told(0, "put", &["stack", "a", "b"]);
     assert_eq!(world.told(0, "get", &["stack", "--json"]), "\"b\"\n");
-    assert!(world.told(255, "len", &["nothing"]).contains("nothing"));
+}
+
+#[test]
+fn a_name_that_is_no_queue_is_told_with_those_that_are() {
+    let world = World::serving(&["--queue", "tasks", "--queue", "small=1", "--lock", "door"]);
+    let at = world.at();
+    let expected = format!(
+        "fourfold: no queue \"nothing\" is served at {at}; name one of those that there are: door, small, tasks\n"
+    );
+    for verb in ["len", "get", "put", "join"] {
+        assert_eq!(world.told(255, verb, &["nothing"]), expected);
+    }
+    let expected = format!("fourfold: what {at} serves as door is no queue\n");
+    assert_eq!(world.told(255, "get", &["door"]), expected);
+    for own in ["Queue", "LifoQueue", "PriorityQueue", "JoinableQueue"] {
+        assert!(world.told(255, "put", &[own, "x"]).contains("of its own"));
+    }
+    let wrong = world.told(255, "put", &["tasks", "--json", "1", "{"]);
+    assert!(wrong.starts_with("fourfold: the item \"{\" is no JSON: "), "{wrong}");
+    assert_eq!(world.told(0, "len", &["tasks"]), "1\n");
+}
+
+#[test]
+fn nobody_at_an_address_is_told_without_ado() {
+    let world = World::new();
+    let path = world.path("nobody.sock");
+    let at = path.to_str().expect("text");
+    let output = fourfold(&["queue", "len", "--at", at, "--key-file", &world.key(), "tasks"])
+        .output()
+        .expect("it runs");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        told.starts_with(&format!("fourfold: nobody serves at {at}; start the server")),
+        "{told}"
+    );
 }
 
 #[test]
@@ -202,6 +236,6 @@ fn what_cannot_be_meant_is_an_error_that_says_so() {
     child.stdin.take().expect("a pipe").write_all(b"good\n\xff\n").expect("it reads");
     let output = child.wait_with_output().expect("it ends");
     let says = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(says.contains("line 2") && says.contains("1 items were put"), "{says}");
+    assert!(says.contains("line 2") && says.contains("items put before it: 1"), "{says}");
     assert_eq!(world.told(0, "len", &["tasks"]), "1\n");
 }

@@ -39,6 +39,7 @@ mod parts;
 mod plain;
 mod reader;
 mod repr;
+mod repr_objects;
 mod same;
 #[cfg(feature = "serde")]
 mod ser;

@@ -2,20 +2,21 @@
 
 use std::fmt::{self, Write as _};
 
-use super::{Made, Node, NodeRef, Value};
+use super::{Node, NodeId, NodeRef, Value, repr_objects};
 
 /// The longest text, in bytes. What is longer ends in dots.
-const LONGEST: usize = 64 << 10;
+pub(super) const LONGEST: usize = 64 << 10;
 /// How deep values are shown.
 const DEPTH: usize = 100;
 
 impl fmt::Display for NodeRef<'_> {
-    /// As Python's `repr` shows it, cut after 64 KiB. An object is shown as the call that makes it.
+    /// As `repr` of Python 3.12 and later shows it, cut after 64 KiB. An object of a class that is not known here is shown as the
+    /// call that makes it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut out = String::new();
-        write(*self, DEPTH, &mut out);
-        cut(&mut out);
-        f.write_str(&out)
+        let mut show = Show { out: String::new(), open: Vec::new() };
+        show.node(*self);
+        cut(&mut show.out);
+        f.write_str(&show.out)
     }
 }
 
@@ -42,86 +43,117 @@ fn cut(out: &mut String) {
     }
 }
 
-fn write(node: NodeRef<'_>, depth: usize, out: &mut String) {
-    if out.len() > LONGEST {
-        return;
-    }
-    let Some(depth) = depth.checked_sub(1) else {
-        out.push_str("...");
-        return;
-    };
-    match node.node() {
-        Node::None => out.push_str("None"),
-        Node::Bool(value) => out.push_str(if *value { "True" } else { "False" }),
-        Node::Int(value) => drop(write!(out, "{value}")),
-        Node::Long(long) if long.as_le_bytes().len() <= 1024 => drop(write!(out, "{long}")),
-        Node::Long(_) => out.push_str("<a large int>"),
-        Node::Float(value) => float(*value, out),
-        Node::Str(text) | Node::Unicode(text) => quoted(text.code_points(), out),
-        Node::ByteStr(bytes) if bytes.is_ascii() => {
-            quoted(bytes.iter().map(|&byte| byte.into()), out);
-        }
-        Node::ByteStr(bytes) | Node::Bytes(bytes) => bytes_literal(bytes, out),
-        Node::ByteArray(bytes) => {
-            out.push_str("bytearray(");
-            bytes_literal(bytes, out);
-            out.push(')');
-        }
-        Node::Tuple(items) => {
-            let close = if items.len() == 1 { ",)" } else { ")" };
-            row(node, "(", close, depth, out);
-        }
-        Node::List(_) => row(node, "[", "]", depth, out),
-        Node::Set(items) if items.is_empty() => out.push_str("set()"),
-        Node::Set(_) => row(node, "{", "}", depth, out),
-        Node::FrozenSet(items) if items.is_empty() => out.push_str("frozenset()"),
-        Node::FrozenSet(_) => row(node, "frozenset({", "})", depth, out),
-        Node::Dict(entries) => {
-            out.push('{');
-            for (at, &(key, value)) in entries.iter().enumerate() {
-                if at > 0 {
-                    out.push_str(", ");
-                }
-                write(node.at(key), depth, out);
-                out.push_str(": ");
-                write(node.at(value), depth, out);
-            }
-            out.push('}');
-        }
-        Node::Global(global) => {
-            let (module, name) = global.python3();
-            let _ = write!(out, "<{module}.{name}>");
-        }
-        Node::Object(object) => match (object.made, node.class()) {
-            (Made::Reduce { args, .. }, Some(class)) => {
-                out.push_str(class.python3().1);
-                row(node.at(args), "(", ")", depth, out);
-            }
-            (_, Some(class)) => {
-                let (module, name) = class.python3();
-                let _ = write!(out, "<{module}.{name} object>");
-            }
-            (_, None) => out.push_str("<object>"),
-        },
-    }
+/// A text under construction.
+pub(super) struct Show {
+    pub(super) out: String,
+    /// What the next part lies in, from the outermost on.
+    open: Vec<NodeId>,
 }
 
-fn row(node: NodeRef<'_>, open: &str, close: &str, depth: usize, out: &mut String) {
-    out.push_str(open);
-    for (at, item) in node.items().into_iter().flatten().enumerate() {
-        if out.len() > LONGEST {
+impl Show {
+    pub(super) fn is_full(&self) -> bool {
+        self.out.len() > LONGEST
+    }
+
+    pub(super) fn node(&mut self, node: NodeRef<'_>) {
+        if self.is_full() {
             return;
         }
-        if at > 0 {
-            out.push_str(", ");
+        if self.open.contains(&node.id()) {
+            self.out.push_str(match node.node() {
+                Node::List(_) => "[...]",
+                Node::Dict(_) => "{...}",
+                Node::Tuple(_) => "(...)",
+                _ => "...",
+            });
+        } else if self.open.len() >= DEPTH {
+            self.out.push_str("...");
+        } else {
+            self.open.push(node.id());
+            self.opened(node);
+            self.open.pop();
         }
-        write(item, depth, out);
     }
-    out.push_str(close);
+
+    fn opened(&mut self, node: NodeRef<'_>) {
+        let out = &mut self.out;
+        match node.node() {
+            Node::None => out.push_str("None"),
+            Node::Bool(value) => out.push_str(if *value { "True" } else { "False" }),
+            Node::Int(value) => drop(write!(out, "{value}")),
+            Node::Long(long) if long.as_le_bytes().len() <= 1024 => drop(write!(out, "{long}")),
+            Node::Long(_) => out.push_str("<a large int>"),
+            Node::Float(value) => float(*value, out),
+            Node::Str(text) | Node::Unicode(text) => quoted(text.code_points(), out),
+            Node::ByteStr(bytes) if bytes.is_ascii() => {
+                quoted(bytes.iter().map(|&byte| byte.into()), out);
+            }
+            Node::ByteStr(bytes) | Node::Bytes(bytes) => bytes_literal(bytes, false, out),
+            Node::ByteArray(bytes) => {
+                out.push_str("bytearray(");
+                bytes_literal(bytes, true, out);
+                out.push(')');
+            }
+            Node::Tuple(items) => {
+                let close = if items.len() == 1 { ",)" } else { ")" };
+                self.row("(", items.iter().map(|&id| node.at(id)), close);
+            }
+            Node::List(items) => self.row("[", items.iter().map(|&id| node.at(id)), "]"),
+            Node::Set(items) if items.is_empty() => out.push_str("set()"),
+            Node::Set(items) => self.row("{", items.iter().map(|&id| node.at(id)), "}"),
+            Node::FrozenSet(items) if items.is_empty() => out.push_str("frozenset()"),
+            Node::FrozenSet(items) => {
+                self.row("frozenset({", items.iter().map(|&id| node.at(id)), "})");
+            }
+            Node::Dict(entries) => {
+                self.entries(entries.iter().map(|&(key, value)| (node.at(key), node.at(value))));
+            }
+            Node::Global(global) => repr_objects::global(global, out),
+            Node::Object(_) => repr_objects::object(node, self),
+        }
+    }
+
+    pub(super) fn row<'a>(
+        &mut self,
+        open: &str,
+        items: impl Iterator<Item = NodeRef<'a>>,
+        close: &str,
+    ) {
+        self.out.push_str(open);
+        for (at, item) in items.enumerate() {
+            if self.is_full() {
+                return;
+            }
+            if at > 0 {
+                self.out.push_str(", ");
+            }
+            self.node(item);
+        }
+        self.out.push_str(close);
+    }
+
+    pub(super) fn entries<'a>(
+        &mut self,
+        entries: impl Iterator<Item = (NodeRef<'a>, NodeRef<'a>)>,
+    ) {
+        self.out.push('{');
+        for (at, (key, value)) in entries.enumerate() {
+            if self.is_full() {
+                return;
+            }
+            if at > 0 {
+                self.out.push_str(", ");
+            }
+            self.node(key);
+            self.out.push_str(": ");
+            self.node(value);
+        }
+        self.out.push('}');
+    }
 }
 
 /// As Python writes a float: the shortest digits, an exponent from 1e16 on.
-fn float(value: f64, out: &mut String) {
+pub(super) fn float(value: f64, out: &mut String) {
     let size = value.abs();
     if value.is_nan() {
         out.push_str("nan");
@@ -138,6 +170,18 @@ fn float(value: f64, out: &mut String) {
     }
 }
 
+/// Whether Python shows a character as it is.
+fn is_printable(c: char) -> bool {
+    if c.is_ascii() {
+        return !c.is_ascii_control();
+    }
+    // Rust escapes those of the same categories, and at the start of a text some more.
+    let mut buffer = [b'a'; 5];
+    let len = c.encode_utf8(&mut buffer[1..]).len();
+    let text = std::str::from_utf8(&buffer[..=len]).unwrap_or_default();
+    text.escape_debug().nth(1) != Some('\\')
+}
+
 fn quoted(points: impl Iterator<Item = u32> + Clone, out: &mut String) {
     let has = |wanted: char| points.clone().take(LONGEST).any(|point| point == wanted as u32);
     let quote = if has('\'') && !has('"') { '"' } else { '\'' };
@@ -148,16 +192,19 @@ fn quoted(points: impl Iterator<Item = u32> + Clone, out: &mut String) {
             Some('\n') => out.push_str("\\n"),
             Some('\r') => out.push_str("\\r"),
             Some('\t') => out.push_str("\\t"),
-            Some(c) if !c.is_control() => out.push(c),
+            Some(c) if is_printable(c) => out.push(c),
             _ if point < 0x100 => drop(write!(out, "\\x{point:02x}")),
-            _ => drop(write!(out, "\\u{point:04x}")),
+            _ if point < 0x1_0000 => drop(write!(out, "\\u{point:04x}")),
+            _ => drop(write!(out, "\\U{point:08x}")),
         }
     }
     out.push(quote);
 }
 
-fn bytes_literal(bytes: &[u8], out: &mut String) {
+/// A `bytearray` puts a backslash before each single quote, whatever it is quoted with.
+fn bytes_literal(bytes: &[u8], is_array: bool, out: &mut String) {
     let quote = if bytes.contains(&b'\'') && !bytes.contains(&b'"') { '"' } else { '\'' };
+    let escaped = if is_array { '\'' } else { quote };
     out.push('b');
     out.push(quote);
     for &byte in bytes.iter().take(LONGEST) {
@@ -166,7 +213,7 @@ fn bytes_literal(bytes: &[u8], out: &mut String) {
             b'\n' => out.push_str("\\n"),
             b'\r' => out.push_str("\\r"),
             b'\t' => out.push_str("\\t"),
-            _ if char::from(byte) == quote => out.extend(['\\', quote]),
+            _ if char::from(byte) == escaped => out.extend(['\\', escaped]),
             0x20..0x7f => out.push(char::from(byte)),
             _ => drop(write!(out, "\\x{byte:02x}")),
         }
@@ -194,7 +241,7 @@ mod tests {
             assert_eq!(shown(value.into()), text);
         }
         let cyclic = Value::read(b"]q\x00h\x00a.").expect("a pickle");
-        assert!(cyclic.to_string().contains("..."));
+        assert_eq!(cyclic.to_string(), "[[...]]");
         assert!(shown("x".repeat(1 << 20).as_str().into()).len() < LONGEST + 10);
     }
 }

@@ -1,7 +1,7 @@
 //! The arguments of a call, and how they are bound to parameters.
 
 use super::{Exception, Token};
-use crate::pickle::{NodeId, NodeRef, Value};
+use crate::pickle::{Builder, NodeId, NodeRef, Value};
 
 /// The arguments of a call: some by position, some by name.
 #[derive(Clone, Debug)]
@@ -99,6 +99,16 @@ impl Arguments {
     #[must_use]
     pub fn node(&self, id: NodeId) -> NodeRef<'_> {
         self.value.node(id)
+    }
+
+    /// Puts a value in the place of an argument by position.
+    pub fn replace(&mut self, index: usize, value: Value) {
+        let Some(slot) = self.positional.get_mut(index) else { return };
+        let nodes = std::mem::take(&mut self.value.nodes);
+        let root = self.value.root;
+        let mut builder = Builder { nodes };
+        *slot = builder.value(value);
+        self.value = builder.finish(root);
     }
 
     /// One argument as a value of its own, the others dropped.

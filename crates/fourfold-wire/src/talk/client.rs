@@ -1,6 +1,6 @@
 //! One connection at the end of a proxy.
 
-use super::server::Output;
+use super::server::{Output, is_room_of_a_long_message};
 use super::{Reply, Request, TalkError};
 use crate::auth::{Handshake, Key, Policy};
 use crate::frame::{AUTH_LIMIT, DEFAULT_LIMIT, Decoder, FrameError};
@@ -170,6 +170,9 @@ impl Client {
         self.peer.saw_pickle(message);
         let reply = Reply::read(&self.reader, message);
         self.decoder.set_framing(self.peer.framing());
+        if is_room_of_a_long_message(&self.decoder) {
+            self.decoder = Decoder::new(self.peer.framing(), self.limit);
+        }
         Ok(Some(reply?))
     }
 

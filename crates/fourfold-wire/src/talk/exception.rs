@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::Peer;
 use crate::pickle::{Builder, Error, Global, Made, NodeId, NodeRef, Value};
 
 /// An exception of Python: its class and arguments. It is never raised here.
@@ -21,6 +22,8 @@ pub struct Exception {
     module: String,
     name: String,
     value: Value,
+    /// What a peer gets that does not have this class.
+    before_313: Option<Box<Exception>>,
 }
 
 impl Exception {
@@ -37,7 +40,7 @@ impl Exception {
         let args = builder.tuple(args);
         let root = builder.object(Made::Reduce { callable, args });
         let value = builder.finish(root);
-        Exception { module: module.to_owned(), name: name.to_owned(), value }
+        Exception { module: module.to_owned(), name: name.to_owned(), value, before_313: None }
     }
 
     /// With one more argument, mostly the message.
@@ -49,7 +52,19 @@ impl Exception {
             .made_with()
             .map_or_else(Vec::new, |args| args.map(NodeRef::to_value).collect());
         args.push(argument.into());
-        Exception::of(&self.module, &self.name, args)
+        Exception { before_313: self.before_313, ..Exception::of(&self.module, &self.name, args) }
+    }
+
+    /// With what a [`Server`](super::Server) sends in its place to a peer that is known to be older than CPython 3.13, and so does
+    /// not have this class: `queue.ShutDown`.
+    #[must_use]
+    pub fn before_313(self, instead: Exception) -> Exception {
+        Exception { before_313: Some(Box::new(instead)), ..self }
+    }
+
+    /// What this peer gets in its place.
+    pub(super) fn instead_for(&self, peer: Peer) -> Option<&Exception> {
+        self.before_313.as_deref().filter(|_| peer.is_before_313())
     }
 
     /// An exception that a peer sent.
@@ -63,7 +78,7 @@ impl Exception {
         let global: &Global = node.class().or(node.as_global()).ok_or_else(wrong)?;
         let (module, name) = global.python3();
         let (module, name) = (module.to_owned(), name.to_owned());
-        Ok(Exception { module, name, value: node.to_value() })
+        Ok(Exception { module, name, value: node.to_value(), before_313: None })
     }
 
     /// Whether it is of that class, by its names in Python 3. Its bases are not known here.

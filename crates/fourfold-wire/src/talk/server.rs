@@ -32,6 +32,9 @@ impl ServerOptions {
     }
 }
 
+/// How much output may wait before no other request is carried out, in bytes.
+const CLOGGED: usize = 64 << 10;
+
 /// Where a connection stands. It goes from the top down, or to the end from anywhere.
 #[derive(Debug)]
 enum State {
@@ -209,10 +212,47 @@ impl Server {
         self.decoder.capacity() + self.out.capacity()
     }
 
+    /// Whether so much output waits that no other request should be carried out before some of it is sent.
+    ///
+    /// # Examples
+    ///
+    /// A peer that sends what is no request, and does not read what it is told:
+    ///
+    /// ```
+    /// use fourfold_wire::auth::Key;
+    /// use fourfold_wire::talk::{Client, ClientOptions, Server, ServerOptions};
+    ///
+    /// let key = Key::new(b"a secret");
+    /// let mut server = Server::new(&ServerOptions::new(key.clone()), [1; 40]);
+    /// let mut client = Client::new(&ClientOptions::new(key), [2; 40]);
+    /// client.request(None, "accept_connection", &["MainThread".into()], &[])?;
+    /// while !server.is_for_calls() {
+    ///     client.push(server.output());
+    ///     server.sent(server.output().len());
+    ///     client.next_reply()?;
+    ///     server.push(client.output());
+    ///     client.sent(client.output().len());
+    ///     if server.next_request()?.is_some() {
+    ///         server.accept();
+    ///     }
+    /// }
+    /// // Empty messages.
+    /// server.push(&[0; 1 << 20]);
+    /// assert!(server.next_request()?.is_none());
+    /// assert!(server.is_clogged() && server.output().len() < 100_000);
+    /// assert!(server.pending() > 0);
+    /// # Ok::<(), fourfold_wire::talk::TalkError>(())
+    /// ```
+    #[must_use]
+    pub fn is_clogged(&self) -> bool {
+        self.output().len() > CLOGGED
+    }
+
     /// The next request, or `None` until more bytes come or the last request is answered.
     ///
-    /// A message that is no request is answered here, as stock servers do, and the conversation goes on. One over the
-    /// limit is answered with what the limit is, and ends it.
+    /// A message that is no request is answered here, as stock servers do, and the conversation goes on, with `None` in
+    /// between if it [is clogged](Server::is_clogged) by such answers. One over the limit is answered with what the limit
+    /// is, and ends it.
     ///
     /// # Errors
     ///
@@ -266,6 +306,9 @@ impl Server {
             self.peer.saw_pickle(message);
             let request = Request::read(&self.reader, message);
             self.decoder.set_framing(self.peer.framing());
+            if is_room_of_a_long_message(&self.decoder) {
+                self.decoder = Decoder::new(self.peer.framing(), self.limit);
+            }
             self.state = match self.state {
                 State::Command => State::Commanded,
                 _ => State::Called,
@@ -273,6 +316,9 @@ impl Server {
             match request {
                 Ok(request) => return Ok(Some(request)),
                 Err(error) => self.reply(&Reply::Traceback(format!("ValueError: {error}\n"))),
+            }
+            if self.is_clogged() {
+                return Ok(None);
             }
         }
     }
@@ -340,6 +386,14 @@ impl Server {
     }
 
     fn send(&mut self, reply: &Reply) {
+        let instead = match reply {
+            Reply::Error(exception) => exception.instead_for(self.peer),
+            _ => None,
+        };
+        if let Some(instead) = instead {
+            let instead = Reply::Error(instead.clone());
+            return self.send_with(|dialect, out| instead.write(dialect, out));
+        }
         self.send_with(|dialect, out| reply.write(dialect, out));
     }
 
@@ -356,6 +410,15 @@ impl Server {
             debug_assert!(sent.is_ok(), "a text can be said to everyone");
         }
     }
+}
+
+/// A buffer of bytes that came is given back at once if it grew beyond this for a long message, in bytes. Others come and go
+/// with each message, at a price.
+const KEEP_IN: usize = 256 << 10;
+
+/// Whether the buffer is long and empty: nobody knows when the next message comes.
+pub(super) fn is_room_of_a_long_message(decoder: &Decoder) -> bool {
+    decoder.pending() == 0 && decoder.capacity() > KEEP_IN
 }
 
 /// Bytes on their way out.

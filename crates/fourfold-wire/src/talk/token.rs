@@ -65,6 +65,15 @@ impl Token {
         Ok(Token { typeid: text(0)?, address: Address::read(part(1)?)?, id: text(2)? })
     }
 
+    /// The token of a proxy that was itself sent.
+    #[must_use]
+    pub fn of_proxy(node: NodeRef<'_>) -> Option<Token> {
+        if node.class()?.python3() != (MODULE, "RebuildProxy") {
+            return None;
+        }
+        Token::read(node.made_with()?.nth(1)?).ok()
+    }
+
     /// The identities of all objects that tokens within a value name.
     ///
     /// Proxies that are put into a queue or a dict keep what they stand for alive; this says what that is.

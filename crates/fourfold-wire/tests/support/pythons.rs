@@ -39,7 +39,8 @@ impl Python {
             .spawn()
             .expect("the interpreter starts");
         let mut stdin = child.stdin.take().expect("a pipe");
-        let input = lines.join("\n") + "\n";
+        // Nothing at all if there are none: a program that reads no input may have ended before it is written.
+        let input: String = lines.iter().map(|line| format!("{line}\n")).collect();
         let writer = thread::spawn(move || stdin.write_all(input.as_bytes()));
         let output = child.wait_with_output().expect("the interpreter ends");
         assert!(output.status.success(), "Python {} {verb}: {}", self.version, output.status);

@@ -30,9 +30,9 @@ impl CallError {
 
     /// The connection is gone that a lock was taken on, and with it the lock.
     pub(super) fn lost_hold() -> CallError {
-        let what = "the connection failed that had taken the lock: the server has freed it";
-        let error = std::io::Error::new(std::io::ErrorKind::NotConnected, what);
-        CallError::Failed(error.into())
+        let what = "the connection that had taken it failed, and the server has freed it";
+        let error = Error::from(std::io::Error::from(std::io::ErrorKind::NotConnected));
+        CallError::Failed(error.with_message(what))
     }
 
     pub(super) fn is(&self, module: &str, name: &str) -> bool {

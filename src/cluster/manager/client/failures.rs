@@ -77,7 +77,7 @@ pub(super) fn asking(error: TalkError) -> CallError {
         }
         TalkError::Frame(error) => Error::invalid("the message").with_source(error).into(),
         TalkError::Pickle(error) => error.into(),
-        error => Error::from(invalid(error)).into(),
+        error => Error::from(invalid(error)).with_message("the request").into(),
     }
 }
 

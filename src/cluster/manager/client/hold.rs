@@ -8,9 +8,9 @@ use fourfold_wire::pickle::Value;
 use super::handle::Terms;
 use super::{CallError, Proxy};
 
-/// A lock that this thread's connection has taken, and no other has.
+/// A lock or a permit that this thread's connection has taken, and no other has.
 ///
-/// When that connection is gone, the server has freed the lock, and somebody else may have it by now. So what is asked in
+/// When that connection is gone, the server has freed it, and somebody else may have it by now. So what is asked in
 /// its name is asked on that connection or not at all: a release on another would free what is not ours.
 #[derive(Debug)]
 pub(super) struct Hold {

@@ -207,16 +207,93 @@ impl Drop for RLockGuard<'_> {
     }
 }
 
-/// A number of permits on a server. A connection that ends gives back those it had taken.
+/// A number of permits on a server. A connection that ends gives back those it had taken, as far as there are then no more than
+/// at first.
+///
+/// Anybody may give a permit back, also who has taken none: that is how a semaphore counts events. So
+/// [`release`](Semaphore::release) after a connection was lost may add a permit that the server has given back already. A
+/// [`SemaphoreGuard`] knows which connection took it, and gives it back once at most.
+///
+/// # Examples
+///
+/// ```
+/// use fourfold::cluster::manager::{Client, Key, Server};
+///
+/// let key = Key::new(*b"abc");
+/// let server = Server::builder(key.clone()).bind("127.0.0.1:0")?;
+/// let client = Client::connect(server.address(), key)?;
+/// let seats = client.new_semaphore(2)?;
+/// let seat = seats.guard()?;
+/// assert_eq!(seats.permits()?, 1);
+/// drop(seat);
+/// assert_eq!(seats.permits()?, 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Semaphore {
     proxy: Proxy,
+}
+
+/// A permit that is held until this is dropped, by the connection of the thread that took it.
+///
+/// When that connection fails, the server gives the permit back, and the guard has nothing more to release.
+#[derive(Debug)]
+#[must_use = "the permit is given back when the guard is dropped"]
+pub struct SemaphoreGuard<'a> {
+    semaphore: &'a Semaphore,
+    hold: Hold,
+}
+
+impl SemaphoreGuard<'_> {
+    /// Keeps the permit beyond this guard, until [`Semaphore::release`] or the end of this thread.
+    pub fn forget(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for SemaphoreGuard<'_> {
+    fn drop(&mut self) {
+        self.hold.release(&self.semaphore.proxy);
+    }
 }
 
 impl Semaphore {
     /// A proxy as a semaphore.
     pub fn new(proxy: Proxy) -> Semaphore {
         Semaphore { proxy }
+    }
+
+    /// Takes a permit until the guard is dropped, and waits for one.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Semaphore::acquire), here and for the two below.
+    pub fn guard(&self) -> Result<SemaphoreGuard<'_>, CallError> {
+        self.acquire()?;
+        Ok(self.taken())
+    }
+
+    /// Takes a permit until the guard is dropped, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// As [`guard`](Semaphore::guard).
+    pub fn try_guard(&self) -> Result<Option<SemaphoreGuard<'_>>, CallError> {
+        Ok(self.try_acquire()?.then(|| self.taken()))
+    }
+
+    /// Takes a permit until the guard is dropped, and waits for one for so long.
+    ///
+    /// # Errors
+    ///
+    /// As [`guard`](Semaphore::guard).
+    pub fn guard_timeout(&self, limit: Duration) -> Result<Option<SemaphoreGuard<'_>>, CallError> {
+        Ok(self.acquire_timeout(limit)?.then(|| self.taken()))
+    }
+
+    /// What the call before has taken.
+    fn taken(&self) -> SemaphoreGuard<'_> {
+        SemaphoreGuard { semaphore: self, hold: Hold::new(&self.proxy) }
     }
 
     /// Takes a permit, and waits for one.
@@ -255,7 +332,7 @@ impl Semaphore {
         self.proxy.get("get_value", &[])
     }
 
-    /// Gives a permit back, or adds one.
+    /// Gives a permit back, or adds one. Of a permit whose connection was lost see [`SemaphoreGuard`].
     ///
     /// # Errors
     ///

@@ -23,7 +23,7 @@ pub use self::builder::ClientBuilder;
 pub use self::containers::{Dict, List, SharedValue};
 pub use self::error::{CallError, GetError, PutError};
 pub use self::handle::Client;
-pub use self::locks::{Lock, LockGuard, RLock, RLockGuard, Semaphore};
+pub use self::locks::{Lock, LockGuard, RLock, RLockGuard, Semaphore, SemaphoreGuard};
 pub use self::proxy::Proxy;
 pub use self::queue::Queue;
 pub use self::waits::{Barrier, Condition, ConditionGuard, Event};

@@ -108,6 +108,10 @@ impl<T> Queue<T> {
 
     /// Shuts the queue down: nothing more is put; what is in it can still be got, unless `immediate` drops it.
     ///
+    /// A put or a get is then [`PutError::ShutDown`] or [`GetError::ShutDown`], and `queue.ShutDown` to Python from 3.13 on.
+    /// Python up to 3.11 has no such exception, and gets `queue.Full` or `queue.Empty` from a server of this library. Python
+    /// 3.12 has none either, but speaks as 3.13 does: it is sent `queue.ShutDown` and raises an `AttributeError` that names it.
+    ///
     /// # Errors
     ///
     /// The server is a Python program before 3.13, which knows no such thing, or as [`len`](Queue::len).

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use fourfold_wire::pickle::{Node, NodeId, NodeRef};
+use fourfold_wire::pickle::{Made, Node, NodeId, NodeRef};
 use fourfold_wire::talk::{Arguments, Exception};
 
 use super::errors::{type_error, value_error};
+use crate::cluster::manager::mapping::entries;
+use crate::cluster::manager::number::Num;
 use crate::words::{Number, Slice};
 
 /// How long a request may wait.
@@ -36,6 +38,29 @@ pub(super) fn truth(node: NodeRef<'_>) -> bool {
         (_, Some(number)) => number != 0.0,
         _ => !node.is_none() && node.items().is_none_or(|items| items.len() > 0),
     }
+}
+
+/// Whether Python takes a value for true, as far as its class is known.
+pub(super) fn known_truth(node: NodeRef<'_>) -> Result<bool, Exception> {
+    if let Some(num) = Num::of(node) {
+        return Ok(!num.is_zero());
+    }
+    Ok(match node.node() {
+        Node::None => false,
+        Node::Str(text) | Node::Unicode(text) => !text.as_bytes().is_empty(),
+        Node::ByteStr(bytes) | Node::Bytes(bytes) | Node::ByteArray(bytes) => !bytes.is_empty(),
+        Node::Tuple(_) | Node::List(_) | Node::Set(_) | Node::FrozenSet(_) => {
+            node.items().is_some_and(|items| items.len() > 0)
+        }
+        Node::Global(_) => true,
+        _ => match entries(node) {
+            Some((_, entries)) => !entries.is_empty(),
+            None => {
+                let what = format!("whether '{}' is true only its class knows", type_of(node));
+                return Err(type_error(what));
+            }
+        },
+    })
 }
 
 fn seconds(node: NodeRef<'_>) -> Result<Option<f64>, Exception> {
@@ -114,16 +139,46 @@ pub(super) fn index(node: NodeRef<'_>) -> Result<i64, Exception> {
         (Node::Long(_), _) => {
             wrong("IndexError", "cannot fit 'int' into an index-sized integer".to_owned())
         }
-        (other, _) => {
-            let kind = other.type_name();
+        _ => {
+            let kind = type_of(node);
             wrong("TypeError", format!("list indices must be integers or slices, not {kind}"))
         }
     }
 }
 
+/// What Python calls the type of a value. Of what a value is worth whose class is not of Python's own, only its class
+/// knows: that is said too.
+pub(super) fn type_of(node: NodeRef<'_>) -> String {
+    match (node.node(), node.class().map(|class| class.python3())) {
+        (Node::None, _) => "NoneType".to_owned(),
+        (Node::Object(object), Some((_, name))) if matches!(object.made, Made::Reduce { .. }) => {
+            format!("{name} (what is made by a call is not known here)")
+        }
+        (_, Some((_, name))) => name.to_owned(),
+        (other, None) => other.type_name().to_owned(),
+    }
+}
+
+/// The number that an instance of a subclass of `int` is: it is pickled as its class and that.
+fn of_subclass(node: NodeRef<'_>) -> Option<i64> {
+    let args: Vec<_> = node.made_with()?.take(4).collect();
+    match (node.as_object()?.made, &args[..]) {
+        (Made::New { .. }, [number]) => number.as_i64(),
+        // Protocols 0 and 1 write it so.
+        (Made::Reduce { .. }, [_, base, number]) => {
+            let base = base.as_global()?.python3();
+            let maker = node.class()?.python3();
+            (maker == ("copyreg", "_reconstructor") && base == ("builtins", "int"))
+                .then(|| number.as_i64())?
+        }
+        _ => None,
+    }
+}
+
 pub(super) fn int(node: NodeRef<'_>) -> Result<i64, Exception> {
-    node.as_i64().or_else(|| node.as_bool().map(i64::from)).ok_or_else(|| {
-        type_error(format!("an integer is required, not {}", node.node().type_name()))
+    let number = node.as_i64().or_else(|| node.as_bool().map(i64::from));
+    number.or_else(|| of_subclass(node)).ok_or_else(|| {
+        type_error(format!("'{}' object cannot be interpreted as an integer", type_of(node)))
     })
 }
 
@@ -137,6 +192,7 @@ pub(super) fn text<'a>(node: NodeRef<'a>) -> Result<&'a str, Exception> {
         .ok_or_else(|| type_error(format!("a str is required, not {}", node.node().type_name())))
 }
 
+/// An item of an array.
 pub(super) fn number(node: NodeRef<'_>) -> Result<Number, Exception> {
     if let Ok(value) = int(node) {
         return Ok(Number::Int(value.into()));
@@ -146,6 +202,16 @@ pub(super) fn number(node: NodeRef<'_>) -> Result<Number, Exception> {
             long.to_i128().map(Number::Int).ok_or_else(|| value_error("the number is too large"))
         }
         (_, Some(value)) => Ok(Number::Float(value)),
+        (Node::Str(text) | Node::Unicode(text), _) => {
+            let mut points = text.code_points();
+            match (points.next(), points.next()) {
+                (Some(point), None) => Ok(Number::Char(point)),
+                _ => Err(type_error("array item must be unicode character")),
+            }
+        }
+        (Node::ByteStr(bytes), _) if bytes.is_ascii() && bytes.len() == 1 => {
+            Ok(Number::Char(bytes[0].into()))
+        }
         _ => Err(type_error("a number is required")),
     }
 }

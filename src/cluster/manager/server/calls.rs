@@ -12,7 +12,7 @@ use super::told::{
     Told, barrier_reply, condition_reply, event_reply, lock_reply, queue_reply, rlock_reply,
     semaphore_reply,
 };
-use super::{dicts, lists};
+use super::{arrays, dicts, lists};
 use crate::cluster::manager::item::Item;
 use crate::words::{
     Barrier, BarrierRequest, Condition, ConditionRequest, Event, EventRequest, LockReply,
@@ -44,7 +44,7 @@ impl Thing {
             Thing::Dict(items) => dicts::dict(items, method, args),
             Thing::Namespace(names) => dicts::namespace(names, method, &args),
             Thing::Value { value, .. } => dicts::shared_value(value, method, args),
-            Thing::Array(numbers) => lists::array(numbers, method, &args),
+            Thing::Array(numbers) => arrays::array(numbers, method, &args),
             Thing::Iterator(rest) => lists::iterator(rest, method),
         }
     }

@@ -7,10 +7,12 @@
 //! 2. It is clogged: more output waits than it may, so the poller looks for room to write, and not for bytes to read. If
 //!    requests are left over, it is `held` as well. Output shrinks in [`Reactor::send`] and in the pump alone: the pump
 //!    goes on at once, and `send` has a held connection pumped as soon as it is not clogged any more.
-//! 3. No whole request is here, and the poller looks for bytes to read.
+//! 3. It is `queued` to be pumped in the next turn, since others have theirs. Until then nothing more is read.
+//! 4. No whole request is here, and the poller looks for bytes to read.
 //!
 //! So whatever a connection is to do next, something is awaited that leads to it. The end of the peer is told by the
-//! poller in all three.
+//! poller in all four. Once all that the peer had sent is read it `has_ended`: it is clogged no more and waits for no
+//! word, so it is queued until the last request is carried out, and closed then.
 //!
 //! An item of a queue is undelivered until the last byte of its reply was taken by the kernel: each is in `unsent` with
 //! the place in the output where its reply ends, and those that are there at the end go back to their queues. Once the
@@ -27,7 +29,7 @@ use fourfold_wire::talk;
 use rustix::event::epoll::EventFlags;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags};
+use rustix::net::{RecvFlags, SendFlags, Shutdown};
 
 use super::deadlines::What;
 use super::objects::ObjectId;
@@ -56,8 +58,12 @@ pub(super) struct Connection {
     pub(super) looks_for: EventFlags,
     /// Whether requests may be here that are not carried out since too much output waits.
     pub(super) held: bool,
+    /// Whether it is to be pumped when the others have had their turn.
+    pub(super) queued: bool,
     /// Whether the peer hears no more.
     deaf: bool,
+    /// Whether all is read that the peer has sent, and nothing more comes.
+    pub(super) has_ended: bool,
     /// Whether only the rest of a refused message is still read, until a deadline.
     pub(super) lingers: bool,
 }
@@ -83,9 +89,6 @@ pub(super) enum Read {
 /// How much a peer may send ahead while its request is carried out, in bytes. Stock peers send nothing.
 const AHEAD: usize = 1 << 20;
 
-/// How much output may wait for a peer before its next request is carried out, in bytes.
-const CLOGGED: usize = 64 << 10;
-
 /// How many words a connection may have called before it is worth the time to look which of them are still there.
 const CROWDED: usize = 64;
 
@@ -104,7 +107,9 @@ impl Connection {
             sent: 0,
             looks_for: EventFlags::IN,
             held: false,
+            queued: false,
             deaf: false,
+            has_ended: false,
             lingers: false,
         }
     }
@@ -145,7 +150,12 @@ impl Connection {
                 }
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => break,
-                Err(_) => self.deaf = true,
+                Err(_) => {
+                    self.deaf = true;
+                    // If the peer is there all the same, it waits for what does not come any more: this tells it, and has
+                    // the poller tell of an end.
+                    let _ = rustix::net::shutdown(&self.socket, Shutdown::Both);
+                }
             }
         }
         while self.unsent.front().is_some_and(|unsent| unsent.end <= self.sent) {
@@ -157,19 +167,20 @@ impl Connection {
         }
     }
 
+    /// How many bytes were sent so far.
+    pub(super) fn sent(&self) -> u64 {
+        self.sent
+    }
+
     /// Notes that the peer hears no more.
     pub(super) fn lose(&mut self) {
         self.deaf = true;
         self.flush();
     }
 
-    pub(super) fn is_deaf(&self) -> bool {
-        self.deaf
-    }
-
     /// Whether too much output waits to carry out another request.
     pub(super) fn is_clogged(&self) -> bool {
-        self.session.output().len() > CLOGGED
+        self.session.is_clogged()
     }
 
     /// Whether all is said, and nothing more is heard.
@@ -242,23 +253,43 @@ impl Connection {
 
     /// Tells the peer that nothing more comes. It may still be sending.
     pub(super) fn say_goodbye(&self) {
-        let _ = rustix::net::shutdown(self.socket.as_fd(), rustix::net::Shutdown::Write);
+        let _ = rustix::net::shutdown(self.socket.as_fd(), Shutdown::Write);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
     use std::os::unix::net::UnixStream;
 
     use fourfold_wire::auth::Key;
 
     use super::*;
 
+    fn connection(socket: UnixStream) -> Connection {
+        let options = talk::ServerOptions::new(Key::new(*b"abc"));
+        Connection::new(socket.into(), talk::Server::new(&options, [1; 40]))
+    }
+
+    #[test]
+    fn a_connection_that_cannot_be_written_to_ends() {
+        let (socket, mut peer) = UnixStream::pair().expect("sockets");
+        let mut connection = connection(socket);
+        peer.write_all(b"abc").expect("room");
+        // The system fails.
+        connection.say_goodbye();
+        connection.flush();
+        assert!(connection.session.output().is_empty() && !connection.is_alive());
+        let mut buffer = [0; 100];
+        assert!(matches!(connection.read(&mut buffer), Read::Drained), "what came before is read");
+        assert!(matches!(connection.read(&mut buffer), Read::Ended));
+        peer.write_all(b"abc").expect_err("it is told");
+    }
+
     #[test]
     fn words_that_are_gone_are_forgotten() {
         let (socket, _peer) = UnixStream::pair().expect("sockets");
-        let options = talk::ServerOptions::new(Key::new(*b"abc"));
-        let mut connection = Connection::new(socket.into(), talk::Server::new(&options, [1; 40]));
+        let mut connection = connection(socket);
         // All of the first hundred stay; of the others, each is gone when the next comes.
         for id in 0..100_000 {
             connection.touch(id, |other| other < 100 || other == id);

@@ -9,7 +9,7 @@ use rustix::event::epoll;
 
 use super::deadlines::What;
 use super::reactor::Reactor;
-use super::thing::{Due, Out};
+use super::thing::{Due, Out, Thing};
 use crate::task::catch::catch;
 use crate::words::Participant;
 
@@ -57,7 +57,7 @@ impl Reactor {
                 due.extend(self.send(id));
                 // It may have sent its next request already.
                 if self.connections.get(&id).is_some_and(|waiter| waiter.session.pending() > 0) {
-                    self.again.push(id);
+                    self.queue(id);
                 }
             }
         }
@@ -81,8 +81,9 @@ impl Reactor {
         }
         if connection.held && !connection.is_clogged() {
             connection.held = false;
-            self.again.push(id);
+            self.queue(id);
         }
+        let Some(connection) = self.connections.get_mut(&id) else { return Vec::new() };
         let wants = connection.wants();
         if wants != connection.looks_for {
             connection.looks_for = wants;
@@ -111,6 +112,10 @@ impl Reactor {
         let who = Participant(id);
         if let Some(object) = connection.waits.and_then(|object| self.objects.object(object)) {
             object.waiting -= 1;
+            // What comes back to a queue goes to those who wait there: not to this one.
+            if let Thing::Queue(..) = object.thing {
+                object.thing.time_out(who, &mut due);
+            }
         }
         for unsent in connection.undelivered() {
             if let Some(object) = self.objects.object(unsent.from) {

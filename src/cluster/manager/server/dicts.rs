@@ -8,7 +8,7 @@ use super::errors::{attribute_error, memory_error, type_error};
 use super::iterable::entries;
 use super::lists::Gather;
 use super::thing::{Called, Thing};
-use crate::cluster::manager::hashed::{Key, NoKey, key_of};
+use crate::cluster::manager::hashed::{Key, Keys, NoKey, key_of};
 use crate::cluster::manager::item::Item;
 use crate::words::Dict;
 
@@ -47,10 +47,14 @@ pub(super) fn value_value(code: &str, value: &Item) -> Value {
 }
 
 fn key(item: &Item) -> Result<Key, Exception> {
-    key_of(item).map_err(|error| match error {
+    key_of(item).map_err(no_key)
+}
+
+fn no_key(why: NoKey) -> Exception {
+    match why {
         NoKey::Unhashable(kind) => type_error(format!("unhashable type: '{kind}'")),
         NoKey::TooLarge => memory_error(),
-    })
+    }
 }
 
 fn key_error(item: &Item) -> Exception {
@@ -69,9 +73,10 @@ pub(super) fn update(dict: &mut Items, args: &Arguments) -> Result<(), Exception
         args.named().map(|(name, node)| (Item::new(name.into()), Item::new(node.to_value()))),
     );
     // All or nothing.
+    let mut keys = Keys::default();
     let new = new
         .into_iter()
-        .map(|(name, value)| Ok((key(&name)?, name, value)))
+        .map(|(name, value)| Ok((keys.of(&name).map_err(no_key)?, name, value)))
         .collect::<Result<Vec<_>, Exception>>()?;
     for (key, name, value) in new {
         dict.set(key, name, value);

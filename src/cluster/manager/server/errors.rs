@@ -33,6 +33,11 @@ pub(super) fn no_order() -> Exception {
     type_error("'<' not supported between these items")
 }
 
+/// Comparing takes more than a call may take.
+pub(super) fn too_large() -> Exception {
+    runtime_error("the values are too large, too many or too deep to be compared here")
+}
+
 pub(super) fn list_error(error: ListError, what: &str) -> Exception {
     match error {
         ListError::OutOfRange => builtin("IndexError", format!("{what} index out of range")),
@@ -43,18 +48,18 @@ pub(super) fn list_error(error: ListError, what: &str) -> Exception {
         )),
         ListError::ZeroStep => value_error("slice step cannot be zero"),
         ListError::TooLong => memory_error(),
-        ListError::TooLarge => {
-            runtime_error("the values are too large or too deep to be compared here")
-        }
+        ListError::TooLarge => too_large(),
     }
 }
 
 pub(super) fn array_error(error: ArrayError) -> Exception {
     match error {
         ArrayError::UnknownType => {
-            value_error("bad typecode (must be b, B, h, H, i, I, l, L, q, Q, f or d)")
+            value_error("bad typecode (must be b, B, u, w, h, H, i, I, l, L, q, Q, f or d)")
         }
         ArrayError::NotWhole => type_error("an integer is required"),
+        ArrayError::NotANumber => type_error("must be real number, not str"),
+        ArrayError::NotAChar => type_error("array item must be unicode character"),
         ArrayError::OutOfRange => {
             builtin("OverflowError", "number out of range of the array's type")
         }

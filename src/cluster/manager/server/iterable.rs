@@ -2,13 +2,15 @@
 
 use std::collections::HashMap;
 
-use fourfold_wire::pickle::{Builder, Made, Node, NodeRef, Parts, Step, Text, Value};
+use fourfold_wire::pickle::{Builder, Global, Made, Node, NodeRef, Parts, Step, Text, Value};
 use fourfold_wire::talk::Exception;
 
-use super::args::int;
+use super::args::{int, known_truth};
+use super::arrays;
 use super::errors::{memory_error, type_error, value_error};
 use crate::cluster::manager::item::Item;
 use crate::cluster::manager::mapping::entries as mapping;
+use crate::words::Number;
 
 /// How many bytes a request may take beyond what it brings itself, for parts that are shared within it and for what
 /// it only describes, as a range does.
@@ -51,6 +53,22 @@ enum Part<'a> {
     Node(NodeRef<'a>),
     Made(Item),
     Tuple(Vec<Part<'a>>),
+}
+
+impl Part<'_> {
+    fn truth(&self) -> Result<bool, Exception> {
+        match self {
+            Part::Node(node) => known_truth(*node),
+            Part::Made(item) => known_truth(item.root()),
+            Part::Tuple(parts) => Ok(!parts.is_empty()),
+        }
+    }
+}
+
+/// Whether `filter` with this keeps what is true.
+fn keeps_the_true(function: NodeRef<'_>) -> bool {
+    let is_bool = |global: &Global| global.python3() == ("builtins", "bool");
+    function.is_none() || function.as_global().is_some_and(is_bool)
 }
 
 /// Takes the items out of one value.
@@ -165,6 +183,12 @@ impl<'a> Taker<'a> {
             Some(class) => class.python3(),
             None => return Err(not_iterable("object")),
         };
+        if name == ("multiprocessing.managers", "RebuildProxy") {
+            return Err(type_error(
+                "a proxy is gone through where it is the argument itself, and stands for a list, a dict or an array \
+                 of this server; otherwise pass what it holds",
+            ));
+        }
         let refused = || Err(not_iterable(name.1));
         let Some(object) = node.as_object() else { return refused() };
         let (Made::Reduce { .. }, Some(args)) = (object.made, node.made_with()) else {
@@ -216,14 +240,25 @@ impl<'a> Taker<'a> {
                 self.zip(&args, is_strict, depth)
             }
             (("collections", "deque"), [..]) => self.deque(node, &args, depth),
-            (("array", "array"), [code, of]) if is_plain => match of.as_bytes() {
-                // As multiprocessing writes it: the bytes in memory.
-                Some(bytes) => self.array(format_of(code.as_str())?, Some(bytes)),
-                None => self.parts_of(*of, depth),
-            },
-            (("array", "_array_reconstructor"), [_, _, format, bytes]) if is_plain => {
-                self.array(int(*format)?, bytes.as_bytes())
+            (("array", "array" | "_array_reconstructor"), [..]) if is_plain => {
+                match arrays::machine(name.1, &args) {
+                    Some(bytes) => self.numbers(&bytes?),
+                    None => args.get(1).map_or(Ok(Vec::new()), |of| self.parts_of(*of, depth)),
+                }
             }
+            (("builtins", "filter"), [by, of]) if is_plain && keeps_the_true(*by) => {
+                let mut true_ones = Vec::new();
+                for part in self.parts_of(*of, depth)? {
+                    if part.truth()? {
+                        true_ones.push(part);
+                    }
+                }
+                Ok(true_ones)
+            }
+            (("builtins", "map" | "filter"), _) => Err(type_error(format!(
+                "a {}() calls a function for each item, and none is called here: pass a list of what it gives",
+                name.1
+            ))),
             _ => refused(),
         }
     }
@@ -315,65 +350,21 @@ impl<'a> Taker<'a> {
         Ok(parts)
     }
 
-    /// An `array.array` as its machine had it: a code of the format, and bytes.
-    fn array(&mut self, format: i64, bytes: Option<&[u8]>) -> Result<Vec<Part<'a>>, Exception> {
-        let width = match format {
-            0 | 1 => 1,
-            2..=5 => 2,
-            6..=9 | 14 | 15 => 4,
-            10..=13 | 16 | 17 => 8,
-            _ => return Err(type_error("an array of numbers is required")),
-        };
-        let bytes = bytes.filter(|bytes| bytes.len().is_multiple_of(width));
-        let bytes = bytes.ok_or_else(|| type_error("an array of another length is required"))?;
+    fn numbers(&mut self, numbers: &[Number]) -> Result<Vec<Part<'a>>, Exception> {
         let mut parts = Vec::new();
-        for number in bytes.chunks_exact(width) {
-            // From the lowest byte on, filled up with the sign.
-            let mut low = number.to_vec();
-            if format % 2 == 1 && format > 1 {
-                low.reverse();
-            }
-            let is_signed = matches!(format, 1 | 4 | 5 | 8 | 9 | 12 | 13);
-            let is_negative = is_signed && low.last().is_some_and(|&byte| byte >= 0x80);
-            let mut wide = [if is_negative { 0xff } else { 0 }; 16];
-            wide[..width].copy_from_slice(&low);
-            let whole = i128::from_le_bytes(wide);
+        for &number in numbers {
             self.charge(size_of::<Part<'_>>())?;
-            parts.push(match format {
-                14 | 15 => self.made(f64::from(f32::from_bits(whole as u32)))?,
-                16 | 17 => self.made(f64::from_bits(whole as u64))?,
-                _ => self.made(whole_number(whole))?,
+            parts.push(match number {
+                Number::Char(point) => self.letter(point, || letter(point)),
+                number => self.made(arrays::number_value(number))?,
             });
         }
         Ok(parts)
     }
 }
 
-/// The code of the format that an array of that type has in the memory of our machines and those like them.
-fn format_of(code: Option<&str>) -> Result<i64, Exception> {
-    Ok(match code {
-        Some("B") => 0,
-        Some("b") => 1,
-        Some("H") => 2,
-        Some("h") => 4,
-        Some("I") => 6,
-        Some("i") => 8,
-        Some("L" | "Q") => 10,
-        Some("l" | "q") => 12,
-        Some("f") => 14,
-        Some("d") => 16,
-        _ => return Err(type_error("an array of numbers is required")),
-    })
-}
-
 fn not_iterable(name: &str) -> Exception {
     type_error(format!("'{name}' object is not iterable"))
-}
-
-fn whole_number(number: i128) -> Value {
-    let mut builder = Builder::new();
-    let root = builder.long(number);
-    builder.finish(root)
 }
 
 fn letter(point: u32) -> Value {

@@ -71,25 +71,24 @@ impl Listener {
 
     /// The next connection, if one has come.
     pub(super) fn accept(&self) -> io::Result<Option<OwnedFd>> {
-        let accepted = match self {
-            Listener::Tcp(listener) => listener.accept().and_then(|(stream, _)| {
-                stream.set_nodelay(true)?;
-                address::keep_alive(&stream)?;
-                Ok(OwnedFd::from(stream))
-            }),
-            Listener::Unix(listener, _) => listener.accept().map(|(stream, _)| stream.into()),
-        };
-        match accepted {
-            Ok(socket) => Ok(Some(socket)),
-            Err(error) => match error.kind() {
-                io::ErrorKind::WouldBlock => Ok(None),
-                // One that came and went.
-                io::ErrorKind::Interrupted
-                | io::ErrorKind::ConnectionAborted
-                | io::ErrorKind::ConnectionReset
-                | io::ErrorKind::InvalidInput => self.accept(),
-                _ => Err(error),
-            },
+        loop {
+            let accepted = match self {
+                Listener::Tcp(listener) => listener.accept().map(|(stream, _)| {
+                    // What cannot be set on one that came and went is of no matter.
+                    let _ = stream.set_nodelay(true).and_then(|()| address::keep_alive(&stream));
+                    OwnedFd::from(stream)
+                }),
+                Listener::Unix(listener, _) => listener.accept().map(|(stream, _)| stream.into()),
+            };
+            match accepted {
+                Ok(socket) => return Ok(Some(socket)),
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => return Ok(None),
+                    // One that came and went.
+                    io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => {}
+                    _ => return Err(error),
+                },
+            }
         }
     }
 }
@@ -99,5 +98,19 @@ impl Drop for Listener {
         if let Listener::Unix(_, Some(path)) = self {
             let _ = std::fs::remove_file(path);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_that_does_not_listen_any_more_is_an_error() {
+        let any = Address::Tcp("127.0.0.1:0".parse().expect("an address"));
+        let (listener, _) = Listener::bind(&any).expect("a socket");
+        assert!(listener.accept().expect("it listens").is_none());
+        rustix::net::shutdown(listener.as_fd(), rustix::net::Shutdown::Both).expect("a socket");
+        assert!(listener.accept().is_err());
     }
 }

@@ -1,4 +1,8 @@
-//! The methods of lists, arrays and iterators.
+//! The methods of lists and iterators.
+//!
+//! An item is a value of its own, which others may refer to: an item that is there twice is one [`Item`], and [`Gather`] makes
+//! it one again in a reply. That is all there is of identity: each reply is a copy, as it is of a stock server too, and what
+//! two items have in common inside is taken apart when they come, by [`items`].
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,12 +10,12 @@ use std::sync::Arc;
 use fourfold_wire::pickle::{Builder, Made, Node, NodeId, Value};
 use fourfold_wire::talk::{Arguments, Exception, Reply};
 
-use super::args::{bound, index as at, int, number, slice};
-use super::errors::{array_error, list_error, type_error, value_error};
+use super::args::{bound, index as at, int, slice, type_of};
+use super::errors::{list_error, type_error, value_error};
 use super::iterable::items;
 use super::thing::{Called, flag};
 use crate::cluster::manager::item::Item;
-use crate::words::{Array, List, ListError, Number, Slice};
+use crate::words::{List, ListError, Slice};
 
 /// The items as a list of Python.
 pub(super) fn value(items: &[Item]) -> Value {
@@ -54,34 +58,8 @@ impl Gather {
     }
 }
 
-pub(super) fn numbers(numbers: &[Number]) -> Value {
-    let mut builder = Builder::new();
-    let ids: Vec<NodeId> = numbers.iter().map(|number| node(&mut builder, *number)).collect();
-    let root = builder.push(Node::List(ids));
-    builder.finish(root)
-}
-
-fn node(builder: &mut Builder, number: Number) -> NodeId {
-    match number {
-        Number::Int(value) => builder.long(value),
-        Number::Float(value) => builder.push(Node::Float(value)),
-    }
-}
-
-pub(super) fn number_value(number: Number) -> Value {
-    let mut builder = Builder::new();
-    let root = node(&mut builder, number);
-    builder.finish(root)
-}
-
-/// `array.array(code, [..])`
-pub(super) fn array_value(array: &Array) -> Value {
-    let list = numbers(array.numbers());
-    call("array", "array", [Value::from(array.code().to_string()), list])
-}
-
 /// A call of a class or function.
-fn call(module: &str, name: &str, args: impl IntoIterator<Item = Value>) -> Value {
+pub(super) fn call(module: &str, name: &str, args: impl IntoIterator<Item = Value>) -> Value {
     let mut builder = Builder::new();
     let callable = builder.global(module, name);
     let args: Vec<NodeId> = args.into_iter().map(|arg| builder.value(arg)).collect();
@@ -90,12 +68,12 @@ fn call(module: &str, name: &str, args: impl IntoIterator<Item = Value>) -> Valu
     builder.finish(root)
 }
 
-fn whole(number: usize) -> Reply {
+pub(super) fn whole(number: usize) -> Reply {
     Reply::Return(Value::from(number as i64))
 }
 
 /// The bounds of Python 2's `__getslice__` and the like, which are never negative by then, and may be huge.
-fn bounds(args: &Arguments, ids: [Option<NodeId>; 2]) -> Result<Slice, Exception> {
+pub(super) fn bounds(args: &Arguments, ids: [Option<NodeId>; 2]) -> Result<Slice, Exception> {
     let bound = |id: Option<NodeId>| id.map(|id| bound(args.node(id))).transpose();
     Ok(Slice { start: bound(ids[0])?, stop: bound(ids[1])?, step: None })
 }
@@ -208,9 +186,8 @@ pub(super) fn list(
             let [id] = args.bind(method, ["value"], 1)?;
             let other = args.node(required(id));
             if !matches!(other.node(), Node::List(_)) {
-                let kind =
-                    other.class().map_or(other.node().type_name(), |class| class.python3().1);
-                let what = format!("can only concatenate list (not \"{kind}\") to list");
+                let what =
+                    format!("can only concatenate list (not \"{}\") to list", type_of(other));
                 return Err(type_error(what));
             }
             let mut all = list.items().to_vec();
@@ -250,54 +227,6 @@ fn sort(list: &mut List<Item>, args: &Arguments) -> Result<Reply, Exception> {
     }
     list.sort(flag(args, reverse)).map_err(|error| list_error(error, "list"))?;
     Ok(Reply::none())
-}
-
-pub(super) fn array(
-    array: &mut Array,
-    method: &str,
-    args: &Arguments,
-) -> Result<Called, Exception> {
-    let required = |id: Option<NodeId>| args.node(id.expect("it is required"));
-    let all = |id: Option<NodeId>| -> Result<Vec<Number>, Exception> {
-        items(required(id))?.iter().map(|item| number(item.root())).collect()
-    };
-    let part = |array: &Array, slice| -> Result<Reply, Exception> {
-        let numbers = array.slice(slice).map_err(array_error)?;
-        let part = Array::new(array.code(), numbers).map_err(array_error)?;
-        Ok(Reply::Return(array_value(&part)))
-    };
-    let reply = match method {
-        "__len__" => args.bind(method, [], 0).map(|[]| whole(array.numbers().len()))?,
-        "__getitem__" => {
-            let [id] = args.bind(method, ["index"], 1)?;
-            let index = required(id);
-            match slice(index)? {
-                Some(slice) => part(array, slice)?,
-                None => {
-                    let number = array.get(at(index)?).map_err(array_error)?;
-                    Reply::Return(number_value(number))
-                }
-            }
-        }
-        "__setitem__" => {
-            let [index, id] = args.bind(method, ["index", "value"], 2)?;
-            let index = required(index);
-            match slice(index)? {
-                Some(slice) => array.set_slice(slice, all(id)?),
-                None => array.set(at(index)?, number(required(id))?),
-            }
-            .map_err(array_error)?;
-            Reply::none()
-        }
-        "__getslice__" => part(array, bounds(args, args.bind(method, ["i", "j"], 2)?)?)?,
-        "__setslice__" => {
-            let [start, stop, id] = args.bind(method, ["i", "j", "y"], 3)?;
-            array.set_slice(bounds(args, [start, stop])?, all(id)?).map_err(array_error)?;
-            Reply::none()
-        }
-        _ => return Ok(Called::Unknown),
-    };
-    Ok(reply.into())
 }
 
 pub(super) fn iterator(

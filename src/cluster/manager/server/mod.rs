@@ -2,9 +2,10 @@
 //!
 //! `reactor` looks for what there is to do; `connection` is one socket with its conversation; `perform` carries out
 //! requests, and `deliver` brings replies to those who are due one; `objects` are the words by name, with reference
-//! counts as a stock server has them; `calls`, `lists` and `dicts` are the methods.
+//! counts as a stock server has them; `calls`, `lists`, `arrays` and `dicts` are the methods.
 
 mod args;
+mod arrays;
 mod builder;
 mod calls;
 mod connection;

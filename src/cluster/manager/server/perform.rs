@@ -12,27 +12,39 @@ use super::thing::{ACQUIRE_TOLD, Called, Due};
 use crate::task::catch::catch;
 use crate::words::Participant;
 
-/// How often a connection is written to before others have their turn.
-const WRITES: usize = 16;
+/// How many requests of a connection are carried out before others have their turn.
+const REQUESTS: usize = 64;
+
+/// How much is written to a connection before others have their turn, in bytes.
+const SHARE: u64 = 1 << 20;
 
 impl Reactor {
-    /// Carries out the requests that have come, as far as it goes without waiting: for a word, or for the peer to read.
+    /// Carries out the requests that have come, as far as it goes without waiting: for a word, for the peer to read, or for
+    /// the others' turn.
     pub(super) fn pump(&mut self, id: u64) {
-        let mut writes = 0;
-        loop {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        connection.queued = false;
+        let until = connection.sent() + SHARE;
+        for _ in 0..REQUESTS {
             let Some(connection) = self.connections.get_mut(&id) else { return };
             if connection.is_clogged() {
                 connection.flush();
-                writes += 1;
-                // A peer that is gone sends no more: there is an end to it, and it may come right after this.
-                if connection.is_clogged() || (writes > WRITES && !connection.is_deaf()) {
+                if connection.is_clogged() {
                     connection.held = true;
+                    return self.flush(id);
+                }
+                if connection.sent() > until {
                     break;
                 }
             }
             match catch(|| self.step(id)) {
                 Ok(true) => {}
-                Ok(false) => break,
+                Ok(false) => match self.connections.get(&id) {
+                    // Behind what has clogged it there may be more.
+                    Some(connection) if connection.is_clogged() => {}
+                    Some(connection) if connection.has_ended => return self.close(id),
+                    _ => return self.flush(id),
+                },
                 // The panic hook has told of it. Nobody knows what state the conversation is in.
                 Err(_) => {
                     let _ = catch(|| self.close(id));
@@ -40,7 +52,18 @@ impl Reactor {
                 }
             }
         }
+        self.queue(id);
         self.flush(id);
+    }
+
+    /// Has a connection pumped when the others have had their turn.
+    pub(super) fn queue(&mut self, id: u64) {
+        if let Some(connection) = self.connections.get_mut(&id)
+            && !connection.queued
+        {
+            connection.queued = true;
+            self.again.push(id);
+        }
     }
 
     /// Carries out the next request, if there is one.
@@ -61,7 +84,10 @@ impl Reactor {
         }
     }
 
-    fn carry_out(&mut self, id: u64, request: Request) {
+    fn carry_out(&mut self, id: u64, mut request: Request) {
+        if let Some(opened) = self.objects.opened(&request.function, &request.arguments) {
+            request.arguments = opened;
+        }
         let Some(connection) = self.connections.get_mut(&id) else { return };
         let is_command = connection.session.is_command();
         if super::objects::may_store(is_command, &request.function) {

@@ -26,6 +26,9 @@ const LAST: Duration = Duration::from_secs(1);
 /// How long no connection is accepted when there are no more descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// How many connections are accepted before others have their turn.
+const ACCEPTED: usize = 64;
+
 /// How long to look for the next request where the last came within this time: that of a client which waits in the same way,
 /// not of one that sleeps or runs Python, for which it would be spent in vain.
 const NEXT: Duration = Duration::from_micros(20);
@@ -118,7 +121,7 @@ impl Reactor {
                 }
             }
             self.expire();
-            // Not where they are found, and those that this leads to not before the others: there may be no end to it.
+            // Not where they are found, and those that this leads to in the next turn: there may be no end to it.
             for id in std::mem::take(&mut self.again) {
                 self.pump(id);
             }
@@ -165,7 +168,7 @@ impl Reactor {
     }
 
     fn accept(&mut self) {
-        loop {
+        for _ in 0..ACCEPTED {
             match self.listener.accept() {
                 Ok(Some(socket)) => self.welcome(socket),
                 Ok(None) => return,
@@ -187,7 +190,10 @@ impl Reactor {
         if epoll::add(&self.epoll, &socket, data, EventFlags::IN).is_err() {
             return;
         }
-        self.deadlines.add(Instant::now() + self.handshake, id, What::Handshake);
+        // What is longer than the clock can tell is for ever.
+        if let Some(at) = Instant::now().checked_add(self.handshake) {
+            self.deadlines.add(at, id, What::Handshake);
+        }
         self.connections.insert(id, Connection::new(socket, session));
         self.in_conversation = true;
         self.flush(id);
@@ -203,16 +209,17 @@ impl Reactor {
         }
         if is_cut || flags.contains(EventFlags::IN) {
             let Some(connection) = self.connections.get_mut(&id) else { return };
-            self.in_conversation |= !connection.session.is_for_calls();
-            match connection.read(&mut self.buffer) {
-                Read::Drained => self.pump(id),
-                Read::Ended => {
-                    // What it had sent before is carried out.
-                    connection.lose();
-                    self.pump(id);
-                    self.close(id);
-                }
+            // What came before is first; the poller tells of this again.
+            if connection.queued {
+                return;
             }
+            self.in_conversation |= !connection.session.is_for_calls();
+            if let Read::Ended = connection.read(&mut self.buffer) {
+                // What it had sent before is carried out.
+                connection.lose();
+                connection.has_ended = true;
+            }
+            self.pump(id);
         }
     }
 
@@ -222,9 +229,10 @@ impl Reactor {
         let connections = &self.connections;
         self.deadlines.tidy(|id, what| connections.get(&id).is_some_and(|c| c.awaits(what)));
         if self.paused.is_some_and(|until| until <= now) {
-            self.paused = None;
             let data = epoll::EventData::new_u64(LISTENER);
-            let _ = epoll::add(&self.epoll, self.listener.as_fd(), data, EventFlags::IN);
+            let is_back = epoll::add(&self.epoll, self.listener.as_fd(), data, EventFlags::IN);
+            // It takes memory, which may be what is short.
+            self.paused = is_back.is_err().then(|| now + PAUSE);
         }
         while let Some((id, what)) = self.deadlines.take(now) {
             let Some(connection) = self.connections.get(&id).filter(|c| c.awaits(what)) else {

@@ -3,7 +3,7 @@
 use fourfold_wire::talk::{Arguments, Exception, Reply};
 
 use super::args::{Wait, count, int, text, truth};
-use super::errors::{array_error, type_error, value_error};
+use super::errors::{type_error, value_error};
 use super::iterable::items;
 use crate::cluster::manager::hashed::Key;
 use crate::cluster::manager::item::Item;
@@ -250,11 +250,7 @@ fn array(args: &Arguments) -> Result<Thing, Exception> {
     let (Some(code), None) = (letters.next(), letters.next()) else {
         return Err(type_error("a typecode is one letter"));
     };
-    let numbers = items(args.node(sequence.expect("it is required")))?
-        .iter()
-        .map(|item| super::args::number(item.root()))
-        .collect::<Result<_, _>>()?;
-    Array::new(code, numbers).map(Thing::Array).map_err(array_error)
+    super::arrays::new(code, args.node(sequence.expect("it is required"))).map(Thing::Array)
 }
 
 /// The truth of a named argument that may be left out.
@@ -346,14 +342,7 @@ impl Thing {
                 let code = fourfold_wire::pickle::Value::from(code.as_str());
                 format!("Value({}, {})", code.root(), value.root())
             }
-            Thing::Array(array) if array.numbers().is_empty() => {
-                format!("array('{}')", array.code())
-            }
-            Thing::Array(array) => {
-                let numbers = array.numbers().iter();
-                let numbers = numbers.map(|&number| super::lists::number_value(number).to_string());
-                shown(&format!("array('{}', [", array.code()), numbers, "])")
-            }
+            Thing::Array(array) => super::arrays::describe(array),
             Thing::Event(event) => {
                 let state = if event.is_set() { "set" } else { "unset" };
                 format!("<threading.Event: {state}>")
@@ -372,7 +361,7 @@ impl Thing {
             Thing::Dict(dict) => Some(super::dicts::value(dict)),
             Thing::Namespace(names) => Some(super::dicts::namespace_value(names)),
             Thing::Value { code, value } => Some(super::dicts::value_value(code, value)),
-            Thing::Array(array) => Some(super::lists::array_value(array)),
+            Thing::Array(array) => Some(super::arrays::array_value(array)),
             _ => None,
         }
     }

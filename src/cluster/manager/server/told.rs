@@ -3,11 +3,12 @@
 use fourfold_wire::pickle::Value;
 use fourfold_wire::talk::{Exception, Reply};
 
-use super::errors::{no_order, runtime_error, value_error};
+use super::errors::{no_order, runtime_error, too_large, value_error};
 use super::thing::{Due, Out};
 use crate::cluster::manager::item::Item;
 use crate::words::{
     BarrierReply, ConditionReply, EventReply, LockReply, QueueReply, Replies, SemaphoreReply,
+    Unordered,
 };
 
 /// Puts replies of a word into those of Python.
@@ -41,10 +42,14 @@ pub(super) fn queue_reply(reply: QueueReply<Item>) -> Out {
     match reply {
         QueueReply::Done => done(),
         QueueReply::Full(_) => error(Exception::new("queue", "Full")),
-        QueueReply::NoOrder(_) => error(no_order()),
+        QueueReply::NoOrder(_, Unordered::NoOrder) => error(no_order()),
+        QueueReply::NoOrder(_, Unordered::TooLarge) => error(too_large()),
         QueueReply::Item { item, at, arrival } => Out::Item { item, at, arrival },
         QueueReply::Empty => error(Exception::new("queue", "Empty")),
-        QueueReply::Shut => error(Exception::new("queue", "ShutDown")),
+        QueueReply::Shut { put } => {
+            let before = Exception::new("queue", if put { "Full" } else { "Empty" });
+            error(Exception::new("queue", "ShutDown").before_313(before))
+        }
         QueueReply::Len(len) => number(len),
         QueueReply::Is(is) => value(is),
         QueueReply::TooManyDone => error(value_error("task_done() called too many times")),

@@ -1,0 +1,112 @@
+//! What ends a whole program, or is told on its standard error: each in a process of its own.
+//!
+//! This executable is run again with the name of one test and a variable that has it play the program.
+
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use fourfold::{ErrorKind, green};
+
+use super::support::{LIMIT, within};
+
+const PLAY: &str = "FOURFOLD_TEST_PLAY";
+
+/// Runs the test of this name again, as a program, or says that this is that run.
+fn program(name: &str, variables: &[(&str, &str)]) -> Option<Output> {
+    if std::env::var_os(PLAY).is_some() {
+        return None;
+    }
+    let run = || {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args([&format!("programs::{name}"), "--exact", "--nocapture", "--test-threads=1"]);
+        command.env(PLAY, name).envs(variables.iter().copied()).env("RUST_BACKTRACE", "0");
+        command.output().unwrap()
+    };
+    Some(within(LIMIT, run))
+}
+
+fn text(output: &Output) -> String {
+    format!(
+        "{}\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+#[test]
+fn an_overflow_names_the_coroutine() {
+    let Some(output) = program("an_overflow_names_the_coroutine", &[]) else {
+        #[allow(unconditional_recursion)]
+        fn deeper(n: u64) -> u64 {
+            std::hint::black_box(deeper(std::hint::black_box(n + 1)) + 1)
+        }
+        let child = green::Builder::new().name("digger").spawn(|| deeper(0), ()).unwrap();
+        unreachable!("{:?}", child.join());
+    };
+    let text = text(&output);
+    assert!(!output.status.success(), "{text}");
+    assert!(text.contains("coroutine 'digger' has overflowed its stack"), "{text}");
+}
+
+#[test]
+fn stacks_run_out_with_a_clear_error_where_guards_take_mappings() {
+    let name = "stacks_run_out_with_a_clear_error_where_guards_take_mappings";
+    let Some(output) = program(name, &[("FOURFOLD_STACK_GUARD", "mprotect")]) else {
+        let most: usize =
+            std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap().trim().parse().unwrap();
+        if most > 200_000 {
+            println!("left out: a process may have {most} mappings here");
+            return;
+        }
+        let (count, error) = green::run(|| {
+            let nap = || green::sleep(Duration::from_secs(3600));
+            let daemon = green::Builder::new().daemon(true);
+            let mut count = 0;
+            loop {
+                match daemon.spawn_local(nap, ()) {
+                    Ok(_) => count += 1,
+                    Err(error) => return (count, error),
+                }
+            }
+        })
+        .unwrap();
+        assert!(count > most / 2 - 1000 && count < most, "{count}");
+        assert_eq!(error.kind(), ErrorKind::NotStarted);
+        assert!(error.to_string().contains("vm.max_map_count"), "{error}");
+        // Those that were refused have cost nothing: one more goes now that the others are gone.
+        assert_eq!(green::run(|| green::spawn(|| 1, ()).unwrap().join().unwrap()).unwrap(), 1);
+        return;
+    };
+    assert!(output.status.success(), "{}", text(&output));
+}
+
+#[test]
+fn many_sleepers_take_few_mappings_and_a_page_each() {
+    let name = "many_sleepers_take_few_mappings_and_a_page_each";
+    let Some(output) = program(name, &[]) else {
+        let mappings = || std::fs::read_to_string("/proc/self/maps").unwrap().lines().count();
+        // As many as there is memory for, if the kernel installs guards without mappings.
+        let count = if cfg!(debug_assertions) { 50_000 } else { 200_000 };
+        let before = mappings();
+        let more = green::run(|| {
+            let daemon = green::Builder::new().daemon(true);
+            for _ in 0..count {
+                drop(daemon.spawn_local(|| green::sleep(Duration::from_secs(3600)), ()).unwrap());
+            }
+            green::yield_now();
+            mappings() - before
+        })
+        .unwrap();
+        println!("{count} sleepers, {more} mappings more");
+        assert!(more <= 64, "{more} mappings");
+        return;
+    };
+    let text = text(&output);
+    // A kernel before 6.13 needs two mappings for each.
+    if text.contains("vm.max_map_count") {
+        println!("left out: this kernel installs no guards");
+        return;
+    }
+    assert!(output.status.success(), "{text}");
+}

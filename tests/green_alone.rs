@@ -1,0 +1,91 @@
+//! Deadlocks of coroutines, on the only thread of a process: so this has no harness, which has threads of its own.
+
+use std::time::Duration;
+
+use fourfold::{ErrorKind, green};
+
+fn main() {
+    a_deadlock_says_who_waits_for_what();
+    the_first_may_clean_up();
+    one_whose_first_has_ended_is_found_too();
+    neither_time_nor_another_thread_is_a_deadlock();
+    println!("deadlocks are found and told");
+}
+
+/// Waits for what never comes.
+fn wait_for_ever() {
+    green::block_on(std::future::pending::<()>());
+}
+
+fn a_deadlock_says_who_waits_for_what() {
+    let waits = || {
+        let child = green::Builder::new().name("philosopher").spawn(wait_for_ever, ())?;
+        child.join()
+    };
+    let error = green::run(waits).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Deadlock);
+    let text = error.to_string();
+    for part in
+        ["'main' waits for a task at", "'philosopher' waits for a future at", "green_alone.rs"]
+    {
+        assert!(text.contains(part), "{text}");
+    }
+    // All were unwound: the thread can go on, with another hub.
+    assert_eq!(green::run(|| green::spawn(|| 1, ()).unwrap().join().unwrap()).unwrap(), 1);
+    // Of very many, some are named.
+    let many = || {
+        for _ in 0..100 {
+            drop(green::spawn(wait_for_ever, ()).unwrap());
+        }
+        wait_for_ever();
+    };
+    let text = green::run(many).unwrap_err().to_string();
+    assert!(text.contains("81 more"), "{text}");
+}
+
+fn the_first_may_clean_up() {
+    struct Clean<'a>(&'a mut u32);
+    impl Drop for Clean<'_> {
+        fn drop(&mut self) {
+            *self.0 += 1;
+        }
+    }
+    let mut cleaned = 0;
+    let error = green::run(|| {
+        let _clean = Clean(&mut cleaned);
+        wait_for_ever();
+    });
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::Deadlock);
+    assert_eq!(cleaned, 1);
+}
+
+fn one_whose_first_has_ended_is_found_too() {
+    let error = green::run(|| drop(green::spawn(wait_for_ever, ()).unwrap())).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Deadlock);
+    // A daemon that waits for ever holds nobody up.
+    green::run(|| drop(green::Builder::new().daemon(true).spawn(wait_for_ever, ()).unwrap()))
+        .unwrap();
+}
+
+fn neither_time_nor_another_thread_is_a_deadlock() {
+    green::run(|| green::sleep(Duration::from_millis(20))).unwrap();
+    let value = green::run(|| {
+        let (sender, receiver) = std::sync::mpsc::channel::<std::task::Waker>();
+        let thread = std::thread::spawn(move || {
+            let waker = receiver.recv().unwrap();
+            std::thread::sleep(Duration::from_millis(50));
+            waker.wake();
+        });
+        let mut polled = false;
+        green::block_on(std::future::poll_fn(|context| {
+            if std::mem::replace(&mut polled, true) {
+                return std::task::Poll::Ready(7);
+            }
+            sender.send(context.waker().clone()).unwrap();
+            std::task::Poll::Pending
+        }));
+        thread.join().unwrap();
+        7
+    });
+    assert_eq!(value.unwrap(), 7);
+}
