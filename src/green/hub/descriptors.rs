@@ -1,12 +1,11 @@
 //! Waiting for descriptors, as a coroutine or as a thread.
 //!
-//! A coroutine that is cancelled while it waits is unwound through here, and its waker taken back by [`Left`].
+//! A coroutine that is cancelled while it waits is unwound through here, and taken out of what it was noted with by [`Left`].
 
-use std::cell::Cell;
+use std::cell::{Cell, RefMut};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::sync::{Mutex, MutexGuard, OnceLock};
-use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -14,7 +13,7 @@ use rustix::io::Errno;
 
 use super::poller::{Direction, Poller};
 use super::switch::Green;
-use super::{Hub, Remote, with_hub};
+use super::{Hub, Remote, Slot, with_hub};
 use crate::sync::park::{Scheduler, Wait};
 
 /// So many calls succeed at once before others are let run.
@@ -77,25 +76,19 @@ impl Sources {
         wait: &Wait,
         deadline: Option<Instant>,
     ) -> io::Result<bool> {
-        let Some(waker) = Green.current() else {
-            return poll_until(&[(fd, direction)], deadline);
-        };
+        let Some(slot) = running() else { return poll_until(&[(fd, direction)], deadline) };
         loop {
-            let token = with_hub(|hub| {
-                hub.see_to_fork()?;
-                let token = self.register(hub, fd)?;
-                let mut poller = hub.poller.borrow_mut();
+            let left = with_hub(|hub| {
+                let mut poller = hub.poller()?;
+                let token = self.register(&mut poller, hub, fd)?;
                 if poller.is_ready(token, direction) {
                     return Ok(None);
                 }
-                poller.add_waiter(token, direction, &waker);
-                Ok::<_, io::Error>(Some((poller.id(), token)))
-            })
-            .expect("a coroutine has a hub")?;
-            let Some((poller, token)) = token else { return Ok(true) };
-            let of = Of::Source { poller, token, direction };
-            let in_time = suspend(Left { of: &[of], waker: &waker }, wait, deadline);
-            if !in_time {
+                poller.add_waiter(token, direction, slot);
+                Ok::<_, io::Error>(Some(Of::Source { poller: poller.id(), token, direction }))
+            });
+            let Some(of) = left.expect("a coroutine has a hub")? else { return Ok(true) };
+            if !suspend(Left { of: &[of], slot }, wait, deadline) {
                 return Ok(self.may_try(direction));
             }
         }
@@ -111,9 +104,9 @@ impl Sources {
         more.iter().find(|place| place.poller == poller.id()).map(|place| place.token)
     }
 
-    fn register(&self, hub: &Hub, fd: BorrowedFd<'_>) -> io::Result<u64> {
-        let mut poller = hub.poller.borrow_mut();
-        if let Some(token) = self.find(&poller) {
+    #[inline]
+    fn register(&self, poller: &mut Poller, hub: &Hub, fd: BorrowedFd<'_>) -> io::Result<u64> {
+        if let Some(token) = self.find(poller) {
             return Ok(token);
         }
         let token = poller.register(fd)?;
@@ -164,16 +157,20 @@ impl Sources {
 #[cold]
 fn give_way() {
     CALLS_LEFT.set(BUDGET);
-    let may = |hub: &Hub| !hub.no_suspend.get() && Green.current().is_some();
-    if with_hub(may) == Some(true) {
+    if may_suspend() {
         with_hub(Hub::yield_now);
     }
 }
 
 /// Whether the caller is a coroutine that may be suspended now.
-#[cfg(feature = "patch")]
 pub(in crate::green) fn may_suspend() -> bool {
-    with_hub(|hub| !hub.no_suspend.get() && Green.current().is_some()) == Some(true)
+    with_hub(|hub| !hub.no_suspend.get() && hub.suspendable().is_some()) == Some(true)
+}
+
+/// The coroutine that runs, if it may be suspended; where waiting is forbidden, an attempt panics.
+#[inline]
+fn running() -> Option<&'static Slot> {
+    with_hub(Hub::suspendable).flatten()
 }
 
 /// Waits until one of the descriptors may be ready, or the deadline has passed: then false. A coroutine may return early.
@@ -184,14 +181,13 @@ pub(in crate::green) fn wait_for_any(
     wait: &Wait,
     deadline: Option<Instant>,
 ) -> io::Result<bool> {
-    let Some(waker) = Green.current() else { return poll_until(fds, deadline) };
+    let Some(slot) = running() else { return poll_until(fds, deadline) };
     let watch = |hub: &Hub| {
-        hub.see_to_fork()?;
-        let mut poller = hub.poller.borrow_mut();
+        let mut poller = hub.poller()?;
         let mut of: Vec<Of> = Vec::with_capacity(fds.len());
         for (fd, direction) in fds {
-            if let Err(error) = poller.watch(*fd, *direction, &waker) {
-                of.iter().for_each(|of| of.take_back(&mut poller, &waker));
+            if let Err(error) = poller.watch(*fd, *direction, slot) {
+                of.iter().for_each(|of| of.take_back(&mut poller, slot));
                 let is_file = error.raw_os_error() == Some(Errno::PERM.raw_os_error());
                 return if is_file { Ok(None) } else { Err(error) };
             }
@@ -202,36 +198,36 @@ pub(in crate::green) fn wait_for_any(
         Ok(Some(of))
     };
     match with_hub(watch).expect("a coroutine has a hub")? {
-        Some(of) => Ok(suspend(Left { of: &of, waker: &waker }, wait, deadline)),
+        Some(of) => Ok(suspend(Left { of: &of, slot }, wait, deadline)),
         None => Ok(true),
     }
 }
 
-/// What a waker was left with.
+/// What a coroutine waits for.
 enum Of {
     Source { poller: u64, token: u64, direction: Direction },
     Watch { poller: u64, fd: RawFd, direction: Direction },
 }
 
 impl Of {
-    fn take_back(&self, poller: &mut Poller, waker: &Waker) {
+    fn take_back(&self, poller: &mut Poller, slot: &'static Slot) {
         // A poller of another number is that of after a fork, which knows nothing of this.
         match *self {
             Of::Source { poller: id, token, direction } if id == poller.id() => {
-                poller.remove_waiter(token, direction, waker);
+                poller.remove_waiter(token, direction, slot);
             }
             Of::Watch { poller: id, fd, direction } if id == poller.id() => {
-                poller.unwatch(fd, direction, waker);
+                poller.unwatch(fd, direction, slot);
             }
             _ => {}
         }
     }
 }
 
-/// A waker that was left, and is taken back however the wait ends.
+/// What a coroutine is noted with, and is taken out of however the wait ends.
 struct Left<'a> {
     of: &'a [Of],
-    waker: &'a Waker,
+    slot: &'static Slot,
 }
 
 impl Drop for Left<'_> {
@@ -239,12 +235,13 @@ impl Drop for Left<'_> {
         with_hub(|hub| {
             hub.polling.set(hub.polling.get() - 1);
             let mut poller = hub.poller.borrow_mut();
-            self.of.iter().for_each(|of| of.take_back(&mut poller, self.waker));
+            self.of.iter().for_each(|of| of.take_back(&mut poller, self.slot));
         });
     }
 }
 
 /// Suspends the running coroutine, which counts as one that waits for descriptors.
+#[inline]
 fn suspend(left: Left<'_>, wait: &Wait, deadline: Option<Instant>) -> bool {
     CALLS_LEFT.set(BUDGET);
     with_hub(|hub| hub.polling.set(hub.polling.get() + 1));
@@ -280,9 +277,13 @@ pub(in crate::green) fn poll_until(
 }
 
 impl Hub {
-    /// In a fork, gives the hub an epoll of its own.
-    pub(super) fn see_to_fork(&self) -> io::Result<()> {
+    /// Its poller, which has an epoll of its own also in a fork.
+    #[inline]
+    pub(super) fn poller(&self) -> io::Result<RefMut<'_, Poller>> {
         let mut poller = self.poller.borrow_mut();
-        if poller.is_forked() { poller.renew(self.remote) } else { Ok(()) }
+        if poller.is_forked() {
+            poller.renew(self.remote, &mut self.ready.borrow_mut())?;
+        }
+        Ok(poller)
     }
 }

@@ -97,8 +97,9 @@ impl<S: AsFd> Socket<S> {
         let io = self.io();
         // Of the first wait.
         let mut until = None;
+        let mut may_try = self.sources.may_try(direction);
         loop {
-            if self.sources.may_try(direction) {
+            if may_try {
                 match call(io) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                         self.sources.used_up(direction, true);
@@ -111,6 +112,7 @@ impl<S: AsFd> Socket<S> {
             if !self.sources.wait(io.as_fd(), direction, &wait, until)? {
                 return Err(io::ErrorKind::TimedOut.into());
             }
+            may_try = true;
         }
     }
 
