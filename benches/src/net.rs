@@ -11,7 +11,7 @@ use crate::echo::{self, Kind, Server};
 
 const CONNECTIONS: usize = 64;
 const SIZE: usize = 100;
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 9;
 /// Long enough for the kernel's account of user time, which has steps of 10 ms.
 const ROUND: Duration = Duration::from_millis(2_500);
 

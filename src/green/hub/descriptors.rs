@@ -1,6 +1,6 @@
 //! Waiting for descriptors, as a coroutine or as a thread.
 //!
-//! A coroutine that is cancelled while it waits is unwound through here, and taken out of what it was noted with by [`Left`].
+//! A coroutine that is cancelled while it waits is unwound through here, and taken out of what it is noted with by [`LeftWithSource`] and [`LeftWatched`].
 
 use std::cell::{Cell, RefMut};
 use std::io;
@@ -76,22 +76,41 @@ impl Sources {
         wait: &Wait,
         deadline: Option<Instant>,
     ) -> io::Result<bool> {
-        let Some(slot) = running() else { return poll_until(&[(fd, direction)], deadline) };
         loop {
-            let left = with_hub(|hub| {
-                let mut poller = hub.poller()?;
-                let token = self.register(&mut poller, hub, fd)?;
-                if poller.is_ready(token, direction) {
-                    return Ok(None);
+            match with_hub(|hub| self.prepare(hub, fd, direction)) {
+                Some(Prepared::Left(left)) => {
+                    if !suspend(left, wait, deadline) {
+                        return Ok(self.may_try(direction));
+                    }
                 }
-                poller.add_waiter(token, direction, slot);
-                Ok::<_, io::Error>(Some(Of::Source { poller: poller.id(), token, direction }))
-            });
-            let Some(of) = left.expect("a coroutine has a hub")? else { return Ok(true) };
-            if !suspend(Left { of: &[of], slot }, wait, deadline) {
-                return Ok(self.may_try(direction));
+                Some(Prepared::Ready) => return Ok(true),
+                Some(Prepared::Failed(error)) => return Err(error),
+                Some(Prepared::Thread) | None => return poll_until(&[(fd, direction)], deadline),
             }
         }
+    }
+
+    /// Notes the running coroutine with the source, unless that is ready.
+    #[inline]
+    fn prepare(&self, hub: &Hub, fd: BorrowedFd<'_>, direction: Direction) -> Prepared {
+        let Some(slot) = hub.suspendable() else { return Prepared::Thread };
+        let mut poller = match hub.poller() {
+            Ok(poller) => poller,
+            Err(error) => return Prepared::Failed(error),
+        };
+        let token = match self.find(&poller) {
+            Some(token) => token,
+            None => match self.register(&mut poller, hub, fd) {
+                Ok(token) => token,
+                Err(error) => return Prepared::Failed(error),
+            },
+        };
+        if poller.is_ready(token, direction) {
+            return Prepared::Ready;
+        }
+        poller.add_waiter(token, direction, slot);
+        hub.polling.set(hub.polling.get() + 1);
+        Prepared::Left(LeftWithSource { poller: poller.id(), token, direction, slot })
     }
 
     #[inline]
@@ -104,11 +123,8 @@ impl Sources {
         more.iter().find(|place| place.poller == poller.id()).map(|place| place.token)
     }
 
-    #[inline]
+    #[cold]
     fn register(&self, poller: &mut Poller, hub: &Hub, fd: BorrowedFd<'_>) -> io::Result<u64> {
-        if let Some(token) = self.find(poller) {
-            return Ok(token);
-        }
         let token = poller.register(fd)?;
         let place = Place { poller: poller.id(), remote: hub.remote, token };
         if self.first.set(place).is_err() {
@@ -184,67 +200,83 @@ pub(in crate::green) fn wait_for_any(
     let Some(slot) = running() else { return poll_until(fds, deadline) };
     let watch = |hub: &Hub| {
         let mut poller = hub.poller()?;
-        let mut of: Vec<Of> = Vec::with_capacity(fds.len());
+        let mut left = LeftWatched { poller: poller.id(), fds: Vec::new(), slot };
+        let mut result = Ok(true);
         for (fd, direction) in fds {
             if let Err(error) = poller.watch(*fd, *direction, slot) {
-                of.iter().for_each(|of| of.take_back(&mut poller, slot));
                 let is_file = error.raw_os_error() == Some(Errno::PERM.raw_os_error());
-                return if is_file { Ok(None) } else { Err(error) };
+                result = if is_file { Ok(false) } else { Err(error) };
+                break;
             }
-            let watch =
-                Of::Watch { poller: poller.id(), fd: fd.as_raw_fd(), direction: *direction };
-            of.push(watch);
+            left.fds.push((fd.as_raw_fd(), *direction));
         }
-        Ok(Some(of))
+        hub.polling.set(hub.polling.get() + 1);
+        drop(poller);
+        // Otherwise it is taken back here.
+        result.map(|to_wait| to_wait.then_some(left))
     };
     match with_hub(watch).expect("a coroutine has a hub")? {
-        Some(of) => Ok(suspend(Left { of: &of, slot }, wait, deadline)),
+        Some(left) => Ok(suspend(left, wait, deadline)),
         None => Ok(true),
     }
 }
 
-/// What a coroutine waits for.
-enum Of {
-    Source { poller: u64, token: u64, direction: Direction },
-    Watch { poller: u64, fd: RawFd, direction: Direction },
+/// How a wait for a source begins.
+enum Prepared {
+    Left(LeftWithSource),
+    Ready,
+    Failed(io::Error),
+    /// No coroutine that may be suspended: the thread waits.
+    Thread,
 }
 
-impl Of {
-    fn take_back(&self, poller: &mut Poller, slot: &'static Slot) {
-        // A poller of another number is that of after a fork, which knows nothing of this.
-        match *self {
-            Of::Source { poller: id, token, direction } if id == poller.id() => {
-                poller.remove_waiter(token, direction, slot);
-            }
-            Of::Watch { poller: id, fd, direction } if id == poller.id() => {
-                poller.unwatch(fd, direction, slot);
-            }
-            _ => {}
-        }
-    }
-}
-
-/// What a coroutine is noted with, and is taken out of however the wait ends.
-struct Left<'a> {
-    of: &'a [Of],
+/// A coroutine that is noted with a source, and taken out however its wait ends. It counts as one that waits for descriptors.
+struct LeftWithSource {
+    poller: u64,
+    token: u64,
+    direction: Direction,
     slot: &'static Slot,
 }
 
-impl Drop for Left<'_> {
+impl Drop for LeftWithSource {
+    #[inline]
     fn drop(&mut self) {
         with_hub(|hub| {
             hub.polling.set(hub.polling.get() - 1);
             let mut poller = hub.poller.borrow_mut();
-            self.of.iter().for_each(|of| of.take_back(&mut poller, self.slot));
+            // One of another number is that of after a fork, which knows nothing of this.
+            if poller.id() == self.poller {
+                poller.remove_waiter(self.token, self.direction, self.slot);
+            }
         });
     }
 }
 
-/// Suspends the running coroutine, which counts as one that waits for descriptors.
+/// As [`LeftWithSource`], of descriptors that are watched.
+struct LeftWatched {
+    poller: u64,
+    fds: Vec<(RawFd, Direction)>,
+    slot: &'static Slot,
+}
+
+impl Drop for LeftWatched {
+    fn drop(&mut self) {
+        with_hub(|hub| {
+            hub.polling.set(hub.polling.get() - 1);
+            let mut poller = hub.poller.borrow_mut();
+            if poller.id() == self.poller {
+                for (fd, direction) in &self.fds {
+                    poller.unwatch(*fd, *direction, self.slot);
+                }
+            }
+        });
+    }
+}
+
+/// Suspends the running coroutine. `left` is dropped when that ends, also by an unwinding.
 #[inline]
-fn suspend(left: Left<'_>, wait: &Wait, deadline: Option<Instant>) -> bool {
+fn suspend<L>(left: L, wait: &Wait, deadline: Option<Instant>) -> bool {
     CALLS_LEFT.set(BUDGET);
-    with_hub(|hub| hub.polling.set(hub.polling.get() + 1));
     let in_time = Green.suspend(wait, deadline);
     drop(left);
     in_time

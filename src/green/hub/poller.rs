@@ -122,7 +122,9 @@ impl Waiting {
         if let Some(first) = self.first.take() {
             let ready = |slot: &Slot| Ready { index: slot.index, woken: false };
             queue.push_back(ready(first));
-            queue.extend(self.more.drain(..).map(ready));
+            if !self.more.is_empty() {
+                queue.extend(self.more.drain(..).map(ready));
+            }
         }
     }
 }
@@ -223,7 +225,7 @@ impl Poller {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn source(&mut self, token: u64) -> Option<&mut Source> {
         let (index, turn) = (token as u32, (token >> 32) as u32);
         self.sources.get_mut(index as usize).filter(|source| source.turn == turn)

@@ -82,7 +82,10 @@ impl<S: AsFd> Socket<S> {
         wait: Wait,
         call: impl FnMut(&S) -> io::Result<R>,
     ) -> io::Result<R> {
-        let deadline = || Instant::now().checked_add(self.limit(direction)?);
+        let deadline = || {
+            let limit = self.limit(direction)?;
+            Instant::now().checked_add(limit)
+        };
         self.call_until(direction, wait, deadline, call)
     }
 
