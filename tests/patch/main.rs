@@ -64,7 +64,8 @@ fn exchange(mut here: impl Read + Write + Send + 'static, mut there: impl Read +
             let [a, b] = &mut parts;
             let slices = &mut [IoSliceMut::new(a), IoSliceMut::new(b)];
             assert_eq!(here.read_vectored(slices).unwrap(), 4);
-            here.write_vectored(&[IoSlice::new(&parts[1]), IoSlice::new(&parts[0])]).unwrap();
+            let swapped = [IoSlice::new(&parts[1]), IoSlice::new(&parts[0])];
+            assert_eq!(here.write_vectored(&swapped).unwrap(), 4);
         },
         (),
     )
@@ -148,7 +149,7 @@ fn unix_streams() {
         // One that waits for room in the queue.
         rustix::net::listen(&listener, 0).unwrap();
         let _first = UnixStream::connect(&path).unwrap();
-        let second = green::spawn(|path| UnixStream::connect(path), path).unwrap();
+        let second = green::spawn(UnixStream::connect::<std::path::PathBuf>, path).unwrap();
         green::sleep(SHORT);
         assert!(second.is_alive());
         listener.accept().unwrap();
