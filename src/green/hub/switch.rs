@@ -130,7 +130,7 @@ impl Hub {
 
     /// The running coroutine, if it may be suspended.
     #[inline]
-    fn suspendable(&self) -> Option<&'static Slot> {
+    pub(super) fn suspendable(&self) -> Option<&'static Slot> {
         self.current.get().filter(|_| !std::thread::panicking())
     }
 
