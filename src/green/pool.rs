@@ -27,7 +27,7 @@ use super::hub::{self, Hub, Remote};
 use super::shared_hub::{self, Presence};
 use super::stack::Class;
 use crate::error::{Error, ErrorKind, Outcome, Result, Scale};
-use crate::task::name_of;
+use crate::task::{catch, name_of};
 use crate::vocab::wait::{Backend, Pending, park};
 
 pub(super) struct Pool {
@@ -109,7 +109,8 @@ impl Pool {
                     Fate::Refuse(error) => Done::new(control, name_of::<F>, complete).refuse(error),
                     Fate::Begin(remote) => {
                         let done = Done::new(control.clone(), name_of::<F>, move |outcome| {
-                            complete(outcome);
+                            // It may drop the value, which is the user's.
+                            catch::shield(|| complete(outcome));
                             pool.transition_to_gone(task);
                             drop(presence);
                         });
@@ -138,14 +139,23 @@ impl Pool {
             state.busy += 1;
             state.running.insert(next.task, next.control);
             drop(state);
-            match self.next_hub() {
-                Ok(remote) => (next.job)(Fate::Begin(remote)),
+            let refused = match self.next_hub() {
+                Ok(remote) => {
+                    (next.job)(Fate::Begin(remote));
+                    false
+                }
                 Err(error) => {
                     (next.job)(Fate::Refuse(error));
-                    self.transition_to_gone(next.task);
+                    true
                 }
-            }
+            };
             state = self.lock();
+            if refused {
+                // Not by `transition_to_gone`, which would come back here: there may be any number of them.
+                state.running.remove(&next.task);
+                state.busy -= 1;
+                self.count_off(&mut state);
+            }
         }
     }
 
@@ -176,9 +186,16 @@ impl Pool {
         let mut hubs = self.lock_hubs();
         if hubs.all.len() < self.settings.hubs {
             let number = hubs.all.len() + 1;
-            let hub = shared_hub::begin(format!("{}-{number}", self.settings.name))?;
-            hubs.all.push(hub);
-            return Ok(hubs.all[number - 1].0);
+            match shared_hub::begin(format!("{}-{number}", self.settings.name)) {
+                Ok(hub) => {
+                    let remote = hub.0;
+                    hubs.all.push(hub);
+                    return Ok(remote);
+                }
+                Err(error) if hubs.all.is_empty() => return Err(error),
+                // Fewer will do.
+                Err(_) => {}
+            }
         }
         hubs.turn = (hubs.turn + 1) % hubs.all.len();
         Ok(hubs.all[hubs.turn].0)
@@ -213,12 +230,12 @@ impl Pool {
         }
     }
 
-    /// Closes, and waits until all tasks and all threads have ended. A task of this executor, which would wait for itself, does not
-    /// wait.
+    /// Closes, and waits until all tasks and all threads have ended. Who is on one of those threads, and would wait for itself, does
+    /// not wait.
     #[track_caller]
     pub(super) fn shutdown(&self) {
         self.close();
-        if self.is_mine() {
+        if self.is_inside() {
             return;
         }
         park(self, None);
@@ -227,6 +244,12 @@ impl Pool {
             // A hub does not panic.
             let _ = thread.join();
         }
+    }
+
+    /// Whether the caller is on a thread of this executor: a task, a coroutine that one has started, a callback.
+    fn is_inside(&self) -> bool {
+        let me = std::thread::current().id();
+        self.lock_hubs().all.iter().any(|(_, thread)| thread.thread().id() == me)
     }
 
     /// Whether the caller is a task of this executor.

@@ -155,7 +155,8 @@ impl<T: Send + 'static> Cell<T> {
         let wakers = std::mem::take(&mut state.wakers);
         drop(state);
         for waker in wakers {
-            waker.wake();
+            // Of async code, it may panic: the next one is woken all the same.
+            shield(|| waker.wake());
         }
     }
 
@@ -190,7 +191,12 @@ impl<T: Send + 'static> Cell<T> {
 
 /// A callback's panic is its own: the panic hook has told of it, the other callbacks and the outcome are unharmed.
 fn call<T>(callback: Callback<T>, outcome: &Outcome<T>) {
-    let Err(payload) = catch_unwind(AssertUnwindSafe(|| callback(outcome))) else { return };
+    shield(|| callback(outcome));
+}
+
+/// Calls `f`, whose panic harms nothing: the panic hook has told of it.
+fn shield(f: impl FnOnce()) {
+    let Err(payload) = catch_unwind(AssertUnwindSafe(f)) else { return };
     // What a panic carries may panic when it is dropped. What that panic carries is leaked.
     if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
         std::mem::forget(second);

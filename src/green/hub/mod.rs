@@ -32,7 +32,9 @@ use crate::sync::park::Wait;
 
 pub(super) use self::remote::{Remote, Slot};
 pub(super) use self::run::{run, serve};
-pub(super) use self::switch::{Interrupt, current, current_id, running, with_hub};
+pub(super) use self::switch::{
+    Interrupt, current, current_id, limited, running, with_hub, without_suspension,
+};
 
 type Raw = corosensei::Coroutine<(), (), (), super::stack::Stack>;
 type Yielder = corosensei::Yielder<(), ()>;
