@@ -54,6 +54,8 @@ struct State {
     busy: usize,
     unfinished: usize,
     closed: bool,
+    /// Whether its hubs were told to end. Once only: what another hub has by then may be what they had.
+    stopped: bool,
     wakers: Vec<Waker>,
 }
 
@@ -178,7 +180,7 @@ impl Pool {
         // Wakers of ours: a coroutine's takes the lock of its hub, a thread's none.
         state.wakers.drain(..).for_each(Waker::wake);
         if state.closed {
-            self.stop_hubs();
+            self.transition_to_stopped(state);
         }
     }
 
@@ -201,9 +203,13 @@ impl Pool {
         Ok(hubs.all[hubs.turn].0)
     }
 
-    fn stop_hubs(&self) {
+    /// All tasks are gone, and no others come: its hubs end.
+    fn transition_to_stopped(&self, state: &mut State) {
+        if std::mem::replace(&mut state.stopped, true) {
+            return;
+        }
         for (remote, _) in &self.lock_hubs().all {
-            // One that has ended needs no word.
+            // It is there: a hub of an executor ends at this word, and not before.
             let _ = remote.ask(Box::new(Hub::stop));
         }
     }
@@ -226,7 +232,7 @@ impl Pool {
         let mut state = self.lock();
         state.closed = true;
         if state.unfinished == 0 {
-            self.stop_hubs();
+            self.transition_to_stopped(&mut state);
         }
     }
 

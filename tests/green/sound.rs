@@ -162,8 +162,8 @@ fn a_scope_that_is_suspended_may_outlive_the_hub() {
         assert_eq!(diary.lines(), ["child unwound", "child unwound"]);
         assert_eq!(a.resume(()), State::Finished("over"));
         // A hub with fewer places: that with many is in use.
+        let barrier = std::sync::Barrier::new(2);
         std::thread::scope(|threads| {
-            let barrier = std::sync::Barrier::new(2);
             threads.spawn(|| {
                 green::run(|| {
                     barrier.wait();
@@ -343,5 +343,33 @@ fn an_executor_is_shut_down_by_a_coroutine_on_its_own_thread() {
         };
         pool.submit(task, ()).join().unwrap().unwrap();
         assert_eq!(pool.submit(|| 1, ()).join().unwrap_err().kind(), ErrorKind::ShutDown);
+    });
+}
+
+#[test]
+fn an_executor_that_has_ended_stops_no_hub_of_another() {
+    within(LIMIT, || {
+        for _ in 0..20 {
+            let first = green::Executor::builder().name("to-end").build().unwrap();
+            let inside = first.clone();
+            first.submit(move || inside.shutdown(), ()).join().unwrap();
+            let is_there = || {
+                let threads = std::fs::read_dir("/proc/self/task").unwrap();
+                let name =
+                    |thread: std::fs::DirEntry| std::fs::read_to_string(thread.path().join("comm"));
+                threads.flatten().any(|one| name(one).is_ok_and(|name| name.starts_with("to-end")))
+            };
+            while is_there() {
+                std::thread::yield_now();
+            }
+            // Its thread has what the other's had.
+            let second = green::Executor::new().unwrap();
+            assert_eq!(second.submit(|| 1, ()).join().unwrap(), 1);
+            first.shutdown_now();
+            drop(first);
+            for _ in 0..20 {
+                assert_eq!(second.submit(|| 2, ()).join().unwrap(), 2);
+            }
+        }
     });
 }
