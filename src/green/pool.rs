@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use std::task::Waker;
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::body::{Body, Done};
 use super::control::{Control, Name, Place};
@@ -29,6 +29,9 @@ use super::stack::Class;
 use crate::error::{Error, ErrorKind, Outcome, Result, Scale};
 use crate::task::{catch, name_of};
 use crate::vocab::wait::{Backend, Pending, park};
+
+/// How long a pool makes do with fewer hubs before it asks for another again.
+const PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) struct Pool {
     id: u64,
@@ -78,6 +81,8 @@ struct Hubs {
     all: Vec<(&'static Remote, JoinHandle<()>)>,
     /// Who gets the next task.
     turn: usize,
+    /// When the system refused the last one.
+    refused: Option<Instant>,
 }
 
 impl Pool {
@@ -186,7 +191,8 @@ impl Pool {
 
     fn next_hub(&self) -> Result<&'static Remote> {
         let mut hubs = self.lock_hubs();
-        if hubs.all.len() < self.settings.hubs {
+        let again = hubs.refused.is_none_or(|refused| refused.elapsed() > PAUSE);
+        if hubs.all.is_empty() || (hubs.all.len() < self.settings.hubs && again) {
             let number = hubs.all.len() + 1;
             match shared_hub::begin(format!("{}-{number}", self.settings.name)) {
                 Ok(hub) => {
@@ -196,7 +202,7 @@ impl Pool {
                 }
                 Err(error) if hubs.all.is_empty() => return Err(error),
                 // Fewer will do.
-                Err(_) => {}
+                Err(_) => hubs.refused = Some(Instant::now()),
             }
         }
         hubs.turn = (hubs.turn + 1) % hubs.all.len();
