@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::fmt;
+use std::ops::Range;
 
 use corosensei::CoroutineResult;
 
@@ -58,6 +59,8 @@ pub enum State<Out, Ret> {
 /// What a [`Coroutine`] suspends itself with.
 pub struct Suspender<'a, In, Out> {
     yielder: &'a corosensei::Yielder<Resumption<In>, Out>,
+    /// The addresses of the coroutine's stack.
+    stack: Range<usize>,
 }
 
 impl<In: 'static, Out: 'static, Ret: 'static> Coroutine<In, Out, Ret> {
@@ -90,8 +93,9 @@ impl<In: 'static, Out: 'static, Ret: 'static> Coroutine<In, Out, Ret> {
         F: FnOnce(&Suspender<'_, In, Out>, In) -> Ret + 'static,
     {
         let stack = Cache::default().take(class)?;
+        let range = stack.range();
         let raw = Raw::with_stack(stack, |yielder, first| match first {
-            Resumption::Value(value) => f(&Suspender { yielder }, value),
+            Resumption::Value(value) => f(&Suspender { yielder, stack: range }, value),
             Resumption::Throw(payload) => std::panic::resume_unwind(payload),
         });
         Ok(Coroutine { raw: Some(raw) })
@@ -156,10 +160,15 @@ impl<In, Out> Suspender<'_, In, Out> {
     ///
     /// # Panics
     ///
-    /// With what [`Coroutine::throw`] throws. If the thread is unwinding, as in a destructor that runs because of a panic, which
+    /// With what [`Coroutine::throw`] throws. If another coroutine calls this, such as a child in a [`scope`](super::scope()) of this
+    /// one: a coroutine suspends only itself. If the thread is unwinding, as in a destructor that runs because of a panic, which
     /// aborts the process: to leave an unwinding half done would make innocent locks look poisoned.
     pub fn suspend(&self, value: Out) -> In {
         assert!(!std::thread::panicking(), "a coroutine cannot be suspended while it unwinds");
+        // Else the stack of another would be left at this place, and resumed as this one's.
+        let here = 0u8;
+        let is_own = self.stack.contains(&std::ptr::from_ref(&here).addr());
+        assert!(is_own, "a coroutine can be suspended by itself only");
         match self.yielder.suspend(value) {
             Resumption::Value(value) => value,
             Resumption::Throw(payload) => std::panic::resume_unwind(payload),

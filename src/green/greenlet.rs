@@ -488,7 +488,8 @@ fn body<T: 'static>(yielder: &Yielder, f: impl FnOnce(T) -> T) {
         me.typed::<T>().inbox.take()
     };
     let value = f(open(first));
-    let context = context().expect("a greenlet runs under its root");
+    // There is none where it is being dropped, has caught what unwinds it, and returned.
+    let Some(context) = context() else { return };
     let parent = parent_of(context.current(), &context.root);
     // A parent of another type: this panic is thrown to it.
     parent.core().typed::<T>().inbox.put(Delivery::Value(value));
@@ -628,8 +629,19 @@ impl Drop for Core {
         if raw.started() && thread_end::is_here() {
             return std::mem::forget(raw);
         }
+        // It does not run in the name of who drops it: what it calls while it is unwound has no greenlet around it.
+        let _outer = PutBack(CONTEXT.replace(ptr::null()));
         raw.force_unwind();
         raw.into_stack().free();
+    }
+}
+
+/// Puts a context back.
+struct PutBack(*const Context);
+
+impl Drop for PutBack {
+    fn drop(&mut self) {
+        CONTEXT.set(self.0);
     }
 }
 

@@ -5,6 +5,7 @@ use std::task::Waker;
 use std::time::Instant;
 
 use crate::error::{Error, ErrorKind, Outcome};
+use crate::task::catch;
 use crate::vocab::wait::{Pending, park};
 
 /// The place where the outcome is put, waited for and taken. One thread uses it.
@@ -37,7 +38,8 @@ impl<T> LocalCell<T> {
         state.phase = Phase::Ready(outcome);
         let (first, others) = (state.first.take(), std::mem::take(&mut state.others));
         drop(state);
-        first.into_iter().chain(others).for_each(Waker::wake);
+        // One of async code may panic: the next one is woken all the same.
+        first.into_iter().chain(others).for_each(|waker| catch::shield(|| waker.wake()));
     }
 
     pub(super) fn take(&self) -> Option<Outcome<T>> {

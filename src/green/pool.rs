@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use std::task::Waker;
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::body::{Body, Done};
 use super::control::{Control, Name, Place};
@@ -27,8 +27,11 @@ use super::hub::{self, Hub, Remote};
 use super::shared_hub::{self, Presence};
 use super::stack::Class;
 use crate::error::{Error, ErrorKind, Outcome, Result, Scale};
-use crate::task::name_of;
+use crate::task::{catch, name_of};
 use crate::vocab::wait::{Backend, Pending, park};
+
+/// How long a pool makes do with fewer hubs before it asks for another again.
+const PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) struct Pool {
     id: u64,
@@ -54,6 +57,8 @@ struct State {
     busy: usize,
     unfinished: usize,
     closed: bool,
+    /// Whether its hubs were told to end. Once only: what another hub has by then may be what they had.
+    stopped: bool,
     wakers: Vec<Waker>,
 }
 
@@ -76,6 +81,8 @@ struct Hubs {
     all: Vec<(&'static Remote, JoinHandle<()>)>,
     /// Who gets the next task.
     turn: usize,
+    /// When the system refused the last one.
+    refused: Option<Instant>,
 }
 
 impl Pool {
@@ -109,7 +116,8 @@ impl Pool {
                     Fate::Refuse(error) => Done::new(control, name_of::<F>, complete).refuse(error),
                     Fate::Begin(remote) => {
                         let done = Done::new(control.clone(), name_of::<F>, move |outcome| {
-                            complete(outcome);
+                            // It may drop the value, which is the user's.
+                            catch::shield(|| complete(outcome));
                             pool.transition_to_gone(task);
                             drop(presence);
                         });
@@ -138,14 +146,23 @@ impl Pool {
             state.busy += 1;
             state.running.insert(next.task, next.control);
             drop(state);
-            match self.next_hub() {
-                Ok(remote) => (next.job)(Fate::Begin(remote)),
+            let refused = match self.next_hub() {
+                Ok(remote) => {
+                    (next.job)(Fate::Begin(remote));
+                    false
+                }
                 Err(error) => {
                     (next.job)(Fate::Refuse(error));
-                    self.transition_to_gone(next.task);
+                    true
                 }
-            }
+            };
             state = self.lock();
+            if refused {
+                // Not by `transition_to_gone`, which would come back here: there may be any number of them.
+                state.running.remove(&next.task);
+                state.busy -= 1;
+                self.count_off(&mut state);
+            }
         }
     }
 
@@ -168,25 +185,37 @@ impl Pool {
         // Wakers of ours: a coroutine's takes the lock of its hub, a thread's none.
         state.wakers.drain(..).for_each(Waker::wake);
         if state.closed {
-            self.stop_hubs();
+            self.transition_to_stopped(state);
         }
     }
 
     fn next_hub(&self) -> Result<&'static Remote> {
         let mut hubs = self.lock_hubs();
-        if hubs.all.len() < self.settings.hubs {
+        let again = hubs.refused.is_none_or(|refused| refused.elapsed() > PAUSE);
+        if hubs.all.is_empty() || (hubs.all.len() < self.settings.hubs && again) {
             let number = hubs.all.len() + 1;
-            let hub = shared_hub::begin(format!("{}-{number}", self.settings.name))?;
-            hubs.all.push(hub);
-            return Ok(hubs.all[number - 1].0);
+            match shared_hub::begin(format!("{}-{number}", self.settings.name)) {
+                Ok(hub) => {
+                    let remote = hub.0;
+                    hubs.all.push(hub);
+                    return Ok(remote);
+                }
+                Err(error) if hubs.all.is_empty() => return Err(error),
+                // Fewer will do.
+                Err(_) => hubs.refused = Some(Instant::now()),
+            }
         }
         hubs.turn = (hubs.turn + 1) % hubs.all.len();
         Ok(hubs.all[hubs.turn].0)
     }
 
-    fn stop_hubs(&self) {
+    /// All tasks are gone, and no others come: its hubs end.
+    fn transition_to_stopped(&self, state: &mut State) {
+        if std::mem::replace(&mut state.stopped, true) {
+            return;
+        }
         for (remote, _) in &self.lock_hubs().all {
-            // One that has ended needs no word.
+            // It is there: a hub of an executor ends at this word, and not before.
             let _ = remote.ask(Box::new(Hub::stop));
         }
     }
@@ -209,16 +238,16 @@ impl Pool {
         let mut state = self.lock();
         state.closed = true;
         if state.unfinished == 0 {
-            self.stop_hubs();
+            self.transition_to_stopped(&mut state);
         }
     }
 
-    /// Closes, and waits until all tasks and all threads have ended. A task of this executor, which would wait for itself, does not
-    /// wait.
+    /// Closes, and waits until all tasks and all threads have ended. Who is on one of those threads, and would wait for itself, does
+    /// not wait.
     #[track_caller]
     pub(super) fn shutdown(&self) {
         self.close();
-        if self.is_mine() {
+        if self.is_inside() {
             return;
         }
         park(self, None);
@@ -227,6 +256,12 @@ impl Pool {
             // A hub does not panic.
             let _ = thread.join();
         }
+    }
+
+    /// Whether the caller is on a thread of this executor: a task, a coroutine that one has started, a callback.
+    fn is_inside(&self) -> bool {
+        let me = std::thread::current().id();
+        self.lock_hubs().all.iter().any(|(_, thread)| thread.thread().id() == me)
     }
 
     /// Whether the caller is a task of this executor.

@@ -10,6 +10,7 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -70,12 +71,17 @@ where
         scope: PhantomData,
         env: PhantomData,
     };
-    let value = {
+    let result = {
         let ending = Ending(&scope.children);
-        let value = f(&scope);
-        ending.wait();
-        value
+        // Caught, so that children that are unwound do not find their thread panicking: one that catches that and waits again would have
+        // the thread wait, and with it whom it waits for. Unwind safe: the panic goes on from here.
+        catch_unwind(AssertUnwindSafe(|| {
+            let value = f(&scope);
+            ending.wait();
+            value
+        }))
     };
+    let value = result.unwrap_or_else(|payload| resume_unwind(payload));
     assert!(
         scope.panicked.get() == 0,
         "a coroutine of the scope panicked, and nobody has joined it"
@@ -144,13 +150,15 @@ impl<'scope> Scope<'scope, '_> {
         let control = Arc::new(builder.control::<F>(Place::Here(slot)));
         let (cell, ended) = (Rc::new(LocalCell::new()), Rc::new(LocalCell::new()));
         let done = {
-            let (cell, ended, panicked) = (cell.clone(), ended.clone(), self.panicked.clone());
+            let (cell, end, panicked) = (cell.clone(), End(ended.clone()), self.panicked.clone());
             Done::new(control.clone(), name_of::<F>, move |outcome: Outcome<F::Output>| {
+                // Dropped in the opposite order: the value, if nobody takes it, may borrow from what is gone after the end.
+                let _end = end;
+                let cell = cell;
                 let is_panic = matches!(&outcome, Err(error) if error.panic().is_some());
                 // Told unless a join is told of it first.
                 panicked.set(panicked.get() + usize::from(is_panic));
                 cell.complete(outcome);
-                ended.complete(Ok(()));
             })
         };
         let body = Body { done, call: move || f.call(args) };
@@ -162,6 +170,15 @@ impl<'scope> Scope<'scope, '_> {
         let index = with_hub(start).expect("a slot is of this thread's hub")?;
         self.children.borrow_mut().push(Started { control: control.clone(), index, ended });
         Ok(ScopedChild { cell, control, panicked: self.panicked.clone(), scope: PhantomData })
+    }
+}
+
+/// Tells the end of a child when it is dropped, after which nothing borrowed is touched.
+struct End(Rc<LocalCell<()>>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.complete(Ok(()));
     }
 }
 
@@ -187,6 +204,14 @@ impl Drop for Ending<'_> {
         loop {
             let Some(child) = self.0.borrow_mut().pop() else { return };
             with_hub(|hub| hub.finish_inline(&child.control, child.index));
+            if !child.ended.is_finished() {
+                // A `Coroutine` with a scope was dropped where the thread has another hub for the time being.
+                eprintln!(
+                    "fourfold: coroutine '{}' borrows from a scope that ends, and is not on this hub: aborting",
+                    child.control.name()
+                );
+                std::process::abort();
+            }
         }
     }
 }

@@ -111,6 +111,11 @@ impl Stack {
         low..low + self.class.guard
     }
 
+    /// The addresses of the stack itself.
+    pub(super) fn range(&self) -> std::ops::Range<usize> {
+        self.guard().end..self.top.get()
+    }
+
     /// Gives it back to the process, and its memory to the system.
     pub(super) fn free(self) {
         pool().give_back(&self);

@@ -91,7 +91,7 @@ pub fn timeout<R>(limit: Duration, f: impl FnOnce() -> R) -> Result<R> {
         ));
     }
     let Some(deadline) = Instant::now().checked_add(limit) else { return Ok(f()) };
-    with_hub(|hub| hub.limited(deadline, f)).expect("a coroutine has a hub").ok_or_else(|| {
+    hub::limited(deadline, f).ok_or_else(|| {
         Error::new(ErrorKind::TimedOut)
             .with_scale(Scale::Green)
             .with_message(format!("not done within {limit:?}"))
@@ -121,5 +121,5 @@ pub fn no_suspend<R>(f: impl FnOnce() -> R) -> R {
     if hub::current_id().is_none() {
         return f();
     }
-    with_hub(|hub| hub.without_suspension(f)).expect("a coroutine has a hub")
+    hub::without_suspension(f)
 }

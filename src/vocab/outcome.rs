@@ -212,7 +212,8 @@ impl<T> Core<T> {
         let left = state.left.take();
         drop(state);
         for waker in left.map(|left| left.wakers).unwrap_or_default() {
-            waker.wake();
+            // Of async code, it may panic: the next one is woken all the same.
+            shield(|| waker.wake());
         }
     }
 
@@ -286,7 +287,12 @@ impl<T: Send + 'static> Promise<T> for Cell<T> {
 
 /// A callback's panic is its own: the panic hook has told of it, the other callbacks and the outcome are unharmed.
 fn call<T>(callback: Callback<T>, outcome: &Outcome<T>) {
-    let Err(payload) = catch_unwind(AssertUnwindSafe(|| callback(outcome))) else { return };
+    shield(|| callback(outcome));
+}
+
+/// Calls `f`, whose panic harms nothing: the panic hook has told of it.
+fn shield(f: impl FnOnce()) {
+    let Err(payload) = catch_unwind(AssertUnwindSafe(f)) else { return };
     // What a panic carries may panic when it is dropped. What that panic carries is leaked.
     if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
         std::mem::forget(second);

@@ -6,6 +6,7 @@ mod greenlets;
 mod programs;
 mod resumed;
 mod scopes;
+mod sound;
 mod stress;
 #[path = "../contract/support.rs"]
 #[allow(dead_code)]

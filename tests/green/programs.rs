@@ -110,3 +110,57 @@ fn many_sleepers_take_few_mappings_and_a_page_each() {
     }
     assert!(output.status.success(), "{text}");
 }
+
+#[allow(unconditional_recursion)]
+fn overflow(n: u64) -> u64 {
+    std::hint::black_box(overflow(std::hint::black_box(n + 1)) + 1)
+}
+
+/// In the worker process of the test below.
+fn overflow_somewhere(place: u8) -> u64 {
+    match place {
+        0 => green::spawn(overflow, 0).unwrap().join().unwrap(),
+        1 => green::run(|| green::spawn(overflow, 0).unwrap().join().unwrap()).unwrap(),
+        2 => green::run(|| overflow(0)).unwrap(),
+        _ => {
+            let mut coroutine = green::Coroutine::<(), (), u64>::new(|_, ()| overflow(0)).unwrap();
+            coroutine.resume(()).finished().unwrap()
+        }
+    }
+}
+
+#[test]
+fn an_overflow_in_a_worker_process_is_told_as_one() {
+    for place in 0..4u8 {
+        within(LIMIT, || {
+            let child = fourfold::process::spawn(overflow_somewhere, place).unwrap();
+            let error = child.join().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::StackOverflow, "{place}: {error}");
+        });
+    }
+}
+
+#[test]
+fn an_executor_that_gets_no_second_hub_makes_do_with_the_first() {
+    let name = "an_executor_that_gets_no_second_hub_makes_do_with_the_first";
+    let Some(output) = program(name, &[]) else {
+        let pool = green::Executor::builder().workers(1).hubs(2).build().unwrap();
+        let (sender, receiver) = std::sync::mpsc::channel::<()>();
+        let first = pool.submit(move || receiver.recv().is_err(), ());
+        // Those that wait while the first runs; no descriptor is left for another hub.
+        let rest: Vec<_> = (0..20_000u32).map(|n| pool.submit(|n: u32| n, n)).collect();
+        let mut open = Vec::new();
+        while let Ok(file) = std::fs::File::open("/dev/null") {
+            open.push(file);
+        }
+        drop(sender);
+        assert!(first.join().unwrap());
+        for (n, one) in rest.into_iter().enumerate() {
+            assert_eq!(one.join().unwrap(), n as u32);
+        }
+        drop(open);
+        pool.shutdown();
+        return;
+    };
+    assert!(output.status.success(), "{}", text(&output));
+}

@@ -38,7 +38,9 @@ pub(super) use self::descriptors::{Sources, poll_until, wait_for_any};
 pub(super) use self::poller::Direction;
 pub(super) use self::remote::{Remote, Slot};
 pub(super) use self::run::{run, serve};
-pub(super) use self::switch::{Interrupt, current, current_id, running, with_hub};
+pub(super) use self::switch::{
+    Interrupt, current, current_id, limited, running, with_hub, without_suspension,
+};
 
 type Raw = corosensei::Coroutine<(), (), (), super::stack::Stack>;
 type Yielder = corosensei::Yielder<(), ()>;

@@ -19,6 +19,7 @@ use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe};
 use std::ptr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use corosensei::CoroutineResult;
@@ -53,7 +54,8 @@ thread_local! {
 pub(in crate::green) fn with_hub<R>(f: impl FnOnce(&Hub) -> R) -> Option<R> {
     let hub = HUB.try_with(Cell::get).unwrap_or(ptr::null());
     // SAFETY: null, or set by `Hub::enter`, whose guard resets it before the hub goes. `f` returns before that: who could end the
-    // hub's frame is below `f` on this thread's stacks, or suspended in it.
+    // hub's frame is below `f` on this thread's stacks, or suspended in it. No `f` calls a function of the user's on its own stack: that
+    // could leave a `Coroutine` or a greenlet, which may outlive the hub.
     unsafe { hub.as_ref() }.map(f)
 }
 
@@ -207,7 +209,7 @@ impl Hub {
             }
         };
         // A waker of an earlier coroutine may have set it, and found no hub.
-        slot.queued.store(false, std::sync::atomic::Ordering::Relaxed);
+        slot.queued.store(false, Ordering::Relaxed);
         slot
     }
 
@@ -218,7 +220,7 @@ impl Hub {
         if next.woken {
             // AcqRel: pairs with the swaps of `Slot::wake`; whoever finds it set from now on comes after this.
             let slot = self.entries.borrow()[next.index as usize].slot;
-            slot.queued.swap(false, std::sync::atomic::Ordering::AcqRel);
+            slot.queued.swap(false, Ordering::AcqRel);
         }
         #[cfg(feature = "watch")]
         self.remote.beat();
@@ -275,7 +277,8 @@ impl Hub {
         entry.yielder = ptr::null();
         entry.greenlets = ptr::null();
         entry.wait = None;
-        debug_assert!(entry.limits.is_empty());
+        // Of a `Coroutine` that was suspended inside of a limit, and forgotten or taken elsewhere.
+        entry.limits.clear();
         drop(entries);
         self.free.borrow_mut().push(index);
         if control.is_some_and(|control| !control.daemon) {
@@ -376,48 +379,68 @@ impl Hub {
 
     /// Whether the coroutine has this place.
     fn is_at(&self, control: &Arc<Control>, index: u32) -> bool {
+        // There is no such place if the coroutine was of an earlier hub.
         let entries = self.entries.borrow();
-        entries[index as usize].control.as_ref().is_some_and(|there| Arc::ptr_eq(there, control))
+        let there = entries.get(index as usize).and_then(|entry| entry.control.as_ref());
+        there.is_some_and(|there| Arc::ptr_eq(there, control))
     }
 
-    /// Calls `f` in the running coroutine under a time limit. `None` if it was unwound by it.
-    pub(in crate::green) fn limited<R>(
-        &self,
-        deadline: Instant,
-        f: impl FnOnce() -> R,
-    ) -> Option<R> {
-        thread_local! {
-            static NEXT: Cell<u64> = const { Cell::new(0) };
-        }
-        let slot = self.current.get().expect("called in a coroutine");
-        let token = NEXT.replace(NEXT.get() + 1);
-        let limits = |f: &dyn Fn(&mut Vec<Limit>)| {
-            f(&mut self.entries.borrow_mut()[slot.index as usize].limits);
-        };
-        limits(&|limits| limits.push(Limit { deadline, token }));
-        // Unwind safe: a panic of `f` goes on from here, but for our own.
-        let result = panic::catch_unwind(AssertUnwindSafe(f));
-        limits(&|limits| limits.retain(|limit| limit.token != token));
-        match result {
-            Ok(value) => Some(value),
-            Err(payload) => match payload.downcast_ref::<Interrupt>() {
-                Some(Interrupt::TimedOut(over)) if *over == token => None,
-                _ => panic::resume_unwind(payload),
-            },
-        }
+    /// Puts the running coroutine under a limit.
+    fn push_limit(&self, limit: Limit) -> Option<&'static Slot> {
+        let slot = self.current.get()?;
+        self.entries.borrow_mut()[slot.index as usize].limits.push(limit);
+        Some(slot)
     }
 
-    /// Calls `f` in the running coroutine, in which waiting panics meanwhile.
-    pub(in crate::green) fn without_suspension<R>(&self, f: impl FnOnce() -> R) -> R {
-        struct Restore<'a>(&'a Cell<bool>, bool);
-        impl Drop for Restore<'_> {
-            fn drop(&mut self) {
-                self.0.set(self.1);
-            }
+    /// Takes the limit from the coroutine at this place, unless the place is another hub's.
+    fn remove_limit(&self, slot: &'static Slot, token: u64) {
+        if ptr::eq(self.remote, slot.remote) {
+            let mut entries = self.entries.borrow_mut();
+            entries[slot.index as usize].limits.retain(|limit| limit.token != token);
         }
-        let _restore = Restore(&self.no_suspend, self.no_suspend.replace(true));
-        f()
     }
+}
+
+/// Calls `f` in the running coroutine under a time limit. `None` if it was unwound by it.
+///
+/// The hub is looked up again after `f`, in which a [`Coroutine`](super::super::Coroutine) may be left and resumed elsewhere.
+pub(in crate::green) fn limited<R>(deadline: Instant, f: impl FnOnce() -> R) -> Option<R> {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let token = NEXT.fetch_add(1, Ordering::Relaxed);
+    let slot = with_hub(|hub| hub.push_limit(Limit { deadline, token })).flatten();
+    // Unwind safe: a panic of `f` goes on from here, but for our own.
+    let result = panic::catch_unwind(AssertUnwindSafe(f));
+    if let Some(slot) = slot {
+        with_hub(|hub| hub.remove_limit(slot, token));
+    }
+    match result {
+        Ok(value) => Some(value),
+        Err(payload) => match payload.downcast_ref::<Interrupt>() {
+            Some(Interrupt::TimedOut(over)) if *over == token => None,
+            _ => panic::resume_unwind(payload),
+        },
+    }
+}
+
+/// Calls `f` in the running coroutine, in which waiting panics meanwhile. As for `limited`, `f` may come back elsewhere.
+pub(in crate::green) fn without_suspension<R>(f: impl FnOnce() -> R) -> R {
+    struct Restore {
+        slot: Option<&'static Slot>,
+        before: bool,
+    }
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            let same = |a: Option<&Slot>, b| a.map(ptr::from_ref) == b;
+            with_hub(|hub| {
+                if same(hub.current.get(), self.slot.map(ptr::from_ref)) {
+                    hub.no_suspend.set(self.before);
+                }
+            });
+        }
+    }
+    let _restore =
+        with_hub(|hub| Restore { slot: hub.current.get(), before: hub.no_suspend.replace(true) });
+    f()
 }
 
 impl Entry {
