@@ -8,6 +8,8 @@
 //! | [`Executor`], [`ExecutorBuilder`] | runs tasks as coroutines, at most so many at a time |
 //! | [`sleep`], [`yield_now`], [`timeout`], [`no_suspend`] | time, and giving way |
 //! | [`scope`] | coroutines that borrow |
+//! | [`net`] | sockets, and waiting for any descriptor |
+//! | [`offload`], [`lookup_host`] | calls that must block the thread, such as the lookup of a name |
 //! | [`join_all`], [`select`], [`block_on`] | waiting for several, and for futures |
 //! | [`Lock`], [`RLock`], [`RwLock`], [`Semaphore`], [`Event`], [`Condition`], [`Barrier`] | keeping out of each other's way |
 //! | [`Queue`], [`LifoQueue`], [`PriorityQueue`], [`pipe`], [`duplex`] | passing things on |
@@ -41,6 +43,10 @@ mod greenlet;
 mod hub;
 mod local;
 mod main;
+pub mod net;
+mod offload;
+#[cfg(feature = "patch")]
+pub mod patch;
 mod pool;
 mod scope;
 mod shared_hub;
@@ -56,6 +62,8 @@ pub use self::executor::{Executor, ExecutorBuilder};
 pub use self::future::{block_on, join_all, select};
 pub use self::greenlet::Greenlet;
 pub use self::main::run;
+pub use self::net::lookup_host;
+pub use self::offload::{offload, set_offload_limit};
 pub use self::scope::{Scope, ScopedChild, scope};
 pub(crate) use self::shared_hub::wait_for_foreground;
 pub use self::time::{no_suspend, sleep, timeout, yield_now};
