@@ -9,9 +9,9 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::sync::mpsc::channel;
 
+use fourfold::green;
 use fourfold::green::net::{TcpListener, TcpStream};
 use fourfold::prelude::*;
-use fourfold::green;
 
 fn body(path: &str) -> Option<String> {
     let number: u32 = path.strip_prefix("/page/")?.parse().ok()?;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use fourfold::cluster::manager::{Address, Client, Key, Server};
-use fourfold::prelude::*;
 use fourfold::green;
+use fourfold::prelude::*;
 use fourfold::thread::RLock;
 
 /// Whether another gets the lock, and what it is told when it releases the lock without having it.
