@@ -34,6 +34,7 @@ const UNSAFE: &[&str] = &[
     "src/green/scope.rs",
     "src/green/stack.rs",
     "src/green/thread_end.rs",
+    "src/green/watch.rs",
     "src/process/crash.rs",
     "src/process/entry.rs",
     "src/process/fork.rs",
@@ -55,6 +56,8 @@ const UNSAFE: &[&str] = &[
 
 /// Files of the library and the tools with more than 400 lines, and why each is one piece.
 const LONG: &[(&str, &str)] = &[
+    ("src/green/greenlet.rs", "one protocol over one set of pointers, with the docs of its type"),
+    ("src/green/hub/switch.rs", "all that switches stands together"),
     ("src/process/channel.rs", "frames with descriptors, both ways"),
     ("src/process/executor/inside.rs", "a worker's side of its pool: one lock, one protocol"),
     ("src/process/jobs.rs", "the set, its jobs and their ends, public types with their docs"),

@@ -24,7 +24,8 @@
 //!
 //! # What to know
 //!
-//! - Code that does not wait holds up all coroutines of its thread; so does a call that blocks the thread.
+//! - Code that does not wait holds up all coroutines of its thread; so does a call that blocks the thread. `watch`, of the feature of
+//!   that name, finds such a one and tells where.
 //! - A lock of std held across a wait may be asked for by another coroutine of the thread, which then blocks the thread for ever:
 //!   hold locks of this crate across waits.
 //! - A coroutine is never suspended while it unwinds: a wait in a destructor then makes the thread wait.
@@ -53,6 +54,8 @@ mod shared_hub;
 mod stack;
 mod thread_end;
 mod time;
+#[cfg(feature = "watch")]
+mod watch;
 
 pub use self::builder::{Builder, spawn, spawn_local};
 pub use self::child::{Child, LocalChild};
@@ -67,6 +70,8 @@ pub use self::offload::{offload, set_offload_limit};
 pub use self::scope::{Scope, ScopedChild, scope};
 pub(crate) use self::shared_hub::wait_for_foreground;
 pub use self::time::{no_suspend, sleep, timeout, yield_now};
+#[cfg(feature = "watch")]
+pub use self::watch::{Hog, Watch, watch, watch_with};
 pub use crate::sync::{
     Barrier, Condition, ConditionGuard, Duplex, Event, GetError, Itself, LifoQueue, Lock,
     LockGuard, Permit, Priority, PriorityQueue, PutError, Queue, RLock, RLockGuard, ReadGuard,

@@ -216,7 +216,11 @@ impl Hub {
             let slot = self.entries.borrow()[next.index as usize].slot;
             slot.queued.swap(false, std::sync::atomic::Ordering::AcqRel);
         }
+        #[cfg(feature = "watch")]
+        self.remote.beat();
         self.resume(next.index);
+        #[cfg(feature = "watch")]
+        self.remote.beat();
         true
     }
 
