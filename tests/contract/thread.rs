@@ -8,6 +8,9 @@ const SHARES_MEMORY: bool = true;
 #[path = "suite/mod.rs"]
 mod suite;
 
+#[path = "suite/words.rs"]
+mod words;
+
 #[path = "thread/captures.rs"]
 mod captures;
 #[path = "thread/identity.rs"]
