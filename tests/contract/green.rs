@@ -15,3 +15,10 @@ mod suite;
 
 #[path = "suite/words.rs"]
 mod words;
+
+#[path = "green/captures.rs"]
+mod captures;
+#[path = "green/identity.rs"]
+mod identity;
+#[path = "green/nested.rs"]
+mod nested;
