@@ -207,8 +207,8 @@ impl Pool {
     /// Takes nothing new from here on.
     pub(super) fn close(&self) {
         let mut state = self.lock();
-        state.closed = true;
-        if state.unfinished == 0 {
+        // Once: a hub that has ended may have become another's since.
+        if !std::mem::replace(&mut state.closed, true) && state.unfinished == 0 {
             self.stop_hubs();
         }
     }

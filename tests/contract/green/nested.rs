@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fourfold::{Error, ErrorKind, as_completed, green};
 
-use crate::support::{Gate, LIMIT, visit, within};
+use crate::support::{Gate, LIMIT, eventually, visit, within};
 
 fn pool(workers: usize) -> green::Executor {
     green::Executor::builder().workers(workers).build().unwrap()
@@ -159,5 +159,37 @@ fn shutdown_by_a_task_of_its_own_does_not_wait_for_itself() {
         drop(pool);
         gate.next().pass();
         assert_eq!(last.join().unwrap(), 1);
+    });
+}
+
+/// Whether a thread of this name is left.
+fn is_there(name: &str) -> bool {
+    let threads = std::fs::read_dir("/proc/self/task").unwrap();
+    let names =
+        threads.filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("comm")).ok());
+    names.into_iter().any(|found| found.trim_end() == name)
+}
+
+#[test]
+fn one_that_has_ended_already_ends_no_other_when_it_is_dropped() {
+    within(LIMIT, || {
+        let ended = [(); 8].map(|()| {
+            let pool = green::Executor::builder().workers(1).name("ended-early").build().unwrap();
+            let own = pool.clone();
+            pool.submit(move || own.shutdown(), ()).join().unwrap();
+            pool
+        });
+        eventually("their threads are gone", || !is_there("ended-early-1"));
+        let gate = Gate::new();
+        let others = [(); 16].map(|()| pool(1));
+        let tasks = others.each_ref().map(|other| other.submit(visit, (gate.port(), 1)));
+        let guests = gate.next_few(16);
+        drop(ended);
+        // They would be cancelled by now, or soon.
+        let more = others.each_ref().map(|other| other.submit(|| 2, ()));
+        guests.into_iter().for_each(|guest| guest.pass());
+        for (task, more) in tasks.into_iter().zip(more) {
+            assert_eq!((task.join().unwrap(), more.join().unwrap()), (1, 2));
+        }
     });
 }
