@@ -9,7 +9,7 @@
 //! | [`sleep`], [`yield_now`], [`timeout`], [`no_suspend`] | time, and giving way |
 //! | [`scope`] | coroutines that borrow |
 //! | [`net`] | sockets, and waiting for any descriptor |
-//! | [`offload`], [`lookup_host`] | calls that must block the thread, such as the lookup of a name |
+//! | [`offload()`], [`lookup_host`] | calls that must block the thread, such as the lookup of a name |
 //! | [`join_all`], [`select`], [`block_on`] | waiting for several, and for futures |
 //! | [`Lock`], [`RLock`], [`RwLock`], [`Semaphore`], [`Event`], [`Condition`], [`Barrier`] | keeping out of each other's way |
 //! | [`Queue`], [`LifoQueue`], [`PriorityQueue`], [`pipe`], [`duplex`] | passing things on |

@@ -35,6 +35,9 @@ pub(crate) trait Scheduler: Sync {
     /// The number of the coroutine that runs on this thread, of which there is never another in this process, also if it may
     /// not be suspended now. `None` if none runs.
     fn id(&self) -> Option<u64>;
+
+    /// The thread is about to wait without a deadline, and maybe with a coroutine running on it that may not be suspended now.
+    fn before_block(&self, wait: &Wait);
 }
 
 static SCHEDULER: OnceLock<&'static dyn Scheduler> = OnceLock::new();
@@ -160,7 +163,12 @@ impl Parker {
         // Acquire pairs with the Release of the waker.
         while !inner.notified.swap(false, Ordering::Acquire) {
             match deadline {
-                None => inner.sleeper.sleep(None),
+                None => {
+                    if let Some(scheduler) = SCHEDULER.get() {
+                        scheduler.before_block(wait);
+                    }
+                    inner.sleeper.sleep(None);
+                }
                 Some(deadline) => match deadline.checked_duration_since(Instant::now()) {
                     Some(left) if !left.is_zero() => inner.sleeper.sleep(Some(left)),
                     _ => return false,

@@ -167,12 +167,21 @@ pub(crate) struct Backoff {
 /// Up to here, twice as many pauses each time.
 const PAUSES: u32 = 6;
 
+/// Where to begin for who waits for another to put or to take. Measured: from 0 it took twice as long for an item, from 6 no less.
+const UNHURRIED: u32 = 5;
+
 /// After so many steps it has been long enough.
 const STEPS: u32 = 10;
 
 impl Backoff {
     pub(crate) fn new() -> Backoff {
         Backoff { step: 0 }
+    }
+
+    /// For who waits for another to put or to take. To look often would take the lines of the cache from the other with each
+    /// look, and both would go on item by item; after a longer moment there are several.
+    pub(crate) fn unhurried() -> Backoff {
+        Backoff { step: UNHURRIED }
     }
 
     /// Lets a moment pass, and a longer one each time: after losing a race that somebody else has won.

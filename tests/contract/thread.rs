@@ -22,5 +22,9 @@ mod captures;
 mod identity;
 #[path = "thread/nested.rs"]
 mod nested;
+#[path = "thread/scope.rs"]
+mod scope;
 #[path = "thread/stress.rs"]
 mod stress;
+#[path = "thread/workers.rs"]
+mod workers;

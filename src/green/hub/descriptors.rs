@@ -1,12 +1,11 @@
 //! Waiting for descriptors, as a coroutine or as a thread.
 //!
-//! A coroutine that is cancelled while it waits is unwound through here, and its waker taken back by [`Left`].
+//! A coroutine that is cancelled while it waits is unwound through here, and taken out of what it is noted with by [`LeftWithSource`] and [`LeftWatched`].
 
-use std::cell::Cell;
+use std::cell::{Cell, RefMut};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::sync::{Mutex, MutexGuard, OnceLock};
-use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -14,7 +13,7 @@ use rustix::io::Errno;
 
 use super::poller::{Direction, Poller};
 use super::switch::Green;
-use super::{Hub, Remote, with_hub};
+use super::{Hub, Remote, Slot, with_hub};
 use crate::sync::park::{Scheduler, Wait};
 
 /// So many calls succeed at once before others are let run.
@@ -77,28 +76,41 @@ impl Sources {
         wait: &Wait,
         deadline: Option<Instant>,
     ) -> io::Result<bool> {
-        let Some(waker) = Green.current() else {
-            return poll_until(&[(fd, direction)], deadline);
-        };
         loop {
-            let token = with_hub(|hub| {
-                hub.see_to_fork()?;
-                let token = self.register(hub, fd)?;
-                let mut poller = hub.poller.borrow_mut();
-                if poller.is_ready(token, direction) {
-                    return Ok(None);
+            match with_hub(|hub| self.prepare(hub, fd, direction)) {
+                Some(Prepared::Left(left)) => {
+                    if !suspend(left, wait, deadline) {
+                        return Ok(self.may_try(direction));
+                    }
                 }
-                poller.add_waiter(token, direction, &waker);
-                Ok::<_, io::Error>(Some((poller.id(), token)))
-            })
-            .expect("a coroutine has a hub")?;
-            let Some((poller, token)) = token else { return Ok(true) };
-            let of = Of::Source { poller, token, direction };
-            let in_time = suspend(Left { of: &[of], waker: &waker }, wait, deadline);
-            if !in_time {
-                return Ok(self.may_try(direction));
+                Some(Prepared::Ready) => return Ok(true),
+                Some(Prepared::Failed(error)) => return Err(error),
+                Some(Prepared::Thread) | None => return poll_until(&[(fd, direction)], deadline),
             }
         }
+    }
+
+    /// Notes the running coroutine with the source, unless that is ready.
+    #[inline]
+    fn prepare(&self, hub: &Hub, fd: BorrowedFd<'_>, direction: Direction) -> Prepared {
+        let Some(slot) = hub.suspendable() else { return Prepared::Thread };
+        let mut poller = match hub.poller() {
+            Ok(poller) => poller,
+            Err(error) => return Prepared::Failed(error),
+        };
+        let token = match self.find(&poller) {
+            Some(token) => token,
+            None => match self.register(&mut poller, hub, fd) {
+                Ok(token) => token,
+                Err(error) => return Prepared::Failed(error),
+            },
+        };
+        if poller.is_ready(token, direction) {
+            return Prepared::Ready;
+        }
+        poller.add_waiter(token, direction, slot);
+        hub.polling.set(hub.polling.get() + 1);
+        Prepared::Left(LeftWithSource { poller: poller.id(), token, direction, slot })
     }
 
     #[inline]
@@ -111,11 +123,8 @@ impl Sources {
         more.iter().find(|place| place.poller == poller.id()).map(|place| place.token)
     }
 
-    fn register(&self, hub: &Hub, fd: BorrowedFd<'_>) -> io::Result<u64> {
-        let mut poller = hub.poller.borrow_mut();
-        if let Some(token) = self.find(&poller) {
-            return Ok(token);
-        }
+    #[cold]
+    fn register(&self, poller: &mut Poller, hub: &Hub, fd: BorrowedFd<'_>) -> io::Result<u64> {
         let token = poller.register(fd)?;
         let place = Place { poller: poller.id(), remote: hub.remote, token };
         if self.first.set(place).is_err() {
@@ -164,16 +173,20 @@ impl Sources {
 #[cold]
 fn give_way() {
     CALLS_LEFT.set(BUDGET);
-    let may = |hub: &Hub| !hub.no_suspend.get() && Green.current().is_some();
-    if with_hub(may) == Some(true) {
+    if may_suspend() {
         with_hub(Hub::yield_now);
     }
 }
 
 /// Whether the caller is a coroutine that may be suspended now.
-#[cfg(feature = "patch")]
 pub(in crate::green) fn may_suspend() -> bool {
-    with_hub(|hub| !hub.no_suspend.get() && Green.current().is_some()) == Some(true)
+    with_hub(|hub| !hub.no_suspend.get() && hub.suspendable().is_some()) == Some(true)
+}
+
+/// The coroutine that runs, if it may be suspended; where waiting is forbidden, an attempt panics.
+#[inline]
+fn running() -> Option<&'static Slot> {
+    with_hub(Hub::suspendable).flatten()
 }
 
 /// Waits until one of the descriptors may be ready, or the deadline has passed: then false. A coroutine may return early.
@@ -184,70 +197,86 @@ pub(in crate::green) fn wait_for_any(
     wait: &Wait,
     deadline: Option<Instant>,
 ) -> io::Result<bool> {
-    let Some(waker) = Green.current() else { return poll_until(fds, deadline) };
+    let Some(slot) = running() else { return poll_until(fds, deadline) };
     let watch = |hub: &Hub| {
-        hub.see_to_fork()?;
-        let mut poller = hub.poller.borrow_mut();
-        let mut of: Vec<Of> = Vec::with_capacity(fds.len());
+        let mut poller = hub.poller()?;
+        let mut left = LeftWatched { poller: poller.id(), fds: Vec::new(), slot };
+        let mut result = Ok(true);
         for (fd, direction) in fds {
-            if let Err(error) = poller.watch(*fd, *direction, &waker) {
-                of.iter().for_each(|of| of.take_back(&mut poller, &waker));
+            if let Err(error) = poller.watch(*fd, *direction, slot) {
                 let is_file = error.raw_os_error() == Some(Errno::PERM.raw_os_error());
-                return if is_file { Ok(None) } else { Err(error) };
+                result = if is_file { Ok(false) } else { Err(error) };
+                break;
             }
-            let watch =
-                Of::Watch { poller: poller.id(), fd: fd.as_raw_fd(), direction: *direction };
-            of.push(watch);
+            left.fds.push((fd.as_raw_fd(), *direction));
         }
-        Ok(Some(of))
+        hub.polling.set(hub.polling.get() + 1);
+        drop(poller);
+        // Otherwise it is taken back here.
+        result.map(|to_wait| to_wait.then_some(left))
     };
     match with_hub(watch).expect("a coroutine has a hub")? {
-        Some(of) => Ok(suspend(Left { of: &of, waker: &waker }, wait, deadline)),
+        Some(left) => Ok(suspend(left, wait, deadline)),
         None => Ok(true),
     }
 }
 
-/// What a waker was left with.
-enum Of {
-    Source { poller: u64, token: u64, direction: Direction },
-    Watch { poller: u64, fd: RawFd, direction: Direction },
+/// How a wait for a source begins.
+enum Prepared {
+    Left(LeftWithSource),
+    Ready,
+    Failed(io::Error),
+    /// No coroutine that may be suspended: the thread waits.
+    Thread,
 }
 
-impl Of {
-    fn take_back(&self, poller: &mut Poller, waker: &Waker) {
-        // A poller of another number is that of after a fork, which knows nothing of this.
-        match *self {
-            Of::Source { poller: id, token, direction } if id == poller.id() => {
-                poller.remove_waiter(token, direction, waker);
-            }
-            Of::Watch { poller: id, fd, direction } if id == poller.id() => {
-                poller.unwatch(fd, direction, waker);
-            }
-            _ => {}
-        }
-    }
+/// A coroutine that is noted with a source, and taken out however its wait ends. It counts as one that waits for descriptors.
+struct LeftWithSource {
+    poller: u64,
+    token: u64,
+    direction: Direction,
+    slot: &'static Slot,
 }
 
-/// A waker that was left, and is taken back however the wait ends.
-struct Left<'a> {
-    of: &'a [Of],
-    waker: &'a Waker,
-}
-
-impl Drop for Left<'_> {
+impl Drop for LeftWithSource {
+    #[inline]
     fn drop(&mut self) {
         with_hub(|hub| {
             hub.polling.set(hub.polling.get() - 1);
             let mut poller = hub.poller.borrow_mut();
-            self.of.iter().for_each(|of| of.take_back(&mut poller, self.waker));
+            // One of another number is that of after a fork, which knows nothing of this.
+            if poller.id() == self.poller {
+                poller.remove_waiter(self.token, self.direction, self.slot);
+            }
         });
     }
 }
 
-/// Suspends the running coroutine, which counts as one that waits for descriptors.
-fn suspend(left: Left<'_>, wait: &Wait, deadline: Option<Instant>) -> bool {
+/// As [`LeftWithSource`], of descriptors that are watched.
+struct LeftWatched {
+    poller: u64,
+    fds: Vec<(RawFd, Direction)>,
+    slot: &'static Slot,
+}
+
+impl Drop for LeftWatched {
+    fn drop(&mut self) {
+        with_hub(|hub| {
+            hub.polling.set(hub.polling.get() - 1);
+            let mut poller = hub.poller.borrow_mut();
+            if poller.id() == self.poller {
+                for (fd, direction) in &self.fds {
+                    poller.unwatch(*fd, *direction, self.slot);
+                }
+            }
+        });
+    }
+}
+
+/// Suspends the running coroutine. `left` is dropped when that ends, also by an unwinding.
+#[inline]
+fn suspend<L>(left: L, wait: &Wait, deadline: Option<Instant>) -> bool {
     CALLS_LEFT.set(BUDGET);
-    with_hub(|hub| hub.polling.set(hub.polling.get() + 1));
     let in_time = Green.suspend(wait, deadline);
     drop(left);
     in_time
@@ -280,9 +309,13 @@ pub(in crate::green) fn poll_until(
 }
 
 impl Hub {
-    /// In a fork, gives the hub an epoll of its own.
-    pub(super) fn see_to_fork(&self) -> io::Result<()> {
+    /// Its poller, which has an epoll of its own also in a fork.
+    #[inline]
+    pub(super) fn poller(&self) -> io::Result<RefMut<'_, Poller>> {
         let mut poller = self.poller.borrow_mut();
-        if poller.is_forked() { poller.renew(self.remote) } else { Ok(()) }
+        if poller.is_forked() {
+            poller.renew(self.remote, &mut self.ready.borrow_mut())?;
+        }
+        Ok(poller)
     }
 }

@@ -12,18 +12,19 @@
 //! A fork shares the parent's epoll, in which each would take the other's events. So in a child all is forgotten and begins with
 //! a new one: who waits is woken, and registers again.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 
-use super::remote::Remote;
+use super::{Ready, Remote, Slot};
 use crate::system::{count_forks, forks};
 
 /// The tokens that are no source's: of the bell, and of the epoll of watches.
@@ -85,25 +86,28 @@ struct Watch {
     waiting: [Waiting; 2],
 }
 
-/// Those who wait: nearly always one at most.
+/// The coroutines that wait: nearly always one at most.
 #[derive(Default)]
 struct Waiting {
-    first: Option<Waker>,
-    more: Vec<Waker>,
+    first: Option<&'static Slot>,
+    more: Vec<&'static Slot>,
 }
 
 impl Waiting {
-    fn add(&mut self, waker: &Waker) {
+    #[inline]
+    fn add(&mut self, slot: &'static Slot) {
         match &self.first {
-            None => self.first = Some(waker.clone()),
-            Some(_) => self.more.push(waker.clone()),
+            None => self.first = Some(slot),
+            Some(_) => self.more.push(slot),
         }
     }
 
-    fn remove(&mut self, waker: &Waker) {
-        if self.first.as_ref().is_some_and(|known| known.will_wake(waker)) {
+    #[inline]
+    fn remove(&mut self, slot: &'static Slot) {
+        let Some(first) = self.first else { return };
+        if ptr::eq(first, slot) {
             self.first = self.more.pop();
-        } else if let Some(index) = self.more.iter().position(|known| known.will_wake(waker)) {
+        } else if let Some(index) = self.more.iter().position(|known| ptr::eq(*known, slot)) {
             self.more.swap_remove(index);
         }
     }
@@ -112,11 +116,21 @@ impl Waiting {
         self.first.is_none()
     }
 
-    /// Wakes all. Each takes itself out when it runs.
-    fn wake(&self) {
-        self.first.iter().chain(&self.more).for_each(Waker::wake_by_ref);
+    /// Takes all out, and has them run: on the hub that they are of, so that no more than its queue is needed.
+    #[inline]
+    fn wake(&mut self, queue: &mut Queue) {
+        if let Some(first) = self.first.take() {
+            let ready = |slot: &Slot| Ready { index: slot.index, woken: false };
+            queue.push_back(ready(first));
+            if !self.more.is_empty() {
+                queue.extend(self.more.drain(..).map(ready));
+            }
+        }
     }
 }
+
+/// Who runs next on the hub.
+type Queue = VecDeque<Ready>;
 
 impl Poller {
     pub(super) fn new(remote: &Remote) -> io::Result<Poller> {
@@ -149,62 +163,69 @@ impl Poller {
     }
 
     /// Begins anew, and wakes who waits.
-    pub(super) fn renew(&mut self, remote: &Remote) -> io::Result<()> {
-        let old = std::mem::replace(self, Poller::new(remote)?);
-        for source in &old.sources {
-            source.waiting.iter().for_each(Waiting::wake);
+    pub(super) fn renew(&mut self, remote: &Remote, queue: &mut Queue) -> io::Result<()> {
+        let mut old = std::mem::replace(self, Poller::new(remote)?);
+        for source in &mut old.sources {
+            source.waiting.iter_mut().for_each(|waiting| waiting.wake(queue));
         }
-        for watch in old.watched.iter().flat_map(|watched| watched.watches.values()) {
-            watch.waiting.iter().for_each(Waiting::wake);
+        for watch in old.watched.iter_mut().flat_map(|watched| watched.watches.values_mut()) {
+            watch.waiting.iter_mut().for_each(|waiting| waiting.wake(queue));
         }
         Ok(())
     }
 
     /// Waits until something is ready, at most until the deadline: not at all, if it has passed. Wakes who waits for it.
-    pub(super) fn wait(&mut self, deadline: Option<Instant>) -> io::Result<()> {
+    pub(super) fn wait(
+        &mut self,
+        deadline: Option<Instant>,
+        queue: &RefCell<Queue>,
+    ) -> io::Result<()> {
         let limit = deadline.map_or(LONGEST_SLEEP, |deadline| {
             deadline.saturating_duration_since(Instant::now()).min(LONGEST_SLEEP)
         });
         let mut events = std::mem::take(&mut self.events);
         fetch(&self.epoll, &mut events, limit)?;
+        let mut queue = queue.borrow_mut();
         for event in &events {
             match event.data.u64() {
                 BELL => {}
-                WATCHES => self.look_at_watches()?,
-                token => self.note(token, event.flags),
+                WATCHES => self.look_at_watches(&mut queue)?,
+                token => self.note(token, event.flags, &mut queue),
             }
         }
         self.events = events;
         Ok(())
     }
 
-    fn note(&mut self, token: u64, flags: epoll::EventFlags) {
+    #[inline]
+    fn note(&mut self, token: u64, flags: epoll::EventFlags, queue: &mut Queue) {
         let Some(source) = self.source(token) else { return };
         let ready = readiness(flags);
         source.ready |= ready;
-        let [readers, writers] = &source.waiting;
+        let [readers, writers] = &mut source.waiting;
         if ready & (READABLE | READ_CLOSED) != 0 {
-            readers.wake();
+            readers.wake(queue);
         }
         if ready & (WRITABLE | WRITE_CLOSED) != 0 {
-            writers.wake();
+            writers.wake(queue);
         }
     }
 
-    fn look_at_watches(&mut self) -> io::Result<()> {
-        let Some(watched) = &self.watched else { return Ok(()) };
+    fn look_at_watches(&mut self, queue: &mut Queue) -> io::Result<()> {
+        let Some(watched) = &mut self.watched else { return Ok(()) };
         // What does not fit is reported again, since the outer epoll has this one by its level.
         let mut events = Vec::with_capacity(EVENTS);
         fetch(&watched.epoll, &mut events, Duration::ZERO)?;
         for event in &events {
             // A descriptor that was closed and has a copy elsewhere may still be reported, once.
-            if let Some(watch) = watched.watches.get(&(event.data.u64() as RawFd)) {
-                watch.waiting.iter().for_each(Waiting::wake);
+            if let Some(watch) = watched.watches.get_mut(&(event.data.u64() as RawFd)) {
+                watch.waiting.iter_mut().for_each(|waiting| waiting.wake(queue));
             }
         }
         Ok(())
     }
 
+    #[inline(always)]
     fn source(&mut self, token: u64) -> Option<&mut Source> {
         let (index, turn) = (token as u32, (token >> 32) as u32);
         self.sources.get_mut(index as usize).filter(|source| source.turn == turn)
@@ -231,7 +252,7 @@ impl Poller {
     /// Takes a socket out, with its descriptor if that is still open.
     pub(super) fn deregister(&mut self, token: u64, fd: Option<BorrowedFd<'_>>) {
         let Some(source) = self.source(token) else { return };
-        // Wakers are left only by those who borrow the socket.
+        // Those who wait borrow the socket.
         debug_assert!(source.waiting.iter().all(Waiting::is_empty));
         // The last of its turns is that of the bell and the watches: such a place is not used again.
         source.turn += 1;
@@ -272,19 +293,21 @@ impl Poller {
         }
     }
 
-    pub(super) fn add_waiter(&mut self, token: u64, direction: Direction, waker: &Waker) {
+    #[inline]
+    pub(super) fn add_waiter(&mut self, token: u64, direction: Direction, slot: &'static Slot) {
         if let Some(source) = self.source(token) {
-            source.waiting[direction as usize].add(waker);
+            source.waiting[direction as usize].add(slot);
         }
     }
 
-    pub(super) fn remove_waiter(&mut self, token: u64, direction: Direction, waker: &Waker) {
+    #[inline]
+    pub(super) fn remove_waiter(&mut self, token: u64, direction: Direction, slot: &'static Slot) {
         if let Some(source) = self.source(token) {
-            source.waiting[direction as usize].remove(waker);
+            source.waiting[direction as usize].remove(slot);
         }
     }
 
-    /// Has `waker` woken when the descriptor is ready, once.
+    /// Has a coroutine woken when the descriptor is ready, once.
     ///
     /// # Errors
     ///
@@ -293,7 +316,7 @@ impl Poller {
         &mut self,
         fd: BorrowedFd<'_>,
         direction: Direction,
-        waker: &Waker,
+        slot: &'static Slot,
     ) -> io::Result<()> {
         use epoll::EventFlags as Flags;
         let watched = match &mut self.watched {
@@ -307,7 +330,7 @@ impl Poller {
         };
         let number = fd.as_raw_fd();
         let watch = watched.watches.entry(number).or_default();
-        watch.waiting[direction as usize].add(waker);
+        watch.waiting[direction as usize].add(slot);
         let mut flags = Flags::ONESHOT;
         for (waiting, more) in watch.waiting.iter().zip([Flags::IN | Flags::RDHUP, Flags::OUT]) {
             if !waiting.is_empty() {
@@ -320,13 +343,13 @@ impl Poller {
             Err(Errno::NOENT) => epoll::add(&watched.epoll, fd, data, flags),
             other => other,
         };
-        result.inspect_err(|_| self.unwatch(number, direction, waker)).map_err(io::Error::from)
+        result.inspect_err(|_| self.unwatch(number, direction, slot)).map_err(io::Error::from)
     }
 
-    pub(super) fn unwatch(&mut self, number: RawFd, direction: Direction, waker: &Waker) {
+    pub(super) fn unwatch(&mut self, number: RawFd, direction: Direction, slot: &'static Slot) {
         let Some(watched) = &mut self.watched else { return };
         if let Some(watch) = watched.watches.get_mut(&number) {
-            watch.waiting[direction as usize].remove(waker);
+            watch.waiting[direction as usize].remove(slot);
             if watch.waiting.iter().all(Waiting::is_empty) {
                 // What is still registered is reported once more at most, to nobody.
                 watched.watches.remove(&number);

@@ -120,7 +120,7 @@ impl Hub {
     fn look(&self, deadline: Option<Instant>) {
         let past = deadline.is_some_and(|deadline| deadline <= Instant::now());
         if !past || self.polling.get() > 0 {
-            let result = self.see_to_fork().and_then(|()| self.poller.borrow_mut().wait(deadline));
+            let result = self.poller().and_then(|mut poller| poller.wait(deadline, &self.ready));
             // The kernel refuses this for bad arguments only; and a new one, in a fork, if there are no descriptors left.
             result.expect("epoll_wait on a hub's own descriptor");
         }

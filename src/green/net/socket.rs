@@ -82,7 +82,10 @@ impl<S: AsFd> Socket<S> {
         wait: Wait,
         call: impl FnMut(&S) -> io::Result<R>,
     ) -> io::Result<R> {
-        let deadline = || Instant::now().checked_add(self.limit(direction)?);
+        let deadline = || {
+            let limit = self.limit(direction)?;
+            Instant::now().checked_add(limit)
+        };
         self.call_until(direction, wait, deadline, call)
     }
 
@@ -97,8 +100,9 @@ impl<S: AsFd> Socket<S> {
         let io = self.io();
         // Of the first wait.
         let mut until = None;
+        let mut may_try = self.sources.may_try(direction);
         loop {
-            if self.sources.may_try(direction) {
+            if may_try {
                 match call(io) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                         self.sources.used_up(direction, true);
@@ -111,6 +115,7 @@ impl<S: AsFd> Socket<S> {
             if !self.sources.wait(io.as_fd(), direction, &wait, until)? {
                 return Err(io::ErrorKind::TimedOut.into());
             }
+            may_try = true;
         }
     }
 

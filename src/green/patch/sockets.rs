@@ -226,9 +226,11 @@ unsafe extern "C" fn poll(fds: *mut pollfd, count: nfds_t, timeout: c_int) -> c_
     }
     let limit = u64::try_from(timeout).ok().map(Duration::from_millis);
     let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
-    // SAFETY: the caller's: so many there are. None may be given as null.
-    let wanted: &[pollfd] =
-        if count == 0 { &[] } else { unsafe { std::slice::from_raw_parts(fds, count as usize) } };
+    let wanted: &[pollfd] = match count {
+        0 => &[],
+        // SAFETY: the caller's: so many there are.
+        _ => unsafe { std::slice::from_raw_parts(fds, count as usize) },
+    };
     let mut watched: Vec<(BorrowedFd<'_>, Direction)> = Vec::new();
     for one in wanted.iter().filter(|one| one.fd >= 0) {
         let reads = one.events & (libc::POLLIN | libc::POLLRDNORM | libc::POLLRDHUP) != 0;

@@ -2,6 +2,8 @@
 
 #[cfg(loom)]
 mod models;
+#[cfg(loom)]
+mod queue_models;
 
 #[cfg(not(loom))]
 mod cancel;

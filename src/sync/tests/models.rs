@@ -1,7 +1,6 @@
 //! Each order of events of small programs, tried by loom: no two are inside, nothing is lost, nobody waits for ever.
 //!
-//! The checker has no clock, so who tries in vain is starved at once, and nobody looks again before it goes to sleep. An
-//! unbounded queue begins with a ring of one item.
+//! The checker has no clock, so who tries in vain is starved at once, and nobody looks again before it goes to sleep.
 
 use std::future::Future;
 use std::pin::pin;
@@ -14,13 +13,10 @@ use loom::thread;
 use crate::sync::list::{Kind, UNIT, WaitList, Waiter};
 use crate::sync::park::{Wait, block};
 use crate::sync::primitive::atomic::{AtomicUsize, Ordering};
-use crate::sync::ring::Ring;
-use crate::sync::{
-    Barrier, Condition, Event, GetError, LifoQueue, Lock, PutError, Queue, RwLock, Semaphore,
-};
+use crate::sync::{Barrier, Condition, Event, Lock, RwLock, Semaphore};
 
 /// Tries all orders with up to so many involuntary switches.
-fn check(switches: usize, program: impl Fn() + Sync + Send + 'static) {
+pub(super) fn check(switches: usize, program: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(switches);
     builder.max_branches = 20_000;
@@ -28,7 +24,7 @@ fn check(switches: usize, program: impl Fn() + Sync + Send + 'static) {
 }
 
 /// Polls a future once, and drops it: a wait that is cancelled. Its value, if it had one at once.
-fn poll_once<T>(future: impl Future<Output = T>) -> Option<T> {
+pub(super) fn poll_once<T>(future: impl Future<Output = T>) -> Option<T> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => Some(value),
         Poll::Pending => None,
@@ -43,7 +39,7 @@ fn together<A: 'static, B>(one: impl FnOnce() -> A + 'static, two: impl FnOnce()
 
 #[test]
 fn a_thread_that_is_woken_while_it_goes_to_sleep_wakes() {
-    check(3, || {
+    check(5, || {
         let list = Arc::new(WaitList::new(0));
         let same = list.clone();
         let other = thread::spawn(move || {
@@ -60,7 +56,7 @@ fn a_thread_that_is_woken_while_it_goes_to_sleep_wakes() {
 
 #[test]
 fn a_notification_is_taken_or_passed_on() {
-    check(2, || {
+    check(3, || {
         // One of two waiters goes away; the other gets the one notification, whoever was told.
         let list = Arc::new(WaitList::new(0));
         let (stays, goes) = (list.clone(), list.clone());
@@ -109,7 +105,7 @@ fn a_lock_lets_one_in_at_a_time() {
 
 #[test]
 fn a_lock_goes_past_one_that_gave_up() {
-    check(2, || {
+    check(3, || {
         let lock = Arc::new(Lock::new(0));
         let (gives_up, waits) = (lock.clone(), lock.clone());
         let first = thread::spawn(move || drop(poll_once(gives_up.lock_async())));
@@ -153,7 +149,7 @@ fn readers_go_past_a_writer_that_gave_up() {
 
 #[test]
 fn permits_are_neither_lost_nor_doubled() {
-    check(2, || {
+    check(3, || {
         let semaphore = Arc::new(Semaphore::new(1));
         let (one, two) = (semaphore.clone(), semaphore.clone());
         let first = thread::spawn(move || {
@@ -204,7 +200,7 @@ fn who_waits_for_an_event_goes_on_when_it_is_set() {
 
 #[test]
 fn a_notified_waiter_goes_on() {
-    check(2, || {
+    check(3, || {
         let condition = Arc::new(Condition::new(false));
         let same = condition.clone();
         let other = thread::spawn(move || {
@@ -219,7 +215,7 @@ fn a_notified_waiter_goes_on() {
 
 #[test]
 fn a_notification_to_one_that_gives_up_reaches_the_other() {
-    check(2, || {
+    check(3, || {
         let condition = Arc::new(Condition::new(false));
         let (gives_up, waits) = (condition.clone(), condition.clone());
         let first = thread::spawn(move || {
@@ -240,7 +236,7 @@ fn a_notification_to_one_that_gives_up_reaches_the_other() {
 
 #[test]
 fn two_meet_at_a_barrier() {
-    check(2, || {
+    check(3, || {
         let barrier = Arc::new(Barrier::new(2));
         let same = barrier.clone();
         let (one, two) = together(move || same.wait(), move || barrier.wait());
@@ -250,7 +246,7 @@ fn two_meet_at_a_barrier() {
 
 #[test]
 fn a_member_that_goes_away_breaks_the_barrier_or_was_let_go() {
-    check(2, || {
+    check(3, || {
         let barrier = Arc::new(Barrier::new(2));
         let same = barrier.clone();
         let (gone, here) = together(move || poll_once(same.wait_async()), move || barrier.wait());
@@ -260,165 +256,5 @@ fn a_member_that_goes_away_breaks_the_barrier_or_was_let_go() {
             // It came first, and went away before or after the other came.
             None => assert!(here.is_none() || here == Some(1)),
         }
-    });
-}
-
-#[test]
-fn a_ring_gives_each_item_once_and_in_order() {
-    for capacity in [1, 2] {
-        check(2, move || {
-            let ring = Arc::new(Ring::new(capacity));
-            let (one, two) = (ring.clone(), ring.clone());
-            let put = |ring: &Ring<Box<u32>>, n| {
-                if let Ok(room) = ring.reserve() {
-                    room.fill(Box::new(n));
-                    return 1;
-                }
-                0
-            };
-            let first = thread::spawn(move || put(&one, 1) + put(&one, 2));
-            let second = thread::spawn(move || put(&two, 3));
-            let mut got = Vec::new();
-            for _ in 0..2 {
-                got.extend(ring.claim().ok().map(|ready| *ready.take()));
-            }
-            let puts = first.join().unwrap() + second.join().unwrap();
-            while let Ok(ready) = ring.claim() {
-                got.push(*ready.take());
-            }
-            assert_eq!(got.len(), puts);
-            let mine: Vec<_> = got.iter().filter(|n| **n < 3).collect();
-            assert!(mine.is_sorted(), "{got:?}");
-            assert_eq!((ring.puts(), ring.len()), (puts, 0));
-        });
-    }
-}
-
-#[test]
-fn a_closed_ring_has_what_was_put_and_takes_no_more() {
-    check(2, || {
-        let ring = Arc::new(Ring::new(2));
-        let (puts, gets) = (ring.clone(), ring.clone());
-        let putter =
-            thread::spawn(move || puts.reserve().map(|room| room.fill(Box::new(1))).is_ok());
-        let getter = thread::spawn(move || gets.claim().map(|ready| ready.take()).is_ok());
-        ring.close();
-        let (put, got) = (putter.join().unwrap(), getter.join().unwrap());
-        let left = ring.claim().map(|ready| ready.take());
-        assert_eq!(put, got || left.is_ok());
-        assert_eq!(ring.claim().map(|ready| ready.take()), Err(GetError::ShutDown));
-    });
-}
-
-#[test]
-fn a_full_queue_and_an_empty_one_wake_who_waits() {
-    check(2, || {
-        let queue = Queue::bounded(1);
-        let same = queue.clone();
-        let other = thread::spawn(move || {
-            same.put(1).unwrap();
-            block_on(same.put_async(2)).unwrap();
-        });
-        assert_eq!(queue.get(), Ok(1));
-        assert_eq!(block_on(queue.get_async()), Ok(2));
-        other.join().unwrap();
-    });
-}
-
-#[test]
-fn two_who_get_and_one_who_puts() {
-    check(1, || {
-        let queue = Queue::bounded(2);
-        let (one, two) = (queue.clone(), queue.clone());
-        let first = thread::spawn(move || one.get().unwrap());
-        let second = thread::spawn(move || two.get().unwrap());
-        queue.put(1).unwrap();
-        queue.put(2).unwrap();
-        assert_eq!(first.join().unwrap() + second.join().unwrap(), 3);
-    });
-}
-
-#[test]
-fn an_item_goes_past_one_that_gave_up() {
-    check(1, || {
-        let queue = Queue::bounded(1);
-        let (gives_up, waits) = (queue.clone(), queue.clone());
-        let first = thread::spawn(move || {
-            // What it got in spite of all goes back.
-            if let Some(item) = poll_once(gives_up.get_async()) {
-                gives_up.put(item.unwrap()).unwrap();
-            }
-        });
-        let second = thread::spawn(move || waits.get().unwrap());
-        queue.put(1).unwrap();
-        first.join().unwrap();
-        assert_eq!(second.join().unwrap(), 1);
-    });
-}
-
-#[test]
-fn an_unbounded_queue_grows_under_who_waits() {
-    check(2, || {
-        let queue = Queue::new();
-        let same = queue.clone();
-        let other = thread::spawn(move || {
-            for n in 0..3 {
-                same.put(n).unwrap();
-            }
-        });
-        for n in 0..3 {
-            assert_eq!(queue.get(), Ok(n));
-        }
-        other.join().unwrap();
-    });
-}
-
-#[test]
-fn an_unbounded_queue_of_two_who_put() {
-    check(1, || {
-        let queue = Queue::new();
-        let (one, two) = (queue.clone(), queue.clone());
-        let first = thread::spawn(move || one.put(1).and_then(|()| one.put(2)).unwrap());
-        let second = thread::spawn(move || two.put(4).unwrap());
-        assert_eq!((0..3).map(|_| queue.get().unwrap()).sum::<u32>(), 7);
-        first.join().unwrap();
-        second.join().unwrap();
-    });
-}
-
-#[test]
-fn shutting_down_wakes_all() {
-    for unbounded in [false, true] {
-        check(2, move || {
-            let queue = if unbounded { Queue::new() } else { Queue::bounded(1) };
-            let (puts, gets) = (queue.clone(), queue.clone());
-            let putter = thread::spawn(move || match puts.put(1).and_then(|()| puts.put(2)) {
-                Ok(()) => 2,
-                Err(PutError::ShutDown(item)) => item - 1,
-                Err(other) => panic!("{other:?}"),
-            });
-            let getter = thread::spawn(move || gets.iter().count());
-            queue.shut_down(false);
-            assert_eq!(putter.join().unwrap(), getter.join().unwrap());
-            assert_eq!(queue.get(), Err(GetError::ShutDown));
-        });
-    }
-}
-
-#[test]
-fn who_joins_goes_on_after_the_last_is_done() {
-    check(2, || {
-        let queue = LifoQueue::new();
-        queue.put(1).unwrap();
-        queue.put(2).unwrap();
-        let same = queue.clone();
-        let other = thread::spawn(move || {
-            while same.try_get().is_ok() {
-                same.task_done().unwrap();
-            }
-        });
-        queue.join();
-        assert!(queue.is_empty() && queue.task_done().is_err());
-        other.join().unwrap();
     });
 }
