@@ -12,6 +12,7 @@ mod stress;
 #[allow(dead_code)]
 mod support;
 mod switching;
+mod words;
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -164,3 +164,38 @@ fn an_executor_that_gets_no_second_hub_makes_do_with_the_first() {
     };
     assert!(output.status.success(), "{}", text(&output));
 }
+
+#[test]
+fn without_descriptors_there_is_no_hub_and_a_clear_error() {
+    let Some(output) = program("without_descriptors_there_is_no_hub_and_a_clear_error", &[]) else {
+        let limits = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+        // Those that are open stay; there are no more.
+        let none = rustix::process::Rlimit { current: Some(3), ..limits };
+        rustix::process::setrlimit(rustix::process::Resource::Nofile, none).unwrap();
+        let errors = [green::run(|| ()).unwrap_err(), green::spawn(|| (), ()).unwrap_err()];
+        rustix::process::setrlimit(rustix::process::Resource::Nofile, limits).unwrap();
+        for error in errors {
+            assert_eq!(error.kind(), ErrorKind::NotStarted);
+            assert!(error.to_string().contains("no hub for coroutines"), "{error}");
+        }
+        // It works again, as often as before.
+        for _ in 0..3 {
+            assert_eq!(green::run(|| green::spawn(|| 1, ()).unwrap().join().unwrap()).unwrap(), 1);
+        }
+        assert_eq!(green::spawn(|| 2, ()).unwrap().join().unwrap(), 2);
+        return;
+    };
+    assert!(output.status.success(), "{}", text(&output));
+}
+
+#[test]
+fn a_panic_names_the_coroutine() {
+    let Some(output) = program("a_panic_names_the_coroutine", &[]) else {
+        let fails = green::Builder::new().name("fails").spawn(|| -> () { panic!("oh no") }, ());
+        assert!(fails.unwrap().join().is_err());
+        return;
+    };
+    let text = text(&output);
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("coroutine 'fails' panics"), "{text}");
+}

@@ -5,8 +5,8 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::panic::{self, AssertUnwindSafe};
 use std::ptr;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
 use super::super::control::{Control, Name, Place};
@@ -15,7 +15,7 @@ use super::super::stack::{Cache, Class};
 use super::poller::Poller;
 use super::switch::Green;
 use super::timers::Timers;
-use super::{Hub, Ready, Remote, Running};
+use super::{Hub, Ready, Remote, Running, with_hub};
 use crate::error::{Error, ErrorKind, Result, Scale};
 use crate::sync::park;
 use crate::task::catch;
@@ -32,6 +32,7 @@ const DOUBT: Duration = Duration::from_secs(1);
 impl Hub {
     fn new() -> Result<Hub> {
         park::install(&Green);
+        name_in_panics();
         let (remote, slots) = Remote::take().map_err(not_started)?;
         let poller = match Poller::new(remote) {
             Ok(poller) => poller,
@@ -60,6 +61,14 @@ impl Hub {
             closing: Cell::new(false),
             stopping: Cell::new(false),
         })
+    }
+
+    /// The name of the running coroutine, also where the hub itself panics.
+    fn name_of_running(&self) -> Option<String> {
+        let entries = self.entries.try_borrow().ok()?;
+        let control = entries[self.current.get()?.index as usize].control.clone();
+        drop(entries);
+        control.map(|control| control.name())
     }
 
     /// Has it end when no foreground coroutine is left.
@@ -168,6 +177,24 @@ impl Drop for Hub {
         let slots = self.entries.get_mut().drain(..).map(|entry| entry.slot).collect();
         self.remote.close(slots);
     }
+}
+
+/// Has a panic in a coroutine told with its name: what std tells is the name of the thread.
+fn name_in_panics() {
+    static ONCE: Once = Once::new();
+    // The hook cannot be changed by a thread that panics: whoever comes next does it then.
+    if ONCE.is_completed() || std::thread::panicking() {
+        return;
+    }
+    ONCE.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if let Some(name) = with_hub(Hub::name_of_running).flatten() {
+                eprintln!("\nfourfold: coroutine '{name}' panics:");
+            }
+            before(info);
+        }));
+    });
 }
 
 fn not_started(error: std::io::Error) -> Error {
