@@ -44,7 +44,7 @@ const FIGURES: &[Figure] = &[
         is_long: true,
         ..figure("all-inputs", "the same, each of them run: a quarter of an hour", memory::run_all)
     },
-    figure("threads", "submit and join on a pool of threads", threads::run),
+    figure("threads", "no-ops on a pool of threads, joined or counted down", threads::run),
     figure("words", "queues and locks between threads", words::run),
     figure("manager", "calls of the network queue, beside CPython's manager", manager::run),
     figure("net", "echo on 64 connections by coroutines, and 10,000 that wait", net::run),

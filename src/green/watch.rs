@@ -163,6 +163,8 @@ struct Last {
 
 fn look_about(limit: Duration, end: &(Mutex<bool>, Condvar), report: &dyn Fn(&Hog)) {
     let mut lasts: Vec<Last> = Vec::new();
+    // Names are looked up in tables that are read the first time, which may take a second.
+    name_calls(vec![look_about as *const () as usize]);
     let pause = (limit / 4).max(Duration::from_millis(1));
     let mut ended = end.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     while !*ended {
@@ -213,7 +215,7 @@ static SAMPLE: Sample = Sample {
 /// Asks the thread of a hub what it does.
 fn ask(remote: &Remote, held: Duration) -> Option<Hog> {
     static ONE: Mutex<()> = Mutex::new(());
-    let _one = ONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let one = ONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let thread = remote.thread.load(Ordering::Relaxed);
     SAMPLE.thread.store(thread, Ordering::Release);
     // SAFETY: a call on numbers. A thread that has ended meanwhile is an error, or another of this process, which does not answer.
@@ -233,13 +235,16 @@ fn ask(remote: &Remote, held: Duration) -> Option<Hog> {
     let length = SAMPLE.name_length.load(Ordering::Relaxed);
     let name: Vec<u8> = SAMPLE.name[..length].iter().map(|b| b.load(Ordering::Relaxed)).collect();
     let count = SAMPLE.count.load(Ordering::Relaxed) as usize;
-    let addresses = SAMPLE.addresses[..count].iter().map(|a| a.load(Ordering::Relaxed));
+    let addresses: Vec<usize> =
+        SAMPLE.addresses[..count].iter().map(|a| a.load(Ordering::Relaxed)).collect();
+    // Making names may take a second, the first time.
+    drop(one);
     let calls = name_calls(addresses);
     Some(Hog { id, name: String::from_utf8_lossy(&name).into_owned(), held, calls })
 }
 
 /// Makes names of addresses: those between the handler and the beginning of the coroutine.
-fn name_calls(addresses: impl Iterator<Item = usize>) -> Vec<String> {
+fn name_calls(addresses: Vec<usize>) -> Vec<String> {
     let mut calls = Vec::new();
     for address in addresses {
         let mut over = false;

@@ -78,7 +78,7 @@ type Check = fn(&[&str]) -> Result<(), String>;
 fn packages(all: &[&str]) -> Result<(), String> {
     say("all tests, of all packages");
     let mut tests = cargo();
-    tests.args(["test", "--workspace"]);
+    tests.args(["test", "--workspace", "--features", "fourfold/watch"]);
     if !all.is_empty() {
         tests.env("FOURFOLD_COMPLETE", all.join(" "));
     }

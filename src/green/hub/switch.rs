@@ -85,6 +85,10 @@ impl Scheduler for Green {
         current_id()
     }
 
+    fn before_block(&self, wait: &Wait) {
+        with_hub(|hub| hub.abort_if_alone(wait));
+    }
+
     fn suspend(&self, wait: &Wait, deadline: Option<Instant>) -> bool {
         with_hub(|hub| hub.wait(wait, deadline)).expect("a coroutine runs on a hub")
     }
