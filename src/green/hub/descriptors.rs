@@ -44,14 +44,18 @@ impl Sources {
     /// Whether a call may be tried: always, but in a coroutine when it is known that it would have to wait.
     ///
     /// Lets others run, if calls have long succeeded without a wait.
-    #[inline]
+    #[inline(always)]
     pub(in crate::green) fn may_try(&self, direction: Direction) -> bool {
         match CALLS_LEFT.get() {
             0 => give_way(),
             left => CALLS_LEFT.set(left - 1),
         }
+        // Known to no hub.
+        if self.first.get().is_none() {
+            return true;
+        }
         let look = |hub: &Hub| {
-            let mut poller = hub.poller.borrow_mut();
+            let poller = hub.poller.borrow();
             self.find(&poller).is_none_or(|token| poller.is_ready(token, direction))
         };
         with_hub(look).unwrap_or(true)
@@ -69,6 +73,9 @@ impl Sources {
     }
 
     /// Waits until a call may be tried, or the deadline has passed: then false. `fd` is the socket of these sources.
+    ///
+    /// Inline, as each return on a stack that was switched to is one that the processor has not foreseen.
+    #[inline(always)]
     pub(in crate::green) fn wait(
         &self,
         fd: BorrowedFd<'_>,
@@ -91,7 +98,7 @@ impl Sources {
     }
 
     /// Notes the running coroutine with the source, unless that is ready.
-    #[inline]
+    #[inline(always)]
     fn prepare(&self, hub: &Hub, fd: BorrowedFd<'_>, direction: Direction) -> Prepared {
         let Some(slot) = hub.suspendable() else { return Prepared::Thread };
         let mut poller = match hub.poller() {
@@ -274,7 +281,7 @@ impl Drop for LeftWatched {
 }
 
 /// Suspends the running coroutine. `left` is dropped when that ends, also by an unwinding.
-#[inline]
+#[inline(always)]
 fn suspend<L>(left: L, wait: &Wait, deadline: Option<Instant>) -> bool {
     CALLS_LEFT.set(BUDGET);
     let in_time = Green.suspend(wait, deadline);

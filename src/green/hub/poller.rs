@@ -227,8 +227,8 @@ impl Poller {
 
     #[inline(always)]
     fn source(&mut self, token: u64) -> Option<&mut Source> {
-        let (index, turn) = (token as u32, (token >> 32) as u32);
-        self.sources.get_mut(index as usize).filter(|source| source.turn == turn)
+        let (index, turn) = parts(token);
+        self.sources.get_mut(index).filter(|source| source.turn == turn)
     }
 
     /// Registers a socket for good. Its token, which no other source has had.
@@ -268,13 +268,17 @@ impl Poller {
 
     /// Whether a call may succeed at once: not, if nothing has come since one did not.
     #[inline]
-    pub(super) fn is_ready(&mut self, token: u64, direction: Direction) -> bool {
+    pub(super) fn is_ready(&self, token: u64, direction: Direction) -> bool {
         let bits = match direction {
             Direction::Read => READABLE | READ_CLOSED,
             Direction::Write => WRITABLE | WRITE_CLOSED,
         };
-        // A source of before a fork is tried.
-        self.source(token).is_none_or(|source| source.ready & bits != 0)
+        let (index, turn) = parts(token);
+        match self.sources.get(index) {
+            Some(source) if source.turn == turn => source.ready & bits != 0,
+            // A source of before a fork is tried.
+            _ => true,
+        }
     }
 
     /// Notes that a call had to wait, or had less to do than it could: nothing is left for the next one.
@@ -356,6 +360,12 @@ impl Poller {
             }
         }
     }
+}
+
+/// The place of a source, and how often it had been given away before.
+#[inline]
+fn parts(token: u64) -> (usize, u32) {
+    (token as u32 as usize, (token >> 32) as u32)
 }
 
 fn readiness(flags: epoll::EventFlags) -> u8 {

@@ -164,6 +164,7 @@ macro_rules! stream {
 
         impl Read for &$type {
             #[track_caller]
+            #[inline]
             fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
                 let wait = wait(concat!($name, "::read"));
                 self.socket.receive(wait, buffer, RecvFlags::empty(), $whole)
@@ -181,6 +182,7 @@ macro_rules! stream {
 
         impl Write for &$type {
             #[track_caller]
+            #[inline]
             fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
                 self.socket.send(wait(concat!($name, "::write")), buffer, $whole)
             }
@@ -197,6 +199,7 @@ macro_rules! stream {
 
         impl Read for $type {
             #[track_caller]
+            #[inline]
             fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
                 (&*self).read(buffer)
             }
@@ -209,6 +212,7 @@ macro_rules! stream {
 
         impl Write for $type {
             #[track_caller]
+            #[inline]
             fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
                 (&*self).write(buffer)
             }
