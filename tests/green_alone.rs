@@ -1,10 +1,18 @@
 //! Deadlocks of coroutines, on the only thread of a process: so this has no harness, which has threads of its own.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use fourfold::{ErrorKind, green};
 
+/// Set for the program that this runs again, which aborts.
+const PLAY: &str = "FOURFOLD_TEST_PLAY";
+
 fn main() {
+    if std::env::var_os(PLAY).is_some() {
+        return wait_in_a_destructor();
+    }
+    a_wait_in_a_destructor_that_nobody_can_end_aborts();
     a_deadlock_says_who_waits_for_what();
     the_first_may_clean_up();
     one_whose_first_has_ended_is_found_too();
@@ -15,6 +23,44 @@ fn main() {
 /// Waits for what never comes.
 fn wait_for_ever() {
     green::block_on(std::future::pending::<()>());
+}
+
+/// The coroutine that would set the event cannot run while the one that waits for it unwinds.
+fn wait_in_a_destructor() {
+    struct Waits(Arc<green::Event>);
+    impl Drop for Waits {
+        fn drop(&mut self) {
+            self.0.wait();
+        }
+    }
+    let run = green::run(|| {
+        let event = Arc::new(green::Event::new());
+        let waits = Waits(event.clone());
+        let fails = move || {
+            let _waits = waits;
+            green::sleep(Duration::MAX);
+        };
+        let fails = green::Builder::new().name("fails").spawn(fails, ()).unwrap();
+        let sets = move || {
+            green::sleep(Duration::from_millis(50));
+            event.set();
+        };
+        drop(green::Builder::new().name("sets").spawn(sets, ()).unwrap());
+        green::yield_now();
+        drop(fails.kill());
+    });
+    unreachable!("{run:?}");
+}
+
+fn a_wait_in_a_destructor_that_nobody_can_end_aborts() {
+    let program = std::env::current_exe().unwrap();
+    let mut command = std::process::Command::new(program);
+    let output = command.env(PLAY, "1").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&output.status), Some(6), "{text}");
+    for part in ["'fails' waits for Event", "'sets' waits for green::sleep", "aborting"] {
+        assert!(text.contains(part), "{text}");
+    }
 }
 
 fn a_deadlock_says_who_waits_for_what() {

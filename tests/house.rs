@@ -25,9 +25,16 @@ const UNSAFE: &[&str] = &[
     "src/green/hub/remote.rs",
     "src/green/hub/run.rs",
     "src/green/hub/switch.rs",
+    "src/green/patch/files.rs",
+    "src/green/patch/names.rs",
+    "src/green/patch/raw.rs",
+    "src/green/patch/sockets.rs",
+    "src/green/patch/time.rs",
+    "src/green/patch/waiting.rs",
     "src/green/scope.rs",
     "src/green/stack.rs",
     "src/green/thread_end.rs",
+    "src/green/watch.rs",
     "src/process/crash.rs",
     "src/process/entry.rs",
     "src/process/fork.rs",
@@ -42,12 +49,15 @@ const UNSAFE: &[&str] = &[
     "src/sync/lock.rs",
     "src/sync/ring.rs",
     "src/sync/rwlock.rs",
+    "src/system/forks.rs",
     "src/system/signal_stack.rs",
     "src/task/image.rs",
 ];
 
 /// Files of the library and the tools with more than 400 lines, and why each is one piece.
 const LONG: &[(&str, &str)] = &[
+    ("src/green/greenlet.rs", "one protocol over one set of pointers, with the docs of its type"),
+    ("src/green/hub/switch.rs", "all that switches stands together"),
     ("src/process/channel.rs", "frames with descriptors, both ways"),
     ("src/process/executor/inside.rs", "a worker's side of its pool: one lock, one protocol"),
     ("src/process/jobs.rs", "the set, its jobs and their ends, public types with their docs"),

@@ -3,9 +3,11 @@
 
 mod contest;
 mod costs;
+mod echo;
 mod manager;
 mod map;
 mod memory;
+mod net;
 mod observe;
 mod place;
 mod run;
@@ -42,9 +44,10 @@ const FIGURES: &[Figure] = &[
         is_long: true,
         ..figure("all-inputs", "the same, each of them run: a quarter of an hour", memory::run_all)
     },
-    figure("threads", "submit and join on a pool of threads", threads::run),
+    figure("threads", "no-ops on a pool of threads, joined or counted down", threads::run),
     figure("words", "queues and locks between threads", words::run),
     figure("manager", "calls of the network queue, beside CPython's manager", manager::run),
+    figure("net", "echo on 64 connections by coroutines, and 10,000 that wait", net::run),
     figure("costs", "what a unit of work costs at each scale", costs::run),
 ];
 
@@ -100,6 +103,7 @@ fn help_out(names: &[String]) -> Option<ExitCode> {
             submit::echo();
             Some(ExitCode::SUCCESS)
         }
+        [part, kind] if part == echo::SERVER => Some(echo::serve(kind)),
         _ => None,
     }
 }

@@ -102,7 +102,7 @@ impl<S: Store> Channel<S> {
         deadline: Option<Instant>,
     ) -> Result<(), PutError<S::Item>> {
         if park::may_spin() {
-            let mut backoff = Backoff::new();
+            let mut backoff = Backoff::unhurried();
             while !backoff.is_over() {
                 backoff.pause();
                 if let Ok(room) = self.reserve_unless_starved() {
@@ -197,7 +197,7 @@ impl<S: Store> Channel<S> {
     #[cold]
     fn get_slowly(&self, wait: &Wait, deadline: Option<Instant>) -> Result<S::Item, GetError> {
         if park::may_spin() {
-            let mut backoff = Backoff::new();
+            let mut backoff = Backoff::unhurried();
             while !backoff.is_over() {
                 backoff.pause();
                 if let Ok(ready) = self.claim_unless_starved() {

@@ -111,6 +111,12 @@ impl WaitList {
         self.state.load(Ordering::Relaxed) & STARVED != 0
     }
 
+    /// How many places it has, free or not.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn places(&self) -> usize {
+        lock(&self.line).places.len()
+    }
+
     /// Tells the first in line.
     #[cold]
     pub(crate) fn notify_one(&self) {

@@ -43,3 +43,6 @@ pub use self::queue::{LifoQueue, Queue};
 pub use self::rlock::{RLock, RLockGuard};
 pub use self::rwlock::{ReadGuard, RwLock, WriteGuard};
 pub use self::semaphore::{Permit, Semaphore};
+
+#[cfg(test)]
+mod tests;

@@ -10,8 +10,8 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
+use super::primitive::Sleeper;
 use super::primitive::atomic::{AtomicBool, Ordering};
-use super::primitive::{Thread, thread};
 
 /// What a wait is for, as a report of those who wait for ever says it.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +35,9 @@ pub(crate) trait Scheduler: Sync {
     /// The number of the coroutine that runs on this thread, of which there is never another in this process, also if it may
     /// not be suspended now. `None` if none runs.
     fn id(&self) -> Option<u64>;
+
+    /// The thread is about to wait without a deadline, and maybe with a coroutine running on it that may not be suspended now.
+    fn before_block(&self, wait: &Wait);
 }
 
 static SCHEDULER: OnceLock<&'static dyn Scheduler> = OnceLock::new();
@@ -108,7 +111,7 @@ pub(crate) struct Parker {
 /// A thread that waits. `thread::park` may be ended by an unrelated `unpark`, and an `unpark` of ours may end an unrelated
 /// `park`: both are allowed by its contract, so `notified` is what counts, and the token is only what ends the sleep.
 struct Notify {
-    thread: Thread,
+    sleeper: Sleeper,
     notified: AtomicBool,
 }
 
@@ -120,7 +123,7 @@ impl Wake for Notify {
     fn wake_by_ref(self: &Arc<Self>) {
         // Release: what was done before the wake is seen by the thread that takes the notification.
         if !self.notified.swap(true, Ordering::Release) {
-            self.thread.unpark();
+            self.sleeper.wake();
         }
     }
 }
@@ -141,7 +144,7 @@ impl Parker {
             false => SPARE.try_with(Cell::take).ok().flatten(),
         };
         let inner = spare.unwrap_or_else(|| {
-            Arc::new(Notify { thread: thread::current(), notified: AtomicBool::new(false) })
+            Arc::new(Notify { sleeper: Sleeper::current(), notified: AtomicBool::new(false) })
         });
         Parker { waker: Waker::from(inner.clone()), thread: Some(inner) }
     }
@@ -160,9 +163,14 @@ impl Parker {
         // Acquire pairs with the Release of the waker.
         while !inner.notified.swap(false, Ordering::Acquire) {
             match deadline {
-                None => thread::park(),
+                None => {
+                    if let Some(scheduler) = SCHEDULER.get() {
+                        scheduler.before_block(wait);
+                    }
+                    inner.sleeper.sleep(None);
+                }
                 Some(deadline) => match deadline.checked_duration_since(Instant::now()) {
-                    Some(left) if !left.is_zero() => park_for(left),
+                    Some(left) if !left.is_zero() => inner.sleeper.sleep(Some(left)),
                     _ => return false,
                 },
             }
@@ -178,15 +186,4 @@ impl Drop for Parker {
             let _ = SPARE.try_with(|spare| spare.set(Some(inner)));
         }
     }
-}
-
-#[cfg(not(all(loom, test)))]
-fn park_for(limit: Duration) {
-    thread::park_timeout(limit);
-}
-
-/// The checker has no clock: no model of it waits with a limit.
-#[cfg(all(loom, test))]
-fn park_for(_: Duration) {
-    unreachable!("a wait with a limit in a model");
 }

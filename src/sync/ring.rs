@@ -165,6 +165,7 @@ impl<T> Ring<T> {
                 tail = self.tail.load(Ordering::Relaxed);
             } else {
                 // The tail has moved on meanwhile.
+                backoff.spin();
                 tail = self.tail.load(Ordering::Relaxed);
             }
         }
@@ -208,6 +209,7 @@ impl<T> Ring<T> {
                 head = self.head.load(Ordering::Relaxed);
             } else {
                 // The head has moved on meanwhile.
+                backoff.spin();
                 head = self.head.load(Ordering::Relaxed);
             }
         }

@@ -92,10 +92,14 @@ impl Builder {
         F::Output: Send + 'static,
         A: Send + 'static,
     {
-        let kind = if self.daemon { Kind::Daemon } else { Kind::Foreground };
-        let task = name_of::<F>();
-        let name = self.name.clone().unwrap_or_else(|| task.clone());
-        let plan = Plan { name, stack_size: self.stack_size, kind };
+        let (plan, task) = self.plan(name_of::<F>());
         child::start(plan, task, move || f.call(args))
+    }
+
+    /// What a thread for this task is to be; and the task again.
+    pub(super) fn plan(&self, task: String) -> (Plan, String) {
+        let kind = if self.daemon { Kind::Daemon } else { Kind::Foreground };
+        let name = self.name.clone().unwrap_or_else(|| task.clone());
+        (Plan { name, stack_size: self.stack_size, kind }, task)
     }
 }

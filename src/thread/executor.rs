@@ -3,20 +3,27 @@
 use std::fmt;
 use std::num::NonZero;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::pool::{Pool, Settings};
 use super::registry::check_name;
-use crate::error::{Error, Result, Scale};
-use crate::task::catch::{catch, shield};
-use crate::task::{Call, name_of, next_id};
-use crate::vocab::outcome::Cell;
-use crate::vocab::wait::Backend;
+use super::task::Task;
+use crate::error::{Error, Result};
+use crate::task::{Call, name_of};
 use crate::vocab::{self, Handle, Map, Unordered};
+
+/// How long a worker stays without a task, unless it is said.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// Runs tasks on threads of this process, at most so many at a time. The rest waits in turn.
 ///
 /// A clone is the same executor. Dropping the last clone is [`shutdown`](Executor::shutdown): it waits for what was
-/// submitted. Threads start when there is work for them, up to the limit, and stay until the end.
+/// submitted. Threads start when there is work for them, up to the limit, and end when there has been none for a while: see
+/// [`keep_alive`](ExecutorBuilder::keep_alive). Tasks are begun in the order in which they were submitted, except that those
+/// that other tasks wait for come first.
+///
+/// A worker that finds no task, and a thread that joins one, looks again for some microseconds before it sleeps: at the cost
+/// of so much time of a core, a task that is submitted and joined at once takes neither of them a sleep.
 ///
 /// A task may submit to its own executor and wait: its worker does not count as busy while it waits for a task of the
 /// same executor, with any method of [`Handle`], [`Map`] or [`as_completed`](crate::as_completed), and another takes its
@@ -69,7 +76,13 @@ impl Executor {
 
     /// How it is to be: see [`ExecutorBuilder`].
     pub fn builder() -> ExecutorBuilder {
-        ExecutorBuilder { workers: None, name: "worker".into(), stack_size: None, on_start: None }
+        ExecutorBuilder {
+            workers: None,
+            name: "worker".into(),
+            stack_size: None,
+            keep_alive: KEEP_ALIVE,
+            on_start: None,
+        }
     }
 
     /// Has a worker call `f` with `args`. Never blocks: whatever goes wrong is told by the handle.
@@ -87,25 +100,9 @@ impl Executor {
         A: Send + 'static,
     {
         let pool = &self.shared.pool;
-        let cell = Cell::new(next_id(), pool.clone() as Arc<dyn Backend>);
-        let handle = Handle::new(cell.clone());
-        pool.submit(
-            handle.id(),
-            Box::new(move |refused| {
-                let outcome = match refused {
-                    None => catch(move || f.call(args)).map_err(Error::panicked),
-                    Some(error) => {
-                        shield(move || drop((f, args)));
-                        Err(error)
-                    }
-                };
-                cell.complete(
-                    outcome
-                        .map_err(|error| error.with_task(name_of::<F>()).with_scale(Scale::Thread)),
-                );
-            }),
-        );
-        handle
+        let task = Task::new(pool.id, name_of::<F>, move || f.call(args));
+        pool.submit(task.clone());
+        Handle::new(task)
     }
 
     /// The outcomes of `f` over each of `args`, in their order, as an iterator.
@@ -212,6 +209,7 @@ pub struct ExecutorBuilder {
     workers: Option<usize>,
     name: String,
     stack_size: Option<usize>,
+    keep_alive: Duration,
     on_start: Option<Arc<dyn Fn() + Send + Sync>>,
 }
 
@@ -231,6 +229,24 @@ impl ExecutorBuilder {
     /// The size of each thread's stack, in bytes. The system may give more.
     pub fn stack_size(mut self, bytes: usize) -> ExecutorBuilder {
         self.stack_size = Some(bytes);
+        self
+    }
+
+    /// How long a worker without a task stays for the next one, before its thread ends. The default is ten seconds. With
+    /// [`Duration::MAX`] it stays until the end of the executor.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fourfold::thread;
+    /// use std::time::Duration;
+    ///
+    /// let pool = thread::Executor::builder().keep_alive(Duration::from_secs(60)).build()?;
+    /// # drop(pool);
+    /// # Ok::<(), fourfold::Error>(())
+    /// ```
+    pub fn keep_alive(mut self, idle: Duration) -> ExecutorBuilder {
+        self.keep_alive = idle;
         self
     }
 
@@ -255,8 +271,8 @@ impl ExecutorBuilder {
         if limit == 0 {
             return Err(Error::invalid("an executor needs at least one worker"));
         }
-        let Self { name, stack_size, on_start, .. } = self;
-        let pool = Pool::new(Settings { limit, name, stack_size, on_start });
+        let Self { name, stack_size, keep_alive, on_start, .. } = self;
+        let pool = Pool::new(Settings { limit, name, stack_size, keep_alive, on_start });
         Ok(Executor { shared: Arc::new(Shared { pool }) })
     }
 }
@@ -267,6 +283,7 @@ impl fmt::Debug for ExecutorBuilder {
             .field("workers", &self.workers)
             .field("name", &self.name)
             .field("stack_size", &self.stack_size)
+            .field("keep_alive", &self.keep_alive)
             .finish_non_exhaustive()
     }
 }

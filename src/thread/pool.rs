@@ -3,231 +3,218 @@
 //! # States
 //!
 //! ```text
-//! task:    waiting ──► taken(running) ──► gone       its outcome is put before it is gone; the callbacks run in between
-//!             └──────► taken(dropped) ──► gone       cancelled, or no worker could be had for it
-//!
-//! worker:  starting ──► busy ◄──► idle ──► gone      idle: sleeps on `work`, and holds no slot
-//!                        ▲ ▼
-//!                      joining                       waits for a task of this same pool: its slot may be lent
+//! worker:  starting ──► busy ◄──► searching ──► idle ──► gone
+//!                       ▲ ▼           ▲───────────┘
+//!                     joining                             waits for a task of this same pool: its slot may be lent
 //! ```
 //!
-//! A task is in exactly one place, and whoever moves it out of `waiting` has it alone: a worker to run it, a `cancel` to
-//! drop it. All of this is one [`State`] under one lock. It changes only in this file, in the functions named
-//! `transition_to_*`. No code of a user runs under the lock: no task, no callback, no destructor of an argument or a value.
+//! The states of a task are told in `task.rs`, the protocol of waking in `slots.rs`, the joins in `joins.rs`.
+//!
+//! | what | who may touch it |
+//! | --- | --- |
+//! | `tasks`, all that were submitted, the oldest first | anyone, at any time; what is taken out of it is whoever's took it out |
+//! | `wished`, those of them that a worker waits for | likewise; a worker looks here first |
+//! | `slots`, how many hold a slot, and how many search | see there |
+//! | `state`, all else | who holds its lock |
+//! | a [`Sleeper`] | its `order` is given, once, by whoever takes it out of `idle`, under the lock |
+//!
+//! Under the lock: `threads` = those that hold a slot + `idle` + `lent` + those that have been told to leave, or are about to
+//! by themselves. No code of a user runs under it: no task, no callback, no destructor of an argument or a value.
 //!
 //! # Slots
 //!
 //! There are `limit` slots. A worker holds one from when it is counted (before its thread starts) except while it is idle
-//! or has lent it, so `busy = threads - idle - lent`. A worker takes a task only if `busy <= limit`, itself counted. So no
-//! more than `limit` tasks run at once, with one exception: a worker whose join has ended goes on at once, and there may
-//! for a while be one more for each of these; the next workers to finish a task take no other until it is even again. To
-//! make the joiner wait for a slot would be strict, but could hang a program whose tasks also wait for each other by
-//! other means. A joiner holds its slot again from the moment it is woken, so where its substitute has just finished the
-//! very task it waited for, the slot goes straight back and there is none too many.
+//! or has lent it. It takes a task only if no more than `limit` hold one, itself counted. So no more than `limit` tasks run
+//! at once, with one exception: a worker whose join has ended goes on at once, and there may for a while be one more for
+//! each of these; the next workers to finish a task step down until it is even again. To make the joiner wait for a slot
+//! would be strict, but could hang a program whose tasks also wait for each other by other means. A joiner holds its slot
+//! again from the moment it is woken, so where its substitute has just finished the very task it waited for, the slot goes
+//! straight back and there is none too many.
 //!
-//! # No wake-up is lost
+//! # Sleep
 //!
-//! The rule: *if a task waits and `busy < limit`, then a worker is going to look.* A worker that looks does so under the
-//! lock and goes idle under the same hold of it, so between its look and its sleep nothing comes in. The rule can be
-//! broken by two events only, a task more and a slot more, and both end in `staff`, which notifies an idle worker, or
-//! starts one if there are more tasks than idle workers. A notified worker that is not yet awake still counts as idle, its
-//! task still counts as waiting, so the comparison holds. A slot that comes free because a worker has finished needs no
-//! notification: that worker looks itself.
-//!
-//! # Joins inside the pool
-//!
-//! A worker that waits for a task of its own pool lends its slot, so that the task can run: on another worker, a
-//! substitute, if it has not begun yet. The task that is waited for is moved to the front: so a tree of tasks is gone
-//! through depth first, and the number of workers that wait at once grows with its depth, not with its size. At most
-//! [`SUBSTITUTES`] slots are lent at once. When no more can be, and all workers wait without a deadline, none of them woken,
-//! then nothing would ever run again: then one of the tasks that are waited for and have not begun is dropped, with an
-//! error of the kind `Deadlock`, and its joiner goes on with that.
+//! A worker gives its slot up, and is among `idle`, under one hold of the lock, after a last look at the queues: whoever then
+//! wants to wake one finds it there, under the lock. The last to come is the first to be woken: those at the bottom of
+//! `idle` sleep through `keep_alive` when they are not needed, and leave.
 //!
 //! # The end
 //!
-//! `closed` is set once. From then on nothing is taken in, and a worker that finds nothing waiting leaves; each that leaves
-//! wakes all that are idle, so that these look too. `quiet` is notified when the last task is gone, and when the last
-//! worker is.
+//! `slots` is closed once. A worker that finds nothing then leaves, and sends all that are idle away. A task that was pushed
+//! while the pool was being closed is taken back by who submitted it, unless a worker has it: what remains in the queue is
+//! cleared away by a worker, be it one that is started for that. `quiet` is notified when no worker holds a slot any more,
+//! and when the last one is gone.
 
-use std::cell::{Cell, OnceCell};
-use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
-use std::task::{Wake, Waker};
-use std::thread::JoinHandle;
+use std::cell::OnceCell;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
+use crossbeam_queue::SegQueue;
+
+use super::joins::Lease;
 use super::registry::{self, Kind, Plan};
+use super::slots::{After, Slots};
+use super::spin::{glance, spin};
+use super::task::{Fate, Work};
 use crate::error::{Error, ErrorKind};
 use crate::task::catch::{catch, shield};
-use crate::vocab::wait::{Backend, Pending, park};
-
-/// How many slots of one pool may be lent at once, and so how many workers there may be beyond its limit.
-const SUBSTITUTES: usize = 256;
-
-/// How long a worker beyond the limit stays, idle, for the next join.
-const SPARE_TIME: Duration = Duration::from_secs(5);
-
-/// A task: called with `None` to run, with an error to be dropped with that as its outcome. Does not panic but by the
-/// destructor of a value.
-pub(super) type Job = Box<dyn FnOnce(Option<Error>) + Send>;
 
 pub(super) struct Settings {
     pub(super) limit: usize,
     pub(super) name: String,
     pub(super) stack_size: Option<usize>,
+    pub(super) keep_alive: Duration,
     pub(super) on_start: Option<Arc<dyn Fn() + Send + Sync>>,
 }
 
 pub(super) struct Pool {
-    id: u64,
+    pub(super) id: u64,
     pub(super) settings: Settings,
+    /// The process that its threads are of: a fork takes along none of them.
+    process: u32,
     me: Weak<Pool>,
+    pub(super) slots: Slots,
+    tasks: SegQueue<Arc<dyn Work>>,
+    pub(super) wished: SegQueue<Arc<dyn Work>>,
     state: Mutex<State>,
-    /// Idle workers sleep here.
-    work: Condvar,
     /// Who waits for the end of all tasks, or of all workers, sleeps here.
     quiet: Condvar,
 }
 
 #[derive(Default)]
-struct State {
-    waiting: BTreeMap<Place, Job>,
-    taken: HashMap<u64, Fate>,
-    /// Workers: those starting, busy, idle and joining.
+pub(super) struct State {
     threads: usize,
-    idle: usize,
+    /// Those of them that have not begun to search.
+    starting: usize,
+    idle: Vec<Arc<Sleeper>>,
     /// Joining workers whose slot is lent, until they are woken.
-    lent: usize,
+    pub(super) lent: usize,
     /// Joining workers that have no deadline, until they are woken.
-    stuck: usize,
-    closed: bool,
-    submitted: u64,
+    pub(super) stuck: usize,
+    /// Joining workers whose slot could not be lent, until they are woken.
+    pub(super) holding: VecDeque<Arc<Lease>>,
+    /// How often a worker was woken or started for a task.
+    activations: u64,
     started: u64,
     handles: Vec<JoinHandle<()>>,
 }
 
-/// Tasks that a worker waits for come first; else the oldest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Place {
-    Awaited(u64),
-    InTurn(u64),
+/// A worker, as who wakes it knows it.
+struct Sleeper {
+    thread: Thread,
+    order: AtomicU8,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    Running,
-    Cancelled,
-    Failed,
+/// A sleeper's orders: none yet; to work, holding a slot and counted as searching; to leave.
+const SLEEP: u8 = 0;
+const WORK: u8 = 1;
+const LEAVE: u8 = 2;
+
+impl Sleeper {
+    fn transition_to(&self, order: u8) {
+        // Release: the worker sees what was done before.
+        self.order.store(order, Ordering::Release);
+        self.thread.unpark();
+    }
 }
 
 thread_local! {
-    /// The pool that this thread is a worker of; 0 for none.
-    static WORKS_FOR: Cell<u64> = const { Cell::new(0) };
+    /// The pool that this thread is a worker of.
+    static WORKS_FOR: OnceCell<Arc<Pool>> = const { OnceCell::new() };
 }
 
 static POOLS: Mutex<Vec<Weak<Pool>>> = Mutex::new(Vec::new());
-
-impl State {
-    fn busy(&self) -> usize {
-        self.threads - self.idle - self.lent
-    }
-
-    fn has_task(&self) -> bool {
-        !self.waiting.is_empty() || !self.taken.is_empty()
-    }
-
-    /// The next task, if the calling worker may take one.
-    fn transition_to_running(&mut self, limit: usize) -> Option<(u64, Job)> {
-        if self.busy() > limit {
-            return None;
-        }
-        let (place, job) = self.waiting.pop_first()?;
-        self.taken.insert(place.task(), Fate::Running);
-        Some((place.task(), job))
-    }
-
-    fn transition_to_dropped(&mut self, task: u64, fate: Fate) -> Option<Job> {
-        let job = self.waiting.remove(&Place::InTurn(task));
-        let job = job.or_else(|| self.waiting.remove(&Place::Awaited(task)))?;
-        self.taken.insert(task, fate);
-        Some(job)
-    }
-
-    fn transition_to_awaited(&mut self, task: u64) {
-        if let Some(job) = self.waiting.remove(&Place::InTurn(task)) {
-            self.waiting.insert(Place::Awaited(task), job);
-        }
-    }
-}
-
-impl Place {
-    fn task(self) -> u64 {
-        match self {
-            Place::Awaited(task) | Place::InTurn(task) => task,
-        }
-    }
-}
 
 impl Pool {
     pub(super) fn new(settings: Settings) -> Arc<Pool> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let pool = Arc::new_cyclic(|me| Pool {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            slots: Slots::new(settings.limit),
             settings,
+            process: std::process::id(),
             me: me.clone(),
+            tasks: SegQueue::new(),
+            wished: SegQueue::new(),
             state: Mutex::default(),
-            work: Condvar::new(),
             quiet: Condvar::new(),
         });
-        let mut pools = POOLS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
         pools.retain(|pool| pool.strong_count() > 0);
         pools.push(Arc::downgrade(&pool));
         pool
     }
 
+    /// The pool of that number, if the calling thread is one of its workers.
+    pub(super) fn of_this_worker(id: u64) -> Option<Arc<Pool>> {
+        let pool = WORKS_FOR.try_with(|pool| pool.get().filter(|pool| pool.id == id).cloned());
+        pool.ok().flatten()
+    }
+
     /// Takes a task in, or drops it with an error at once.
-    pub(super) fn submit(&self, task: u64, job: Job) {
-        let mut state = self.lock();
-        if state.closed {
-            drop(state);
+    pub(super) fn submit(&self, task: Arc<dyn Work>) {
+        let refuse = |task: &dyn Work| {
             let message = "the executor was shut down and takes nothing new";
-            return shield(|| job(Some(error(ErrorKind::ShutDown, message))));
+            task.drop_as(Fate::Failed, &|| error(ErrorKind::ShutDown, message));
+        };
+        if self.slots.is_closed() {
+            return refuse(&*task);
         }
-        state.submitted += 1;
-        state.waiting.insert(Place::InTurn(task), job);
-        self.staff(state);
+        self.tasks.push(task.clone());
+        match self.slots.after_push() {
+            After::Nothing => {}
+            // A worker that is just done with its task, which may be why this one comes, is faster than one that sleeps.
+            After::Wake if self.slots.active() > 0 && glance(|| self.tasks.is_empty()) => {}
+            After::Wake => self.staff(self.lock()),
+            After::TakeBack => {
+                refuse(&*task);
+                // To clear away what is left of it: as long as that is there, those that are idle do not leave.
+                self.staff(self.lock());
+            }
+        }
     }
 
     /// Drops all tasks that wait, as cancelled. How many there were.
     pub(super) fn cancel_waiting(&self) -> usize {
-        let mut state = self.lock();
-        let tasks: Vec<u64> = state.waiting.keys().map(|place| place.task()).collect();
-        let jobs: Vec<_> = tasks
-            .into_iter()
-            .filter_map(|task| Some((task, state.transition_to_dropped(task, Fate::Cancelled)?)))
-            .collect();
-        drop(state);
-        let count = jobs.len();
-        self.drop_jobs(jobs, || Error::new(ErrorKind::Cancelled));
-        count
+        // No more than there were when it began, so that it ends although others submit meanwhile.
+        let tasks = (0..self.tasks.len()).map_while(|_| self.tasks.pop());
+        let cancelled = |task: &Arc<dyn Work>| {
+            task.drop_as(Fate::Cancelled, &|| Error::new(ErrorKind::Cancelled))
+        };
+        tasks.filter(cancelled).map(discard).count()
     }
 
     /// Takes nothing new from here on.
     pub(super) fn close(&self) {
-        self.lock().closed = true;
-        self.work.notify_all();
+        let mut state = self.lock();
+        self.slots.transition_to_closed();
+        if self.is_empty() {
+            state.transition_to_dismissed();
+        }
     }
 
     /// Closes, and waits until all tasks and all workers have ended. A worker of the pool, which would wait for itself,
-    /// does not wait.
+    /// does not wait; nor does a fork, which has none of them.
     pub(super) fn shutdown(&self) {
-        self.close();
-        if self.is_mine() {
+        if self.process != std::process::id() {
             return;
         }
-        let state = self.quiet.wait_while(self.lock(), |state| state.threads > 0);
-        let mut state = state.unwrap_or_else(|poisoned| poisoned.into_inner());
+        self.close();
+        if Pool::of_this_worker(self.id).is_some() {
+            return;
+        }
+        let mut state = self.lock();
+        while state.threads > 0 || !self.is_empty() {
+            // What was taken back is still in the queue, and keeps those that are idle from leaving.
+            if self.slots.active() == 0 && !self.is_empty() {
+                self.staff(state);
+                state = self.lock();
+            } else {
+                state = self.quiet.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+        }
         let handles = std::mem::take(&mut state.handles);
         drop(state);
         for handle in handles {
@@ -236,25 +223,36 @@ impl Pool {
         }
     }
 
-    /// Sees that somebody takes the next waiting task, if a slot is free.
-    fn staff(&self, mut state: MutexGuard<'_, State>) {
-        if state.waiting.is_empty() || state.busy() >= self.settings.limit {
-            return;
-        }
-        if state.idle > 0 {
-            self.work.notify_one();
-        }
-        if state.waiting.len() > state.idle && state.threads - state.lent < self.settings.limit {
+    /// Sees that workers take the tasks that wait, if slots are free: wakes one, which sees to the next; or starts as many
+    /// as are needed, since what one does at its start may take long.
+    pub(super) fn staff<'a>(&'a self, mut state: MutexGuard<'a, State>) {
+        loop {
+            // What is in `wished` is in `tasks` too, if it still waits.
+            let waiting = self.tasks.len().max(usize::from(!self.wished.is_empty()));
+            if waiting <= state.starting || !self.slots.transition_to_active(!state.idle.is_empty())
+            {
+                return;
+            }
+            state.activations += 1;
+            if let Some(sleeper) = state.idle.pop() {
+                drop(state);
+                return sleeper.transition_to(WORK);
+            }
             state.threads += 1;
+            state.starting += 1;
             state.started += 1;
             let number = state.started;
             drop(state);
-            self.start_worker(number);
+            if !self.start_worker(number) {
+                return;
+            }
+            state = self.lock();
         }
     }
 
-    fn start_worker(&self, number: u64) {
-        let pool = self.me.upgrade().expect("who calls holds the pool");
+    /// Whether there is one more.
+    fn start_worker(&self, number: u64) -> bool {
+        let pool = self.me();
         let plan = Plan {
             name: format!("{}-{number}", self.settings.name),
             stack_size: self.settings.stack_size,
@@ -265,224 +263,252 @@ impl Pool {
                 let mut state = self.lock();
                 state.handles.retain(|handle| !handle.is_finished());
                 state.handles.push(handle);
+                true
             }
-            Err(error) => self.give_up(&error),
+            Err(error) => {
+                self.give_up(&error);
+                false
+            }
         }
     }
 
     /// A worker that was counted did not come to be. If no other is there to take them, the waiting tasks are dropped with
     /// an error that says why; a later one gets a new try.
     fn give_up(&self, why: &Error) {
+        let _dropping = Dropping::begin();
         let mut state = self.lock();
         state.threads -= 1;
-        let mut jobs = Vec::new();
+        state.starting -= 1;
+        self.slots.transition_to_idle(false);
+        let mut tasks = Vec::new();
         if state.threads == state.lent {
-            while let Some((&place, _)) = state.waiting.first_key_value() {
-                let job = state.transition_to_dropped(place.task(), Fate::Failed);
-                jobs.push((place.task(), job.expect("looked at just now")));
+            for queue in [&self.tasks, &self.wished] {
+                tasks.extend((0..queue.len()).map_while(|_| queue.pop()));
             }
         }
         self.notify_if_quiet(&state);
-        drop(state);
-        self.drop_jobs(jobs, || error(ErrorKind::NotStarted, &format!("no worker: {why}")));
+        if state.idle.is_empty() {
+            self.end_deadlock(state);
+        } else {
+            self.staff(state);
+        }
+        for task in tasks {
+            let message = format!("no worker: {why}");
+            task.drop_as(Fate::Failed, &|| error(ErrorKind::NotStarted, &message));
+            discard(task);
+        }
     }
 
     /// What a worker does all its life.
-    fn work(&self) {
-        WORKS_FOR.set(self.id);
+    fn work(self: &Arc<Self>) {
+        let _ = WORKS_FOR.try_with(|pool| pool.set(self.clone()));
         if let Some(on_start) = &self.settings.on_start
             && let Err(panic) = catch(|| on_start())
         {
             return self.give_up(&Error::panicked(panic).with_task("on_start"));
         }
-        let limit = self.settings.limit;
-        let mut rested = false;
-        let mut state = self.lock();
+        let me = Sleeper { thread: thread::current(), order: AtomicU8::new(SLEEP) };
+        let me = Arc::new(me);
+        self.slots.transition_to_searching();
+        self.lock().starting -= 1;
+        let (mut searches, mut has_spun) = (true, false);
         loop {
-            if let Some((task, job)) = state.transition_to_running(limit) {
-                drop(state);
-                shield(|| job(None));
-                state = self.lock();
-                state.taken.remove(&task);
-                self.notify_if_quiet(&state);
-                rested = false;
-                continue;
+            if !self.slots.is_surplus() {
+                if let Some(task) = self.next() {
+                    if std::mem::take(&mut searches)
+                        && self.slots.transition_to_running()
+                        && !self.is_empty()
+                    {
+                        self.staff(self.lock());
+                    }
+                    has_spun = false;
+                    shield(|| task.run());
+                    discard(task);
+                    continue;
+                }
+                // Where nobody could be woken, nobody need know that it searches: the word is not written at each task
+                // of a stream that the workers keep up with.
+                if !searches && !self.slots.is_full() {
+                    searches = true;
+                    // Half of the workers are enough to look in vain.
+                    has_spun = self.slots.transition_to_searching() * 2 >= self.settings.limit;
+                }
+                if !std::mem::replace(&mut has_spun, true)
+                    && spin(None, || !self.is_empty() || self.slots.is_closed())
+                {
+                    continue;
+                }
+                if !searches {
+                    searches = true;
+                    self.slots.transition_to_searching();
+                    continue;
+                }
             }
-            let surplus = state.threads - state.lent > limit;
-            if (state.closed && state.waiting.is_empty()) || (rested && surplus) {
-                break;
+            match self.rest(&me, searches) {
+                WORK => (searches, has_spun) = (true, false),
+                LEAVE => return,
+                _ => {}
             }
-            state.idle += 1;
-            (state, rested) = if surplus {
-                let slept = self.work.wait_timeout(state, SPARE_TIME);
-                let (state, timeout) = slept.unwrap_or_else(|poisoned| poisoned.into_inner());
-                (state, timeout.timed_out())
-            } else {
-                let slept = self.work.wait(state);
-                (slept.unwrap_or_else(|poisoned| poisoned.into_inner()), false)
-            };
-            state.idle -= 1;
         }
-        state.threads -= 1;
-        if state.closed {
-            self.work.notify_all();
-        }
-        self.notify_if_quiet(&state);
     }
 
-    /// Calls, outside the lock, jobs that have been taken, with an error.
-    fn drop_jobs(&self, jobs: Vec<(u64, Job)>, why: impl Fn() -> Error) {
-        for (task, job) in jobs {
-            shield(|| job(Some(why())));
-            let mut state = self.lock();
-            state.taken.remove(&task);
-            self.notify_if_quiet(&state);
+    fn next(&self) -> Option<Arc<dyn Work>> {
+        if !self.wished.is_empty()
+            && let Some(task) = self.wished.pop()
+        {
+            return Some(task);
         }
+        self.tasks.pop()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.tasks.is_empty() && self.wished.is_empty()
+    }
+
+    /// A worker that holds a slot, and has nothing to do or is one too many, sleeps. Its order then; [`SLEEP`] if it is to go
+    /// on as it was.
+    fn rest(&self, me: &Arc<Sleeper>, searches: bool) -> u8 {
+        let mut state = self.lock();
+        let is_surplus = self.slots.is_surplus();
+        if !is_surplus && !searches {
+            return SLEEP;
+        }
+        self.slots.transition_to_idle(searches);
+        let is_empty = self.is_empty();
+        if self.slots.is_closed() && is_empty {
+            return self.transition_to_gone(state);
+        }
+        if !is_empty && self.slots.transition_to_active(true) {
+            return WORK;
+        }
+        me.order.store(SLEEP, Ordering::Relaxed);
+        state.idle.push(me.clone());
+        self.notify_if_quiet(&state);
+        if is_surplus {
+            self.end_deadlock(state);
+        } else {
+            drop(state);
+        }
+        self.sleep(me)
+    }
+
+    fn sleep(&self, me: &Arc<Sleeper>) -> u8 {
+        let deadline = Instant::now().checked_add(self.settings.keep_alive);
+        loop {
+            // Acquire pairs with the Release of who gave the order.
+            let order = me.order.load(Ordering::Acquire);
+            if order == LEAVE {
+                return self.transition_to_gone(self.lock());
+            }
+            if order != SLEEP {
+                return order;
+            }
+            match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
+                None => thread::park(),
+                Some(left) if !left.is_zero() => thread::park_timeout(left),
+                Some(_) => {
+                    let mut state = self.lock();
+                    let place = state.idle.iter().position(|idle| Arc::ptr_eq(idle, me));
+                    let Some(place) = place else { continue };
+                    state.idle.remove(place);
+                    return self.transition_to_gone(state);
+                }
+            }
+        }
+    }
+
+    /// The calling worker, which holds no slot and is not idle, leaves.
+    fn transition_to_gone(&self, mut state: MutexGuard<'_, State>) -> u8 {
+        state.threads -= 1;
+        state.handles.retain(|handle| !handle.is_finished());
+        if self.slots.is_closed() {
+            state.transition_to_dismissed();
+        }
+        self.notify_if_quiet(&state);
+        LEAVE
     }
 
     fn notify_if_quiet(&self, state: &State) {
-        if state.threads == 0 || !state.has_task() {
+        if state.threads == 0 || !self.has_task(state) {
             self.quiet.notify_all();
         }
     }
 
-    /// Whether the calling thread is one of this pool's workers.
-    fn is_mine(&self) -> bool {
-        WORKS_FOR.try_with(Cell::get).is_ok_and(|pool| pool == self.id)
+    /// Whether a task runs, or is waited for by one that does, or a worker is about to look for one.
+    fn has_task(&self, state: &State) -> bool {
+        self.slots.active() + state.lent > 0
     }
 
-    /// The calling worker is about to wait: lends its slot if it may.
-    fn transition_to_joining(&self, pending: &dyn Pending, stuck: bool) -> Arc<Lease> {
-        let mut state = self.lock();
-        if let Some(task) = pending.task() {
-            state.transition_to_awaited(task);
-        }
-        let lent = state.lent < SUBSTITUTES;
-        state.lent += usize::from(lent);
-        state.stuck += usize::from(stuck);
-        let nobody_runs = state.stuck == state.threads - state.idle;
-        let first = state.waiting.first_key_value().map(|(&place, _)| place);
-        match first {
-            _ if lent => self.staff(state),
-            Some(Place::Awaited(task)) if nobody_runs => {
-                let job = state.transition_to_dropped(task, Fate::Failed);
-                drop(state);
-                let message = format!(
-                    "all workers wait for tasks of their own executor, {SUBSTITUTES} more than it has slots"
-                );
-                self.drop_jobs(job.map(|job| (task, job)).into_iter().collect(), || {
-                    error(ErrorKind::Deadlock, &message)
-                });
-            }
-            _ => drop(state),
-        }
-        let pool = self.me.upgrade().expect("who calls holds the pool");
-        Arc::new(Lease { pool, lent, stuck, over: AtomicBool::new(false) })
+    pub(super) fn me(&self) -> Arc<Pool> {
+        self.me.upgrade().expect("who calls holds the pool")
     }
 
-    /// A worker's wait has ended.
-    fn transition_to_busy(&self, lent: bool, stuck: bool) {
-        let mut state = self.lock();
-        state.lent -= usize::from(lent);
-        state.stuck -= usize::from(stuck);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Backend for Pool {
-    fn cancel(&self, task: u64, _even_running: bool) -> bool {
-        let mut state = self.lock();
-        let Some(job) = state.transition_to_dropped(task, Fate::Cancelled) else {
-            return state.taken.get(&task) == Some(&Fate::Cancelled);
-        };
-        drop(state);
-        self.drop_jobs(vec![(task, job)], || Error::new(ErrorKind::Cancelled));
-        true
-    }
-
-    fn is_running(&self, task: u64) -> bool {
-        self.lock().taken.get(&task) == Some(&Fate::Running)
-    }
-
-    fn wait(&self, pending: &dyn Pending, deadline: Option<Instant>) {
-        if !self.is_mine() || pending.is_done() {
-            return park(pending, deadline);
-        }
-        let lease = self.transition_to_joining(pending, deadline.is_none());
-        park(&Leased { pending, lease: &lease, waker: OnceCell::new() }, deadline);
-        lease.end();
-    }
-}
-
-/// A worker's wait for a task of its own pool: ended, once, by who wakes it, or by itself at its deadline.
-struct Lease {
-    pool: Arc<Pool>,
-    lent: bool,
-    stuck: bool,
-    over: AtomicBool,
-}
-
-impl Lease {
-    fn end(&self) {
-        // Relaxed: what it guards is under the pool's lock.
-        if !self.over.swap(true, Ordering::Relaxed) {
-            self.pool.transition_to_busy(self.lent, self.stuck);
+impl State {
+    /// All that are idle are to leave.
+    fn transition_to_dismissed(&mut self) {
+        for sleeper in self.idle.drain(..) {
+            sleeper.transition_to(LEAVE);
         }
     }
 }
 
-/// What a worker waits for, such that waking it ends its lease.
-struct Leased<'a> {
-    pending: &'a dyn Pending,
-    lease: &'a Arc<Lease>,
-    /// What was left with `pending`.
-    waker: OnceCell<Waker>,
+/// What is left of a task may hold a value that nobody took.
+fn discard(task: Arc<dyn Work>) {
+    shield(|| drop(task));
 }
 
-impl Pending for Leased<'_> {
-    fn is_done(&self) -> bool {
-        self.pending.is_done()
-    }
-
-    fn register(&self, waker: &Waker) {
-        let both = || Both { lease: self.lease.clone(), waker: waker.clone() };
-        self.pending.register(self.waker.get_or_init(|| Waker::from(Arc::new(both()))));
-    }
-
-    fn forget(&self, _waker: &Waker) {
-        if let Some(waker) = self.waker.get() {
-            self.pending.forget(waker);
-        }
-    }
-}
-
-struct Both {
-    lease: Arc<Lease>,
-    waker: Waker,
-}
-
-impl Wake for Both {
-    fn wake(self: Arc<Self>) {
-        self.lease.end();
-        self.waker.wake_by_ref();
-    }
-}
-
-fn error(kind: ErrorKind, message: &str) -> Error {
+pub(super) fn error(kind: ErrorKind, message: &str) -> Error {
     Error::new(kind).with_message(message)
 }
 
-/// Waits until no executor has a task. How many tasks have ever been submitted to those that are left.
+/// Tasks that are being dropped, callbacks included, by whatever thread: the end of `main` waits for these too.
+pub(super) struct Dropping;
+
+#[derive(Clone, Copy)]
+struct Drops {
+    now: usize,
+    ever: u64,
+}
+
+static DROPS: Mutex<Drops> = Mutex::new(Drops { now: 0, ever: 0 });
+static DROPPED: Condvar = Condvar::new();
+
+impl Dropping {
+    pub(super) fn begin() -> Dropping {
+        let mut drops = DROPS.lock().unwrap_or_else(PoisonError::into_inner);
+        drops.now += 1;
+        drops.ever += 1;
+        Dropping
+    }
+}
+
+impl Drop for Dropping {
+    fn drop(&mut self) {
+        let mut drops = DROPS.lock().unwrap_or_else(PoisonError::into_inner);
+        drops.now -= 1;
+        if drops.now == 0 {
+            DROPPED.notify_all();
+        }
+    }
+}
+
+/// Waits until no executor has a task. A number that goes up with each that has got one since it was idle.
 pub(super) fn wait_until_idle() -> u64 {
-    let pools = POOLS.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
+    let pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let pools = pools.iter().filter_map(Weak::upgrade);
-    pools
+    let ours = pools.filter(|pool| pool.process == std::process::id());
+    let activations: u64 = ours
         .map(|pool| {
-            let state = pool.quiet.wait_while(pool.lock(), |state| state.has_task());
-            state.unwrap_or_else(|poisoned| poisoned.into_inner()).submitted
+            let state = pool.quiet.wait_while(pool.lock(), |state| pool.has_task(state));
+            state.unwrap_or_else(PoisonError::into_inner).activations
         })
-        .sum()
+        .sum();
+    let drops = DROPS.lock().unwrap_or_else(PoisonError::into_inner);
+    let drops = DROPPED.wait_while(drops, |drops| drops.now > 0);
+    activations + drops.unwrap_or_else(PoisonError::into_inner).ever
 }

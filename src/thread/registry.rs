@@ -166,6 +166,14 @@ pub(super) fn start(
     plan: Plan,
     body: impl FnOnce(&Arc<Record>) + Send + 'static,
 ) -> Result<(Arc<Record>, JoinHandle<()>)> {
+    start_by(plan, |builder, presence| builder.spawn(move || presence.run(body)))
+}
+
+/// Starts a thread as `spawn` does, which has it call [`Presence::run`].
+pub(super) fn start_by<H>(
+    plan: Plan,
+    spawn: impl FnOnce(std::thread::Builder, Presence) -> io::Result<H>,
+) -> Result<(Arc<Record>, H)> {
     let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
     check_name(&plan.name)?;
     let mut builder = std::thread::Builder::new().name(plan.name.clone());
@@ -174,11 +182,7 @@ pub(super) fn start(
     }
     let record = Record::new(id, Some(current().id), plan.kind, plan.name);
     let presence = Presence::new(record.clone());
-    let thread = builder.spawn(move || {
-        presence.begin();
-        body(&presence.0);
-    });
-    match thread {
+    match spawn(builder, presence) {
         Ok(thread) => Ok((record, thread)),
         Err(error) => Err(not_started(&record.name(), error)),
     }
@@ -193,7 +197,7 @@ fn not_started(name: &str, error: io::Error) -> Error {
 }
 
 /// A thread's entry in the registry, which lasts as long as this.
-struct Presence(Arc<Record>);
+pub(super) struct Presence(Arc<Record>);
 
 impl Presence {
     fn new(record: Arc<Record>) -> Presence {
@@ -203,10 +207,11 @@ impl Presence {
         Presence(record)
     }
 
-    /// This thread is the one.
-    fn begin(&self) {
+    /// This thread is the one: runs `body`, and leaves.
+    pub(super) fn run(self, body: impl FnOnce(&Arc<Record>)) {
         self.0.lock().tid = Some(rustix::thread::gettid().as_raw_nonzero().get());
         let _ = CURRENT.try_with(|current| current.set(self.0.clone()));
+        body(&self.0);
     }
 }
 

@@ -87,7 +87,7 @@ impl<T: Send + 'static> AsCompleted<T> {
     pub(super) fn push(&mut self, handle: Handle<T>) {
         let arrival =
             Arc::new(Arrival { index: self.handles.len(), finished: self.finished.clone() });
-        handle.cell().register(&Waker::from(arrival));
+        handle.promise().core().register(&Waker::from(arrival));
         self.handles.push(Some(handle));
         self.left += 1;
     }
@@ -98,7 +98,7 @@ impl<T: Send + 'static> AsCompleted<T> {
             return self.push(handle);
         };
         let arrival = Arc::new(Arrival { index, finished: self.finished.clone() });
-        handle.cell().register(&Waker::from(arrival));
+        handle.promise().core().register(&Waker::from(arrival));
         self.handles[index] = Some(handle);
         self.first = self.first.min(index);
         self.left += 1;
@@ -138,8 +138,10 @@ impl<T: Send + 'static> AsCompleted<T> {
                 self.first += 1;
             }
             let handle = self.handles[self.first].as_ref().expect("found just now");
-            let backend = handle.cell().backend.clone();
-            backend.wait(&Next { finished: &self.finished, first: handle.id() }, deadline);
+            handle
+                .promise()
+                .clone()
+                .wait(&Next { finished: &self.finished, first: handle.id() }, deadline);
         }
     }
 }

@@ -12,19 +12,19 @@ use super::Handle;
 ///
 /// # Scales
 ///
-/// | | `thread` | `process` |
-/// | --- | --- | --- |
-/// | what may be submitted | any closure that is `Send + 'static` | a function, or a closure that captures nothing |
-/// | arguments and values | `Send + 'static` | [serde](https://serde.rs) types; descriptors in [`process::Fd`](crate::process::Fd) |
-/// | what a capture sees | the one value, shared or moved | captures are refused when the program compiles |
-/// | [`cancel`](Handle::cancel) of a waiting task | it is dropped | it is dropped |
-/// | `cancel` of a running task | it goes on; `cancel` returns `false` | its worker is killed and replaced |
-/// | a timeout per task | none: a thread cannot be killed | `task_timeout`: the worker is killed and replaced |
-/// | a memory limit per task | none: threads share their memory | `memory_limit`: of the worker's whole process tree |
-/// | a panic | an error of that task | an error of that task |
-/// | a segfault, an abort, an exit | ends this whole process | an error of that task; the worker is replaced |
-/// | a task that submits to its own executor and waits | through a clone; does not count as busy, up to 256 at a time | through [`process::Executor::current`](crate::process::Executor::current); does not count, up to 64 at a time |
-/// | a callback runs | in the worker thread | in this process, on a thread of the executor |
+/// | | `green` | `thread` | `process` |
+/// | --- | --- | --- | --- |
+/// | what may be submitted | any closure that is `Send + 'static` | any closure that is `Send + 'static` | a function, or a closure that captures nothing |
+/// | arguments and values | `Send + 'static` | `Send + 'static` | [serde](https://serde.rs) types; descriptors in [`process::Fd`](crate::process::Fd) |
+/// | what a capture sees | the one value, shared or moved | the one value, shared or moved | captures are refused when the program compiles |
+/// | [`cancel`](Handle::cancel) of a waiting task | it is dropped | it is dropped | it is dropped |
+/// | `cancel` of a running task | it is unwound where it waits, or at its next wait | it goes on; `cancel` returns `false` | its worker is killed and replaced |
+/// | a timeout per task | [`green::timeout`](crate::green::timeout) in it, at its waits | none: a thread cannot be killed | `task_timeout`: the worker is killed and replaced |
+/// | a memory limit per task | none: they share their memory | none: threads share their memory | `memory_limit`: of the worker's whole process tree |
+/// | a panic | an error of that task | an error of that task | an error of that task |
+/// | a segfault, an abort, an exit | ends this whole process | ends this whole process | an error of that task; the worker is replaced |
+/// | a task that submits to its own executor and waits | through a clone; does not count as busy | through a clone; does not count as busy, up to 256 at a time | through [`process::Executor::current`](crate::process::Executor::current); does not count, up to 64 at a time |
+/// | a callback runs | in the coroutine, at its end | in the worker thread | in this process, on a thread of the executor |
 ///
 /// # Examples
 ///

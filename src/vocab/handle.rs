@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use super::outcome::Cell;
+use super::outcome::{Core, Promise};
 use super::wait::Pending;
 use crate::error::Outcome;
 
@@ -18,13 +18,13 @@ use crate::error::Outcome;
 ///
 /// # Scales
 ///
-/// | | `thread` | `process` |
-/// | --- | --- | --- |
-/// | [`cancel`](Handle::cancel) of a task that waits | it is dropped | it is dropped |
-/// | `cancel` of a task that runs | `false`: it goes on | its worker is killed, with all that it has started |
-/// | [`on_done`](Handle::on_done) calls back | in the worker that ran it, or at once in the calling thread | in this process, on one thread for all callbacks |
-/// | the value is made | by the worker | from bytes, by the thread that takes it, or the first callback's |
-/// | [`join`](Handle::join) by a task of the same executor | its worker counts as free meanwhile | likewise, from when it submits |
+/// | | `green` | `thread` | `process` |
+/// | --- | --- | --- | --- |
+/// | [`cancel`](Handle::cancel) of a task that waits | it is dropped | it is dropped | it is dropped |
+/// | `cancel` of a task that runs | it is unwound where it waits, or at its next wait | `false`: it goes on | its worker is killed, with all that it has started |
+/// | [`on_done`](Handle::on_done) calls back | in the coroutine that ran it, or at once in the caller | in the worker that ran it, or at once in the calling thread | in this process, on one thread for all callbacks |
+/// | the value is made | by the coroutine | by the worker | from bytes, by the thread that takes it, or the first callback's |
+/// | [`join`](Handle::join) by a task of the same executor | it does not count as busy meanwhile | its worker counts as free meanwhile | likewise, from when it submits |
 ///
 /// # Examples
 ///
@@ -38,7 +38,7 @@ use crate::error::Outcome;
 /// ```
 #[must_use = "the outcome of the task is only told to who asks; `drop` the handle to let the task go on unobserved"]
 pub struct Handle<T> {
-    cell: Arc<Cell<T>>,
+    promise: Arc<dyn Promise<T>>,
 }
 
 /// How far a task has come.
@@ -73,13 +73,13 @@ pub enum TaskState {
 }
 
 impl<T: Send + 'static> Handle<T> {
-    pub(crate) fn new(cell: Arc<Cell<T>>) -> Handle<T> {
-        Handle { cell }
+    pub(crate) fn new(promise: Arc<dyn Promise<T>>) -> Handle<T> {
+        Handle { promise }
     }
 
     /// The number of the task, unique among the tasks of this process.
     pub fn id(&self) -> u64 {
-        self.cell.id
+        self.core().id
     }
 
     /// Waits for the outcome, and takes it.
@@ -124,23 +124,23 @@ impl<T: Send + 'static> Handle<T> {
     ///
     /// As [`join_timeout`](Handle::join_timeout).
     pub fn try_join(&mut self) -> Option<Outcome<T>> {
-        self.cell.take()
+        self.core().take()
     }
 
     /// Whether the task has an outcome, whatever it is.
     pub fn is_finished(&self) -> bool {
-        self.cell.is_finished()
+        self.core().is_finished()
     }
 
     /// How far the task has come.
     pub fn state(&self) -> TaskState {
         // Looked at again at the end, since the task may have finished after the first look: it must not seem to wait
         // for a worker once more.
-        if !self.cell.is_finished() && self.cell.backend.is_running(self.cell.id) {
+        if !self.core().is_finished() && self.promise.is_running() {
             TaskState::Running
-        } else if !self.cell.is_finished() {
+        } else if !self.core().is_finished() {
             TaskState::Pending
-        } else if self.cell.is_cancelled() {
+        } else if self.core().is_cancelled() {
             TaskState::Cancelled
         } else {
             TaskState::Finished
@@ -149,8 +149,9 @@ impl<T: Send + 'static> Handle<T> {
 
     /// Cancels the task. Returns whether it will have no value because of this call or an earlier one.
     ///
-    /// A task that waits is dropped at every scale. A task that runs: at the process scale its worker is killed; at
-    /// the thread scale it goes on, since a thread cannot be killed, and `false` is returned.
+    /// A task that waits is dropped at every scale. A task that runs: at the process scale its worker is killed; at the green scale
+    /// it is unwound at the wait that it is in, or at its next; at the thread scale it goes on, since a thread cannot be killed,
+    /// and `false` is returned.
     ///
     /// # Examples
     ///
@@ -173,16 +174,16 @@ impl<T: Send + 'static> Handle<T> {
     }
 
     fn cancel_if(&self, even_running: bool) -> bool {
-        if self.cell.is_finished() {
-            return self.cell.is_cancelled();
+        if self.core().is_finished() {
+            return self.core().is_cancelled();
         }
         // Looked at again at the end, since another thread may be cancelling it too.
-        self.cell.backend.cancel(self.cell.id, even_running) || self.cell.is_cancelled()
+        self.promise.cancel(even_running) || self.core().is_cancelled()
     }
 
     /// Has `callback` called with the outcome, once, whatever it is; at once if the task has finished.
     ///
-    /// At the thread scale it is called by the worker that ran the task (or by this thread, if the task has finished), at
+    /// At the green and the thread scale it is called by who ran the task (or by the caller, if the task has finished), at
     /// the process scale in this process, by a thread of the executor's own: never in the worker process. Callbacks of one
     /// executor may delay each other. A panic in a callback goes to the panic hook and harms nothing else.
     ///
@@ -200,23 +201,29 @@ impl<T: Send + 'static> Handle<T> {
     /// # Ok::<(), fourfold::Error>(())
     /// ```
     pub fn on_done(&self, callback: impl FnOnce(&Outcome<T>) + Send + 'static) {
-        self.cell.on_done(Box::new(callback));
+        if let Some(due) = self.core().on_done(Box::new(callback)) {
+            self.promise.clone().call(due);
+        }
     }
 
     fn wait(&self, deadline: Option<Instant>) -> Option<Outcome<T>> {
         loop {
-            if let Some(outcome) = self.cell.take() {
+            if let Some(outcome) = self.core().take() {
                 return Some(outcome);
             }
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return None;
             }
-            self.cell.backend.wait(&*self.cell, deadline);
+            self.promise.clone().wait(self.core(), deadline);
         }
     }
 
-    pub(crate) fn cell(&self) -> &Arc<Cell<T>> {
-        &self.cell
+    pub(super) fn promise(&self) -> &Arc<dyn Promise<T>> {
+        &self.promise
+    }
+
+    fn core(&self) -> &Core<T> {
+        self.promise.core()
     }
 }
 
@@ -224,11 +231,11 @@ impl<T: Send + 'static> Future for Handle<T> {
     type Output = Outcome<T>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome<T>> {
-        if let Some(outcome) = self.cell.take() {
+        if let Some(outcome) = self.core().take() {
             return Poll::Ready(outcome);
         }
         // A registration on a finished task wakes at once, so an outcome that came in between is not missed.
-        self.cell.register(context.waker());
+        self.core().register(context.waker());
         Poll::Pending
     }
 }

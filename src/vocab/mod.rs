@@ -10,12 +10,12 @@
 //!
 //! # What may be submitted
 //!
-//! The bounds of `submit(f, args)` say what crosses at a scale, so that the compiler refuses what cannot. Executors at the scales
-//! `green` and `cluster` are still to come; their bounds are here since one trait must have room for all four.
+//! The bounds of `submit(f, args)` say what crosses at a scale, so that the compiler refuses what cannot. The executor at the scale
+//! `cluster` is still to come; its bounds are here since one trait must have room for all four.
 //!
 //! | scale | the function `F` | the arguments `A`, the value | crosses |
 //! | --- | --- | --- | --- |
-//! | `green` | `'static` | `'static` | nothing: one thread |
+//! | `green` | `Send + 'static` | `Send + 'static` | to a hub, before it begins |
 //! | `thread` | `Send + 'static` | `Send + 'static` | cores |
 //! | `process` | [`Stateless`](crate::task::Stateless): `Copy + Send + Sync + 'static`, and of no size | [`Payload`](crate::task::Payload) | address spaces |
 //! | `cluster` | [`Task`](crate::task::Task), of `#[fourfold::task]` | [`Payload`](crate::task::Payload) | machines |

@@ -1,36 +1,71 @@
 //! The place where a task's outcome is put, waited for, shown to callbacks, and taken.
 //!
 //! ```text
-//! Waiting ──complete──► Ready ──take──► Taken
-//!    │                    ▲ │
-//!    └─ with callbacks ─► Calling (the callbacks hold the outcome; joiners wait)
+//! Waiting ──finish──► Ready ──take──► Taken
+//!    │                  ▲ │
+//!    └ with callbacks ► Calling (the callbacks hold the outcome; joiners wait)
 //! ```
 //!
 //! The state changes under one lock and only in the `transition_to_*` functions. Wakers are collected under the lock
 //! and woken outside it, callbacks run outside it: neither can meet a lock of ours. A waker is registered under the same
 //! lock that the change of state takes, so it is either registered before the change, and woken by it, or finds the
 //! changed state.
+//!
+//! `finished` says without the lock that there is an outcome. It is stored under the lock, with the phase, before anyone is
+//! woken: who reads it too early knows less than is so, and is woken; who must not miss the change registers.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
 use std::thread::{self, ThreadId};
+use std::time::Instant;
 
 use super::wait::{Backend, Pending};
 use crate::error::{Error, ErrorKind, Outcome};
 
-/// One task's outcome, shared by whoever runs the task and whoever has its handle.
-pub(crate) struct Cell<T> {
+/// What a handle holds: a task's outcome, and what stands behind it.
+pub(crate) trait Promise<T>: Send + Sync {
+    fn core(&self) -> &Core<T>;
+
+    /// Ends the task without a value: if it waits, and `even_running` if it runs. Whether it will be so.
+    fn cancel(&self, even_running: bool) -> bool;
+
+    /// Whether a worker has taken the task up, and has not finished it.
+    fn is_running(&self) -> bool;
+
+    /// Runs callbacks that are due where this task's callbacks are run.
+    fn call(self: Arc<Self>, due: Due<T>);
+
+    /// Blocks the caller, thread or coroutine, until `pending` has come to pass, for which this task must finish, or the
+    /// deadline has.
+    fn wait(self: Arc<Self>, pending: &dyn Pending, deadline: Option<Instant>);
+}
+
+/// A task's outcome, whoever runs it.
+pub(crate) struct Core<T> {
     pub(crate) id: u64,
-    pub(crate) backend: Arc<dyn Backend>,
+    finished: AtomicBool,
     state: Mutex<State<T>>,
 }
 
 struct State<T> {
     phase: Phase<T>,
     cancelled: bool,
+    /// Boxed, since most tasks have none when they finish: a task is all the smaller.
+    left: Option<Box<Left<T>>>,
+}
+
+/// What was left for when the outcome is there.
+struct Left<T> {
     wakers: Vec<Waker>,
     callbacks: Vec<Callback<T>>,
+}
+
+impl<T> Default for Left<T> {
+    fn default() -> Left<T> {
+        Left { wakers: Vec::new(), callbacks: Vec::new() }
+    }
 }
 
 type Callback<T> = Box<dyn FnOnce(&Outcome<T>) + Send>;
@@ -46,10 +81,18 @@ enum Phase<T> {
     Taken,
 }
 
-enum Value<T> {
+pub(crate) enum Value<T> {
     Plain(Outcome<T>),
     /// Still as it came over the wire: made into a value by the thread that wants it.
     Deferred(Box<dyn FnOnce() -> Outcome<T> + Send>),
+}
+
+/// Callbacks that are to be run, with [`Core::run`].
+pub(crate) enum Due<T> {
+    /// Those that were left, with the outcome.
+    Left(Value<T>),
+    /// One that came after the outcome had been taken.
+    Late(Callback<T>),
 }
 
 impl<T> Value<T> {
@@ -59,65 +102,77 @@ impl<T> Value<T> {
             Value::Deferred(make) => make(),
         }
     }
+
+    fn is_cancelled(&self) -> bool {
+        matches!(self, Value::Plain(Err(error)) if error.is_cancelled())
+    }
 }
 
-impl<T: Send + 'static> Cell<T> {
-    pub(crate) fn new(id: u64, backend: Arc<dyn Backend>) -> Arc<Cell<T>> {
-        let state =
-            State { phase: Phase::Waiting, cancelled: false, wakers: vec![], callbacks: vec![] };
-        Arc::new(Cell { id, backend, state: Mutex::new(state) })
+impl<T> Core<T> {
+    pub(crate) fn new(id: u64) -> Core<T> {
+        let state = State { phase: Phase::Waiting, cancelled: false, left: None };
+        Core { id, finished: AtomicBool::new(false), state: Mutex::new(state) }
     }
 
-    /// Puts the outcome, unless there is one. Whether it was put.
-    pub(crate) fn complete(self: &Arc<Self>, outcome: Outcome<T>) -> bool {
-        let cancelled = matches!(&outcome, Err(error) if error.is_cancelled());
-        self.finish(Value::Plain(outcome), cancelled)
-    }
-
-    /// Puts what makes the outcome; it runs in the thread that takes it, or that runs the callbacks.
-    pub(crate) fn complete_later(
-        self: &Arc<Self>,
-        make: Box<dyn FnOnce() -> Outcome<T> + Send>,
-    ) -> bool {
-        self.finish(Value::Deferred(make), false)
-    }
-
-    fn finish(self: &Arc<Self>, value: Value<T>, cancelled: bool) -> bool {
+    /// Puts the outcome, unless there is one: then false. Callbacks are for the caller to run.
+    pub(crate) fn finish(&self, value: Value<T>) -> (bool, Option<Due<T>>) {
         let mut state = self.lock();
         if !matches!(state.phase, Phase::Waiting) {
-            return false;
+            return (false, None);
         }
-        state.cancelled = cancelled;
-        if state.callbacks.is_empty() {
-            Self::transition_to_ready(state, value);
-        } else {
-            self.transition_to_calling(state, value);
+        state.cancelled = value.is_cancelled();
+        if state.callbacks().is_empty() {
+            self.transition_to_ready(state, value);
+            return (true, None);
         }
-        true
+        self.transition_to_calling(&mut state);
+        (true, Some(Due::Left(value)))
     }
 
-    /// Has `callback` called with the outcome, once.
-    pub(crate) fn on_done(self: &Arc<Self>, callback: Callback<T>) {
+    /// Has `callback` called with the outcome, once: now, by the caller, if it is due.
+    pub(crate) fn on_done(&self, callback: Callback<T>) -> Option<Due<T>> {
         let mut state = self.lock();
         match state.phase {
-            Phase::Waiting | Phase::Calling(_) => state.callbacks.push(callback),
+            Phase::Waiting | Phase::Calling(_) => state.left().callbacks.push(callback),
             Phase::Ready(_) => {
-                state.callbacks.push(callback);
-                let Phase::Ready(value) = std::mem::replace(&mut state.phase, Phase::Taken) else {
+                state.left().callbacks.push(callback);
+                let Phase::Ready(value) = self.transition_to_calling(&mut state) else {
                     unreachable!("matched above")
                 };
-                self.transition_to_calling(state, value);
+                return Some(Due::Left(value));
             }
-            Phase::Taken => {
-                drop(state);
-                let outcome = Err(Error::new(ErrorKind::AlreadyTaken));
-                self.backend.call(Box::new(move || call(callback, &outcome)));
-            }
+            Phase::Taken => return Some(Due::Late(callback)),
         }
+        None
+    }
+
+    /// Runs callbacks that are due.
+    pub(crate) fn run(&self, due: Due<T>) {
+        let value = match due {
+            Due::Left(value) => value,
+            Due::Late(callback) => {
+                return call(callback, &Err(Error::new(ErrorKind::AlreadyTaken)));
+            }
+        };
+        let outcome = value.get();
+        let mut state = self.lock();
+        state.phase = Phase::Calling(Some(thread::current().id()));
+        while !state.callbacks().is_empty() {
+            let callbacks = std::mem::take(&mut state.left().callbacks);
+            drop(state);
+            for callback in callbacks {
+                call(callback, &outcome);
+            }
+            state = self.lock();
+        }
+        self.transition_to_ready(state, Value::Plain(outcome));
     }
 
     /// Takes the outcome if it is there.
     pub(crate) fn take(&self) -> Option<Outcome<T>> {
+        if !self.is_finished() {
+            return None;
+        }
         let mut state = self.lock();
         match state.phase {
             Phase::Waiting => None,
@@ -139,7 +194,8 @@ impl<T: Send + 'static> Cell<T> {
 
     /// Whether the task has an outcome, seen by callbacks or not.
     pub(crate) fn is_finished(&self) -> bool {
-        !matches!(self.lock().phase, Phase::Waiting)
+        // Acquire: who sees the end sees what the task did.
+        self.finished.load(Ordering::Acquire)
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {
@@ -150,11 +206,12 @@ impl<T: Send + 'static> Cell<T> {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    fn transition_to_ready(mut state: MutexGuard<'_, State<T>>, value: Value<T>) {
+    fn transition_to_ready(&self, mut state: MutexGuard<'_, State<T>>, value: Value<T>) {
         state.phase = Phase::Ready(value);
-        let wakers = std::mem::take(&mut state.wakers);
+        self.finished.store(true, Ordering::Release);
+        let left = state.left.take();
         drop(state);
-        for waker in wakers {
+        for waker in left.map(|left| left.wakers).unwrap_or_default() {
             // Of async code, it may panic: the next one is woken all the same.
             shield(|| waker.wake());
         }
@@ -164,28 +221,67 @@ impl<T: Send + 'static> Cell<T> {
         std::mem::replace(&mut state.phase, Phase::Taken)
     }
 
-    fn transition_to_calling(
+    /// What the phase was. Who could take the outcome and has not must wait for the callbacks from now on.
+    fn transition_to_calling(&self, state: &mut State<T>) -> Phase<T> {
+        self.finished.store(true, Ordering::Release);
+        std::mem::replace(&mut state.phase, Phase::Calling(None))
+    }
+}
+
+/// An outcome with a [`Backend`] behind it.
+pub(crate) struct Cell<T> {
+    pub(crate) id: u64,
+    backend: Arc<dyn Backend>,
+    core: Core<T>,
+}
+
+impl<T: Send + 'static> Cell<T> {
+    pub(crate) fn new(id: u64, backend: Arc<dyn Backend>) -> Arc<Cell<T>> {
+        Arc::new(Cell { id, backend, core: Core::new(id) })
+    }
+
+    /// Puts the outcome, unless there is one. Whether it was put.
+    pub(crate) fn complete(self: &Arc<Self>, outcome: Outcome<T>) -> bool {
+        self.finish(Value::Plain(outcome))
+    }
+
+    /// Puts what makes the outcome; it runs in the thread that takes it, or that runs the callbacks.
+    pub(crate) fn complete_later(
         self: &Arc<Self>,
-        mut state: MutexGuard<'_, State<T>>,
-        value: Value<T>,
-    ) {
-        state.phase = Phase::Calling(None);
-        drop(state);
-        let cell = self.clone();
-        self.backend.call(Box::new(move || {
-            let outcome = value.get();
-            let mut state = cell.lock();
-            state.phase = Phase::Calling(Some(thread::current().id()));
-            while !state.callbacks.is_empty() {
-                let callbacks = std::mem::take(&mut state.callbacks);
-                drop(state);
-                for callback in callbacks {
-                    call(callback, &outcome);
-                }
-                state = cell.lock();
-            }
-            Self::transition_to_ready(state, Value::Plain(outcome));
-        }));
+        make: Box<dyn FnOnce() -> Outcome<T> + Send>,
+    ) -> bool {
+        self.finish(Value::Deferred(make))
+    }
+
+    fn finish(self: &Arc<Self>, value: Value<T>) -> bool {
+        let (put, due) = self.core.finish(value);
+        if let Some(due) = due {
+            self.clone().call(due);
+        }
+        put
+    }
+}
+
+impl<T: Send + 'static> Promise<T> for Cell<T> {
+    fn core(&self) -> &Core<T> {
+        &self.core
+    }
+
+    fn cancel(&self, even_running: bool) -> bool {
+        self.backend.cancel(self.id, even_running)
+    }
+
+    fn is_running(&self) -> bool {
+        self.backend.is_running(self.id)
+    }
+
+    fn call(self: Arc<Self>, due: Due<T>) {
+        let backend = self.backend.clone();
+        backend.call(Box::new(move || self.core.run(due)));
+    }
+
+    fn wait(self: Arc<Self>, pending: &dyn Pending, deadline: Option<Instant>) {
+        self.backend.wait(pending, deadline);
     }
 }
 
@@ -203,9 +299,9 @@ fn shield(f: impl FnOnce()) {
     }
 }
 
-impl<T: Send + 'static> Pending for Cell<T> {
+impl<T> Pending for Core<T> {
     fn is_done(&self) -> bool {
-        self.lock().is_done()
+        self.is_finished() && self.lock().is_done()
     }
 
     fn register(&self, waker: &Waker) {
@@ -213,13 +309,15 @@ impl<T: Send + 'static> Pending for Cell<T> {
         if state.is_done() {
             drop(state);
             waker.wake_by_ref();
-        } else if !state.wakers.iter().any(|known| known.will_wake(waker)) {
-            state.wakers.push(waker.clone());
+        } else if !state.left().wakers.iter().any(|known| known.will_wake(waker)) {
+            state.left().wakers.push(waker.clone());
         }
     }
 
     fn forget(&self, waker: &Waker) {
-        self.lock().wakers.retain(|known| !known.will_wake(waker));
+        if let Some(left) = &mut self.lock().left {
+            left.wakers.retain(|known| !known.will_wake(waker));
+        }
     }
 
     fn task(&self) -> Option<u64> {
@@ -232,6 +330,14 @@ impl<T: Send + 'static> Pending for Cell<T> {
 }
 
 impl<T> State<T> {
+    fn left(&mut self) -> &mut Left<T> {
+        self.left.get_or_insert_default()
+    }
+
+    fn callbacks(&self) -> &[Callback<T>] {
+        self.left.as_ref().map_or(&[], |left| &left.callbacks)
+    }
+
     /// Whether `take` has an answer for this thread: for a callback, that it cannot wait for itself.
     fn is_done(&self) -> bool {
         match self.phase {

@@ -8,11 +8,18 @@ const SHARES_MEMORY: bool = true;
 #[path = "suite/mod.rs"]
 mod suite;
 
+#[path = "suite/words.rs"]
+mod words;
+
 #[path = "thread/captures.rs"]
 mod captures;
 #[path = "thread/identity.rs"]
 mod identity;
 #[path = "thread/nested.rs"]
 mod nested;
+#[path = "thread/scope.rs"]
+mod scope;
 #[path = "thread/stress.rs"]
 mod stress;
+#[path = "thread/workers.rs"]
+mod workers;

@@ -13,7 +13,7 @@ Usage: cargo xtask <CHORE>
   test [CHECK…]    check that the tools are there, then run every test: unit, integration, contract, fault and doc tests, the
                    start and end of children under each build profile, beside constructors of C code too, and the examples
                    against their transcripts. Installs nothing outside of cargo's own folders.
-                   CHECK: packages, ends, constructors, transcripts; all of them by default
+                   CHECK: packages, ends, constructors, transcripts, patch; all of them by default
   soak [MINUTES]   run the fault and stress tests again and again, at length; 10 minutes by default
   bench [NAME…]    measure us beside our peers, in one run; all figures by default. Builds the peers, and installs tools
                    that are missing: with cargo below target/peers, with apt-get from the system's packages
@@ -53,11 +53,12 @@ fn test(wanted: &[String]) -> Result<(), String> {
             return Err(format!("the tests need the program `{tool}`, which is not in PATH"));
         }
     }
-    let checks: [(&str, Check); 4] = [
+    let checks: [(&str, Check); 5] = [
         ("packages", packages),
         ("ends", ends),
         ("constructors", constructors),
         ("transcripts", transcripts),
+        ("patch", patch),
     ];
     if let Some(name) = wanted.iter().find(|name| !checks.iter().any(|(known, _)| known == name)) {
         return Err(format!("no check is called {name:?}"));
@@ -77,7 +78,7 @@ type Check = fn(&[&str]) -> Result<(), String>;
 fn packages(all: &[&str]) -> Result<(), String> {
     say("all tests, of all packages");
     let mut tests = cargo();
-    tests.args(["test", "--workspace"]);
+    tests.args(["test", "--workspace", "--features", "fourfold/watch"]);
     if !all.is_empty() {
         tests.env("FOURFOLD_COMPLETE", all.join(" "));
     }
@@ -128,6 +129,12 @@ fn constructors(_: &[&str]) -> Result<(), String> {
 fn transcripts(_: &[&str]) -> Result<(), String> {
     say("the transcripts of the examples");
     run(&mut Command::new(root().join("ci/examples")))
+}
+
+/// The library with the feature `patch`, which changes what std's calls do.
+fn patch(_: &[&str]) -> Result<(), String> {
+    say("the feature patch");
+    run(&mut Command::new(root().join("ci/patch")))
 }
 
 fn soak(args: &[String]) -> Result<(), String> {

@@ -8,9 +8,11 @@
 //! | `remote.rs` | what other threads reach: wake-ups and requests; why none is lost |
 //! | `run.rs` | the loop, and its end |
 //! | `switch.rs` | starting, resuming, suspending, unwinding a coroutine |
-//! | `timers.rs`, `poller.rs` | deadlines, descriptors |
+//! | `timers.rs` | deadlines |
+//! | `poller.rs`, `descriptors.rs` | what the kernel tells of descriptors; waiting for them |
 //! | `stuck.rs` | finding that nothing can ever go on, and telling who waits for what |
 
+mod descriptors;
 mod poller;
 mod remote;
 mod run;
@@ -30,6 +32,10 @@ use super::greenlet::Context;
 use super::stack::Cache;
 use crate::sync::park::Wait;
 
+#[cfg(feature = "patch")]
+pub(super) use self::descriptors::may_suspend;
+pub(super) use self::descriptors::{Sources, poll_until, wait_for_any};
+pub(super) use self::poller::Direction;
 pub(super) use self::remote::{Remote, Slot};
 pub(super) use self::run::{run, serve};
 pub(super) use self::switch::{

@@ -30,6 +30,12 @@ pub(in crate::green) struct Remote {
     inner: Mutex<Inner>,
     /// Whether there is something in `inner`: looked at between coroutines, without the lock.
     pub(super) has_incoming: AtomicBool,
+    /// Odd while a coroutine runs, and another number each time.
+    #[cfg(feature = "watch")]
+    pub(in crate::green) pulse: std::sync::atomic::AtomicU64,
+    /// The kernel's number of the thread that the hub is on.
+    #[cfg(feature = "watch")]
+    pub(in crate::green) thread: std::sync::atomic::AtomicI32,
     /// Made by the first hub, and for good.
     bell: OnceLock<OwnedFd>,
 }
@@ -51,6 +57,10 @@ pub(in crate::green) struct Slot {
     pub(super) queued: AtomicBool,
 }
 
+/// Every one that was ever made.
+#[cfg(feature = "watch")]
+static ALL: Mutex<Vec<&'static Remote>> = Mutex::new(Vec::new());
+
 /// Remotes without a hub.
 static SPARE: Mutex<Vec<&'static Remote>> = Mutex::new(Vec::new());
 
@@ -59,7 +69,7 @@ impl Remote {
     pub(super) fn take() -> std::io::Result<(&'static Remote, Vec<&'static Slot>)> {
         let spare = SPARE.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).pop();
         let remote = spare.unwrap_or_else(|| {
-            Box::leak(Box::new(Remote {
+            let remote = Box::leak(Box::new(Remote {
                 inner: Mutex::new(Inner {
                     wakes: Vec::new(),
                     requests: Vec::new(),
@@ -68,9 +78,18 @@ impl Remote {
                     slots: Vec::new(),
                 }),
                 has_incoming: AtomicBool::new(false),
+                #[cfg(feature = "watch")]
+                pulse: Default::default(),
+                #[cfg(feature = "watch")]
+                thread: Default::default(),
                 bell: OnceLock::new(),
-            }))
+            }));
+            #[cfg(feature = "watch")]
+            ALL.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(remote);
+            remote
         });
+        #[cfg(feature = "watch")]
+        remote.thread.store(rustix::thread::gettid().as_raw_nonzero().get(), Ordering::Relaxed);
         if remote.bell.get().is_none() {
             let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
                 .inspect_err(|_| remote.put_back())?;
@@ -84,6 +103,20 @@ impl Remote {
         let slots = std::mem::take(&mut inner.slots);
         drop(inner);
         Ok((remote, slots))
+    }
+
+    /// All of them, in the order in which they were made.
+    #[cfg(feature = "watch")]
+    pub(in crate::green) fn all() -> Vec<&'static Remote> {
+        ALL.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    }
+
+    /// A coroutine begins or ends to run.
+    #[cfg(feature = "watch")]
+    #[inline]
+    pub(super) fn beat(&self) {
+        // Relaxed, and no read-modify-write: one thread writes it, others only compare it with what it was.
+        self.pulse.store(self.pulse.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
     }
 
     /// The hub is gone, but for its slots.

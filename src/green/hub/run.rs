@@ -120,8 +120,8 @@ impl Hub {
     fn look(&self, deadline: Option<Instant>) {
         let past = deadline.is_some_and(|deadline| deadline <= Instant::now());
         if !past || self.polling.get() > 0 {
-            let result = self.poller.borrow_mut().wait(deadline, |_token, _flags| {});
-            // The kernel refuses this for bad arguments only.
+            let result = self.poller().and_then(|mut poller| poller.wait(deadline, &self.ready));
+            // The kernel refuses this for bad arguments only; and a new one, in a fork, if there are no descriptors left.
             result.expect("epoll_wait on a hub's own descriptor");
         }
         let mut timers = self.timers.borrow_mut();
@@ -164,6 +164,7 @@ impl Drop for Ending<'_> {
 
 impl Drop for Hub {
     fn drop(&mut self) {
+        debug_assert_eq!(self.polling.get(), 0, "nobody is left who waits for a descriptor");
         let slots = self.entries.get_mut().drain(..).map(|entry| entry.slot).collect();
         self.remote.close(slots);
     }

@@ -6,6 +6,7 @@
 use std::fmt::Write;
 
 use super::Hub;
+use crate::sync::park::Wait;
 
 /// So many coroutines are named in a report.
 const NAMED: usize = 20;
@@ -17,7 +18,33 @@ impl Hub {
         if !is_only_thread() || !self.remote.is_quiet() {
             return false;
         }
-        let mut report = String::from("nothing can go on, and no other thread is there:");
+        let report =
+            format!("nothing can go on, and no other thread is there:{}", self.who_waits());
+        // A report that was made before stays: the first coroutine has had its chance.
+        self.stuck.borrow_mut().get_or_insert(report);
+        true
+    }
+
+    /// The running coroutine, which may not be suspended since it unwinds, is about to have the thread wait. If there is no other
+    /// thread, nobody can ever end that wait, and nothing sound is left to do.
+    pub(super) fn abort_if_alone(&self, wait: &Wait) {
+        let Some(slot) = self.current.get() else { return };
+        if !is_only_thread() {
+            return;
+        }
+        let name = self.control(slot.index).map(|control| control.name()).unwrap_or_default();
+        eprintln!(
+            "fourfold: coroutine '{name}' waits for {} at {} while it unwinds, when it cannot be suspended, and no other thread \
+             is there to end that wait: aborting;{}",
+            wait.what,
+            wait.place,
+            self.who_waits()
+        );
+        std::process::abort();
+    }
+
+    fn who_waits(&self) -> String {
+        let mut report = String::new();
         let entries = self.entries.borrow();
         let waiting =
             entries.iter().filter_map(|entry| Some((entry.control.as_ref()?, entry.wait?)));
@@ -29,10 +56,8 @@ impl Hub {
         if count > NAMED {
             let _ = write!(report, " and {} more wait", count - NAMED);
         }
-        drop(entries);
-        // A report that was made before stays: the first coroutine has had its chance.
-        self.stuck.borrow_mut().get_or_insert(report.trim_end_matches(';').to_owned());
-        true
+        report.truncate(report.trim_end_matches(';').len());
+        report
     }
 }
 

@@ -87,6 +87,10 @@ impl Scheduler for Green {
         current_id()
     }
 
+    fn before_block(&self, wait: &Wait) {
+        with_hub(|hub| hub.abort_if_alone(wait));
+    }
+
     fn suspend(&self, wait: &Wait, deadline: Option<Instant>) -> bool {
         with_hub(|hub| hub.wait(wait, deadline)).expect("a coroutine runs on a hub")
     }
@@ -128,7 +132,7 @@ impl Hub {
 
     /// The running coroutine, if it may be suspended.
     #[inline]
-    fn suspendable(&self) -> Option<&'static Slot> {
+    pub(super) fn suspendable(&self) -> Option<&'static Slot> {
         self.current.get().filter(|_| !std::thread::panicking())
     }
 
@@ -218,7 +222,11 @@ impl Hub {
             let slot = self.entries.borrow()[next.index as usize].slot;
             slot.queued.swap(false, Ordering::AcqRel);
         }
+        #[cfg(feature = "watch")]
+        self.remote.beat();
         self.resume(next.index);
+        #[cfg(feature = "watch")]
+        self.remote.beat();
         true
     }
 

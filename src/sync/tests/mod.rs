@@ -1,0 +1,15 @@
+//! Tests of the words: each order of events under the model checker, and without it states, cancellations and stress.
+
+#[cfg(loom)]
+mod models;
+#[cfg(loom)]
+mod queue_models;
+
+#[cfg(not(loom))]
+mod cancel;
+#[cfg(not(loom))]
+mod states;
+#[cfg(not(loom))]
+mod stress;
+#[cfg(not(loom))]
+mod support;
