@@ -164,3 +164,45 @@ fn an_executor_that_gets_no_second_hub_makes_do_with_the_first() {
     };
     assert!(output.status.success(), "{}", text(&output));
 }
+
+#[test]
+fn a_fork_that_goes_on_in_a_coroutine_takes_no_wake_up_from_the_parent() {
+    use fourfold::process::{self, Forked};
+    let name = "a_fork_that_goes_on_in_a_coroutine_takes_no_wake_up_from_the_parent";
+    let Some(output) = program(name, &[]) else {
+        let longest = green::run(|| {
+            // SAFETY: the child sleeps, and is killed.
+            let child = match unsafe { process::fork() }.unwrap() {
+                Forked::Child => {
+                    // Again and again, so that it is the last to have gone to sleep.
+                    for _ in 0..30_000 {
+                        green::sleep(Duration::from_millis(1));
+                    }
+                    std::process::exit(0);
+                }
+                Forked::Parent(child) => child,
+            };
+            std::thread::sleep(Duration::from_millis(200));
+            let event = std::sync::Arc::new(green::Event::new());
+            let mut longest = Duration::ZERO;
+            for _ in 0..50 {
+                event.clear();
+                let setter = event.clone();
+                let thread = std::thread::spawn(move || {
+                    std::thread::sleep(Duration::from_millis(5));
+                    setter.set();
+                });
+                let began = std::time::Instant::now();
+                event.wait();
+                longest = longest.max(began.elapsed());
+                thread.join().unwrap();
+            }
+            child.kill();
+            longest
+        })
+        .unwrap();
+        assert!(longest < Duration::from_millis(700), "{longest:?}");
+        return;
+    };
+    assert!(output.status.success(), "{}", text(&output));
+}
