@@ -1,9 +1,12 @@
 //! Three connectors try three times, a unit of time each, while a check of the server takes one unit; then it takes five.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use fourfold::cluster::manager::{Address, Client, Key, Server};
+use fourfold::green;
 use fourfold::prelude::*;
+use fourfold::thread::{Barrier, Event};
 
 const UNIT: Duration = Duration::from_millis(400);
 
@@ -33,6 +36,51 @@ fn connect(address: Address, key: String) -> fourfold::Result<Result<SystemTime,
     Ok(Err(tries))
 }
 
+/// What all of one process share.
+struct Place {
+    begin: Barrier,
+    is_up: Event,
+}
+
+/// The same within this process.
+fn check_here(place: Arc<Place>, units: u32) -> SystemTime {
+    place.begin.wait().expect("all begin");
+    green::sleep(units * UNIT);
+    let now = SystemTime::now();
+    place.is_up.set();
+    now
+}
+
+fn connect_here(place: Arc<Place>) -> Result<SystemTime, u32> {
+    place.begin.wait().expect("all begin");
+    let mut tries = 0;
+    while tries < 3 {
+        tries += 1;
+        if place.is_up.wait_timeout(UNIT) {
+            return Ok(SystemTime::now());
+        }
+    }
+    Err(tries)
+}
+
+macro_rules! run_here {
+    ($scale:ident) => {{
+        println!("{}:", stringify!($scale));
+        for units in [1, 5] {
+            println!("  a check of {units}");
+            let place = Arc::new(Place { begin: Barrier::new(4), is_up: Event::new() });
+            let check = $scale::spawn(check_here, (place.clone(), units))?;
+            let connectors = [(); 3].map(|()| $scale::spawn(connect_here, place.clone()));
+            let mut ends = Vec::new();
+            for connector in connectors {
+                ends.push(connector?.join()?);
+            }
+            let is_over = check.is_finished();
+            tell(ends, check.join()?, is_over);
+        }
+    }};
+}
+
 fn run(units: u32) -> fourfold::Result<()> {
     let key = "the key to the event";
     let server = Server::builder(Key::new(key)).event("is up").barrier("begin", 4);
@@ -45,7 +93,12 @@ fn run(units: u32) -> fourfold::Result<()> {
         ends.push(connector?.join()??);
     }
     let is_over = check.is_finished();
-    let was_set = check.join()??;
+    tell(ends, check.join()??, is_over);
+    Ok(())
+}
+
+/// What became of the connectors, and whether the check was over when the last of them ended.
+fn tell(ends: Vec<Result<SystemTime, u32>>, was_set: SystemTime, is_over: bool) {
     for end in ends {
         match end {
             Ok(connected) => {
@@ -58,11 +111,12 @@ fn run(units: u32) -> fourfold::Result<()> {
             }
         }
     }
-    Ok(())
 }
 
 #[fourfold::main]
 fn main() -> fourfold::Result<()> {
+    run_here!(green);
+    run_here!(thread);
     println!("cluster:");
     for units in [1, 5] {
         println!("  a check of {units}");

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use fourfold::green;
 use fourfold::prelude::*;
 use fourfold::process::StartMethod;
 
@@ -24,7 +25,9 @@ fn in_a_process(method: StartMethod) -> fourfold::Result<()> {
 fn main() -> fourfold::Result<()> {
     let threads = thread::Executor::builder().workers(1).build()?;
     let processes = process::Executor::builder().workers(1).build()?;
+    let coroutine = green::run(|| measure(|| green::spawn(|| (), ())?.join()))??;
     let table = [
+        ("a coroutine", coroutine),
         ("a thread", measure(|| thread::spawn(|| (), ())?.join())?),
         ("a process, forked", measure(|| in_a_process(StartMethod::Forkserver))?),
         ("a process", measure(|| in_a_process(StartMethod::Spawn))?),
@@ -34,7 +37,8 @@ fn main() -> fourfold::Result<()> {
     for (what, time) in table {
         eprintln!("{what:<32}{:>10.1} µs", time.as_secs_f64() * 1e6);
     }
-    let [thread, forked, process, _, task] = table.map(|(_, time)| time);
+    let [coroutine, thread, forked, process, _, task] = table.map(|(_, time)| time);
+    println!("a coroutine costs less than a third of a thread: {}", 3 * coroutine < thread);
     println!("a thread costs less than a process: {}", thread < forked && thread < process);
     println!("a process that is there costs less than a new one: {}", task < process);
     Ok(())

@@ -1,13 +1,16 @@
-//! A crawler: pages are fetched on threads, which wait, and parsed in processes, which compute, each as it arrives.
+//! A crawler: pages are fetched on threads or coroutines, which wait, and parsed in processes, which compute, each as it arrives.
 //!
-//! The web is a small one that this program serves itself. A page that cannot be fetched, and one that its parser dies of,
+//! The web is a small one that this program serves itself, at the same scale: the sockets are those of `green::net`, which suspend
+//! a coroutine and block a thread. A page that cannot be fetched, and one that its parser dies of,
 //! are errors of that page alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::sync::mpsc::channel;
 
+use fourfold::green;
+use fourfold::green::net::{TcpListener, TcpStream};
 use fourfold::prelude::*;
 
 fn body(path: &str) -> Option<String> {
@@ -56,18 +59,14 @@ enum News {
     Parsed(String, Result<Vec<String>, String>),
 }
 
-#[fourfold::main]
-fn main() -> fourfold::Result<()> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    let server = listener.local_addr()?;
-    drop(
-        thread::Builder::new().daemon(true).spawn(
-            move || listener.incoming().flatten().for_each(|client| drop(serve(client))),
-            (),
-        )?,
-    );
+/// A fetch, and what has it done.
+type Fetch = Box<dyn FnOnce() -> std::io::Result<String> + Send>;
 
-    let fetchers = thread::Executor::builder().workers(8).build()?;
+/// Follows all links from the first page on.
+fn crawl(
+    server: SocketAddr,
+    submit: impl Fn(Fetch) -> Handle<std::io::Result<String>>,
+) -> fourfold::Result<BTreeMap<String, String>> {
     let parsers = process::Executor::builder().workers(2).build()?;
     let (tell, news) = channel();
     let (mut seen, mut under_way) = (BTreeSet::new(), 0);
@@ -77,7 +76,7 @@ fn main() -> fourfold::Result<()> {
         for path in new.drain(..).filter(|path| seen.insert(path.clone())) {
             under_way += 1;
             let (tell, asked) = (tell.clone(), path.clone());
-            fetchers.submit(move || fetch(server, &asked), ()).on_done(move |outcome| {
+            submit(Box::new(move || fetch(server, &asked))).on_done(move |outcome| {
                 let page = match outcome {
                     Ok(Ok(page)) => Ok(page.clone()),
                     Ok(Err(error)) => Err(error.to_string()),
@@ -111,10 +110,34 @@ fn main() -> fourfold::Result<()> {
             }
         }
     }
-    for (path, result) in &results {
+    assert_eq!(results.len(), seen.len());
+    Ok(results)
+}
+
+/// A web server and those who fetch from it, at one scale. It takes the next client while it serves others.
+macro_rules! crawl {
+    ($scale:ident) => {{
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let server = listener.local_addr()?;
+        let servers = $scale::Executor::builder().workers(8).build()?;
+        let accept = move || {
+            for client in listener.incoming().flatten() {
+                drop(servers.submit(serve, client));
+            }
+        };
+        drop($scale::Builder::new().daemon(true).spawn(accept, ())?);
+        let fetchers = $scale::Executor::builder().workers(8).build()?;
+        crawl(server, |fetch| fetchers.submit(fetch, ()))?
+    }};
+}
+
+#[fourfold::main]
+fn main() -> fourfold::Result<()> {
+    let (by_coroutines, by_threads) = (crawl!(green), crawl!(thread));
+    for (path, result) in &by_coroutines {
         println!("{path:<10} {result}");
     }
-    assert_eq!(results.len(), seen.len());
-    println!("{} pages, each once", results.len());
+    println!("{} pages, each once", by_coroutines.len());
+    println!("on threads the same: {}", by_threads == by_coroutines);
     Ok(())
 }

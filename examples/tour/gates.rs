@@ -1,7 +1,12 @@
-//! A semaphore, a condition and a barrier: who may go in, who goes on, and who leaves together. And one who is killed.
+//! A semaphore, a condition and a barrier: who may go in, who goes on, and who leaves together. And one who is killed, cancelled,
+//! or gives up.
+
+use std::sync::Arc;
 
 use fourfold::cluster::manager::{Address, Client, Key, Server};
+use fourfold::green;
 use fourfold::prelude::*;
+use fourfold::thread::{Barrier, Condition, Lock, Semaphore};
 
 type Place = (Address, String);
 
@@ -112,8 +117,122 @@ fn broken_barrier(place: &Place) -> fourfold::Result<()> {
     Ok(())
 }
 
+/// What all of one process share.
+struct Shared {
+    room: Semaphore,
+    listening: Semaphore,
+    heard: Semaphore,
+    news: Condition,
+    three: Barrier,
+    doings: Lock<Vec<i32>>,
+}
+
+fn shared() -> Arc<Shared> {
+    Arc::new(Shared {
+        room: Semaphore::bounded(3),
+        listening: Semaphore::new(0),
+        heard: Semaphore::new(0),
+        news: Condition::new(()),
+        three: Barrier::new(3),
+        doings: Lock::default(),
+    })
+}
+
+fn visit_here(shared: Arc<Shared>) {
+    let _permit = shared.room.permit();
+    shared.doings.lock().push(1);
+    shared.three.wait().expect("two more come in");
+    shared.doings.lock().push(-1);
+}
+
+fn listen_here(shared: Arc<Shared>) -> fourfold::Result<()> {
+    let mut guard = shared.news.lock();
+    shared.listening.release()?;
+    guard.wait();
+    drop(guard);
+    shared.heard.release()
+}
+
+fn meet_here(shared: Arc<Shared>) -> Option<usize> {
+    shared.doings.lock().push(1);
+    let place = shared.three.wait();
+    shared.doings.lock().push(-1);
+    place
+}
+
+/// The same within this process, but for the end of a member, which `broken_barrier` is told of.
+macro_rules! gates_here {
+    ($scale:ident) => {{
+        println!("{}:", stringify!($scale));
+        let place = shared();
+        let visitors = [(); 9].map(|()| $scale::spawn(visit_here, place.clone()));
+        for visitor in visitors {
+            visitor?.join()?;
+        }
+        let most = counts(place.doings.lock().clone()).into_iter().max().unwrap_or(0);
+        println!("  a semaphore of 3: nine went in, {most} at a time");
+
+        let place = shared();
+        let listeners = [(); 3].map(|()| $scale::spawn(listen_here, place.clone()));
+        for _ in &listeners {
+            place.listening.acquire();
+        }
+        place.news.lock().notify_one();
+        place.heard.acquire();
+        println!("  one is notified, one goes on: more? {}", place.heard.try_acquire());
+        place.news.lock().notify_all();
+        for listener in listeners {
+            listener?.join()??;
+        }
+        println!("  all are notified, all go on");
+
+        let place = shared();
+        let members = [(); 3].map(|()| $scale::spawn(meet_here, place.clone()));
+        let mut places = Vec::new();
+        for member in members {
+            places.extend(member?.join()?);
+        }
+        places.sort_unstable();
+        let counts = counts(place.doings.lock().clone());
+        println!("  a barrier of 3: there were {counts:?}, their places are {places:?}");
+    }};
+}
+
+/// How a barrier is broken by who goes away, of two who wait.
+macro_rules! broken_here {
+    ($scale:ident, $victim:expr, $end:expr) => {{
+        let place = shared();
+        let survivor = $scale::spawn(meet_here, place.clone())?;
+        let victim = $scale::spawn($victim, place.clone())?;
+        while place.three.waiting() < 2 && !place.three.is_broken() {
+            assert!(
+                !survivor.is_finished() || place.three.is_broken(),
+                "there are only two of three"
+            );
+            green::yield_now();
+        }
+        println!("  one of two who wait: {}", $end(victim));
+        println!("  the other: in which place? {:?}", survivor.join()?);
+        println!("  is it broken? {}", place.three.is_broken());
+        place.three.reset();
+        println!("  reset: is it broken? {}", place.three.is_broken());
+    }};
+}
+
 #[fourfold::main]
 fn main() -> fourfold::Result<()> {
+    gates_here!(green);
+    broken_here!(green, meet_here, |victim: green::Child<_>| {
+        victim.kill().unwrap_err().kind().to_string()
+    });
+    gates_here!(thread);
+    // Nobody can end a thread from outside: it gives up, when its time is over.
+    let gives_up = |place: Arc<Shared>| place.three.wait_timeout(Duration::from_millis(20));
+    broken_here!(thread, gives_up, |victim: thread::Child<_>| match victim.join() {
+        Ok(None) => "gives up",
+        _ => "meets two others",
+    });
+
     println!("cluster:");
     let key = "the key to the gates";
     for program in [semaphore, condition, barrier, broken_barrier] {

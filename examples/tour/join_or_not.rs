@@ -1,36 +1,48 @@
 //! Join first, join last, no join: who speaks first is decided by where the join stands.
 
+use std::io::{PipeReader, PipeWriter, Read};
+
 use fourfold::prelude::*;
 use fourfold::process::Fd;
-use std::io::{PipeReader, Read};
 
-/// Speaks when it has the word.
-fn speak(mut word: Fd<PipeReader>) {
+/// Speaks when it has the word, and passes it on.
+fn speak(mut word: Fd<PipeReader>, scale: String, next: Option<Fd<PipeWriter>>) {
     word.read_to_string(&mut String::new()).unwrap();
-    println!("  child");
+    println!("  child, a {scale}");
+    drop(next);
+}
+
+macro_rules! joined {
+    ($scale:ident) => {{
+        println!("{}, join first", stringify!($scale));
+        let (reader, word) = std::io::pipe()?;
+        let child = $scale::spawn(speak, (Fd(reader), stringify!($scale).into(), None))?;
+        drop(word);
+        child.join()?;
+        println!("  main");
+
+        println!("{}, join last", stringify!($scale));
+        let (reader, word) = std::io::pipe()?;
+        let child = $scale::spawn(speak, (Fd(reader), stringify!($scale).into(), None))?;
+        println!("  main");
+        drop(word);
+        child.join()?;
+    }};
 }
 
 #[fourfold::main]
 fn main() -> fourfold::Result<()> {
-    println!("join first");
-    let (reader, word) = std::io::pipe()?;
-    let child = process::spawn(speak, Fd(reader))?;
-    drop(word);
-    child.join()?;
-    println!("  main");
-
-    println!("join last");
-    let (reader, word) = std::io::pipe()?;
-    let child = thread::spawn(speak, Fd(reader))?;
-    println!("  main");
-    drop(word);
-    child.join()?;
+    joined!(thread);
+    joined!(process);
 
     println!("no join");
+    // First the thread speaks, then the process.
     let (reader, word) = std::io::pipe()?;
-    drop(process::spawn(speak, Fd(reader))?);
+    let (after_it, next) = std::io::pipe()?;
+    drop(process::spawn(speak, (Fd(after_it), "process".into(), None))?);
+    drop(thread::spawn(speak, (Fd(reader), "thread".into(), Some(Fd(next))))?);
     println!("  main");
     drop(word);
-    // It is waited for all the same, since it is no daemon.
+    // They are waited for all the same, since they are no daemons.
     Ok(())
 }

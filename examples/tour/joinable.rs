@@ -1,9 +1,12 @@
 //! A queue that can be joined: producers wait until all is processed, and the consumers are daemons.
 
 use std::path::Path;
+use std::sync::{Arc, Weak};
 
 use fourfold::cluster::manager::{Address, Client, Key, Server};
+use fourfold::green;
 use fourfold::prelude::*;
+use fourfold::thread::{Barrier, Lock, Queue};
 
 /// Puts five, and says how many were processed when the join is over: those of the others, too, who all have put theirs.
 fn produce(address: Address, key: String) -> fourfold::Result<usize> {
@@ -42,8 +45,69 @@ fn factory(address: Address, key: String) -> fourfold::Result<Vec<u32>> {
     Ok(consumers.iter().map(process::Child::pid).collect())
 }
 
+/// What all of one process share.
+struct Shared {
+    queue: Queue<u32>,
+    processed: Lock<Vec<u32>>,
+    all_have_put: Barrier,
+}
+
+/// The same within this process.
+fn produce_here(shared: Arc<Shared>) -> fourfold::Result<usize> {
+    for n in 0..5 {
+        shared.queue.put(n)?;
+    }
+    shared.all_have_put.wait().expect("all do");
+    shared.queue.join();
+    Ok(shared.processed.lock().len())
+}
+
+fn consume_here(shared: Arc<Shared>) -> fourfold::Result<()> {
+    loop {
+        let item = shared.queue.get()?;
+        shared.processed.lock().push(item);
+        shared.queue.task_done()?;
+    }
+}
+
+/// Gives what the consumers hold, and nobody else.
+macro_rules! factory_here {
+    ($scale:ident) => {{
+        let shared = Arc::new(Shared {
+            queue: Queue::new(),
+            processed: Lock::default(),
+            all_have_put: Barrier::new(3),
+        });
+        let start = || $scale::Builder::new().daemon(true).spawn(consume_here, shared.clone());
+        let consumers = [start()?, start()?];
+        let producers = [(); 3].map(|()| $scale::spawn(produce_here, shared.clone()));
+        for producer in producers {
+            println!("  a producer waited until {} were processed", producer?.join()??);
+        }
+        let alive = consumers.iter().filter(|consumer| consumer.is_alive()).count();
+        println!("  the producers have ended: {alive} consumers wait for more");
+        println!("  one task_done too many: {}", shared.queue.task_done().unwrap_err());
+        Ok(Arc::downgrade(&shared))
+    }};
+}
+
+fn coroutines() -> fourfold::Result<Weak<Shared>> {
+    factory_here!(green)
+}
+
+fn threads() -> fourfold::Result<Weak<Shared>> {
+    factory_here!(thread)
+}
+
 #[fourfold::main]
 fn main() -> fourfold::Result<()> {
+    println!("green:");
+    let shared = green::run(coroutines)??;
+    println!("  their hub has ended: {} consumers are left", shared.strong_count());
+    println!("thread:");
+    let shared = threads()?;
+    // The end of this process cuts them off.
+    println!("  {} consumers are left to the end of main", shared.strong_count());
     println!("cluster:");
     let key = "the key to the queue";
     let server = Server::builder(Key::new(key))

@@ -1,5 +1,7 @@
-//! Tasks that go wrong in every way, on one pool: each is an error of its own, and the pool goes on.
+//! Tasks that go wrong in every way, on one pool: each is an error of its own, and the pool goes on. Where nothing but the memory
+//! is shared a task can only panic.
 
+use fourfold::green;
 use fourfold::prelude::*;
 
 fn allocate_for_ever() {
@@ -26,14 +28,40 @@ fn factorial(n: u64) -> fourfold::Result<u64> {
     }
 }
 
+/// The same where tasks may capture: each has a clone of its pool.
+macro_rules! in_memory {
+    ($scale:ident) => {{
+        fn factorial(pool: $scale::Executor, n: u64) -> fourfold::Result<u64> {
+            match n {
+                0 => Ok(1),
+                n => Ok(n * pool.submit(factorial, (pool.clone(), n - 1)).join()??),
+            }
+        }
+
+        println!("{}:", stringify!($scale));
+        let pool = $scale::Executor::builder().workers(1).build()?;
+        let kind = pool.submit(|| -> u32 { panic!("oh no") }, ()).join().unwrap_err().kind();
+        println!("  panics: {kind:?}, and then: {:?}", pool.submit(|n: u32| n + 1, 1).join());
+        let task = pool.submit(|| 1, ());
+        task.on_done(|_| panic!("a callback that panics"));
+        println!("  a callback panics: {:?}", task.join());
+        let factorial = pool.submit(factorial, (pool.clone(), 5)).join()??;
+        println!("  all workers wait for tasks of their own pool: {factorial}");
+    }};
+}
+
 fn tell<T: Send + 'static>(what: &str, pool: &process::Executor, task: Handle<T>) {
     let kind = task.join().err().map(|error| error.kind());
     let next = pool.submit(|n: u32| n + 1, 1).join();
-    println!("{what:<22} {:<30} and then: {}", format!("{:?}", kind.unwrap()), next.unwrap());
+    println!("  {what:<22} {:<30} and then: {}", format!("{:?}", kind.unwrap()), next.unwrap());
 }
 
 #[fourfold::main]
 fn main() -> fourfold::Result<()> {
+    in_memory!(green);
+    in_memory!(thread);
+
+    println!("process:");
     let pool = process::Executor::builder()
         .workers(1)
         .task_timeout(Duration::from_secs(2))
@@ -48,10 +76,10 @@ fn main() -> fourfold::Result<()> {
 
     let task = pool.submit(|| 1, ());
     task.on_done(|_| panic!("a callback that panics"));
-    println!("a callback panics: {:?}", task.join());
+    println!("  a callback panics: {:?}", task.join());
     // Each of them waits for the next, and there is one worker: others take its place meanwhile.
     println!(
-        "all workers wait for tasks of their own pool: {}",
+        "  all workers wait for tasks of their own pool: {}",
         pool.submit(factorial, 5).join()??
     );
     Ok(())

@@ -1,9 +1,12 @@
 //! Three workers print three lines each to one terminal: without a lock their lines mix, with it they stand together.
 
-use std::io::Read;
+use std::io::{PipeWriter, Read, Write};
+use std::sync::Arc;
 
 use fourfold::cluster::manager::{Address, Client, Key, Server};
+use fourfold::green;
 use fourfold::prelude::*;
+use fourfold::thread::{Barrier, Lock};
 
 /// Prints three lines. After each there is time for the others to print theirs: all of it, or, alone, a moment.
 fn print(address: Address, key: String, name: String, alone: bool) -> fourfold::Result<()> {
@@ -22,7 +25,50 @@ fn print(address: Address, key: String, name: String, alone: bool) -> fourfold::
     Ok(())
 }
 
+/// What workers of one process share. The words of coroutines and threads are the same.
+struct Place {
+    screen: PipeWriter,
+    terminal: Lock,
+    others: Barrier,
+}
+
+/// The same within this process.
+fn print_here(place: Arc<Place>, name: String, alone: bool) -> fourfold::Result<()> {
+    let _guard = alone.then(|| place.terminal.lock());
+    let limit = if alone { Duration::from_millis(20) } else { Duration::from_secs(60) };
+    for line in 1..=3 {
+        (&place.screen).write_all(format!("{name} {line}\n").as_bytes())?;
+        let all_are_here = place.others.wait_timeout(limit).is_some();
+        assert_ne!(all_are_here, alone);
+        if alone {
+            place.others.reset();
+        }
+    }
+    Ok(())
+}
+
+macro_rules! printed_here {
+    ($scale:ident, $alone:expr) => {{
+        let (mut reader, screen) = std::io::pipe()?;
+        let place = Arc::new(Place { screen, terminal: Lock::new(()), others: Barrier::new(3) });
+        let start = |name: &str| $scale::spawn(print_here, (place.clone(), name.into(), $alone));
+        let workers = ["Ann", "Bob", "Cem"].map(start);
+        for worker in workers {
+            worker?.join()??;
+        }
+        drop(place);
+        let mut text = String::new();
+        reader.read_to_string(&mut text)?;
+        lines(&text)
+    }};
+}
+
 /// Who printed which line, in the order of the terminal.
+fn lines(text: &str) -> Vec<(String, u32)> {
+    let lines = text.lines().map(|line| line.split_once(' ').expect("a name and a number"));
+    lines.map(|(name, line)| (name.to_owned(), line.parse().expect("a number"))).collect()
+}
+
 fn printed(alone: bool) -> fourfold::Result<Vec<(String, u32)>> {
     let key = "the key to the terminal";
     let server = Server::builder(Key::new(key)).lock("terminal").barrier("others", 3);
@@ -40,20 +86,30 @@ fn printed(alone: bool) -> fourfold::Result<Vec<(String, u32)>> {
     for worker in workers {
         worker.join()??;
     }
-    let lines = text.lines().map(|line| line.split_once(' ').expect("a name and a number"));
-    Ok(lines.map(|(name, line)| (name.to_owned(), line.parse().expect("a number"))).collect())
+    Ok(lines(&text))
+}
+
+fn tell(what: &str, lines: Vec<(String, u32)>, alone: bool) {
+    let together = lines.chunks(3).all(|three| three.iter().all(|(name, _)| *name == three[0].0));
+    assert_eq!(together, alone);
+    let numbers: Vec<_> = lines.iter().map(|(_, number)| number.to_string()).collect();
+    println!("  {what:<14}  the lines of all: {}", numbers.join(" "));
 }
 
 #[fourfold::main]
 fn main() -> fourfold::Result<()> {
+    let ways = [("without a lock", false), ("with a lock", true)];
+    println!("green:");
+    for (what, alone) in ways {
+        tell(what, printed_here!(green, alone), alone);
+    }
+    println!("thread:");
+    for (what, alone) in ways {
+        tell(what, printed_here!(thread, alone), alone);
+    }
     println!("cluster:");
-    for (what, alone) in [("without a lock", false), ("with a lock", true)] {
-        let lines = printed(alone)?;
-        let together =
-            lines.chunks(3).all(|three| three.iter().all(|(name, _)| *name == three[0].0));
-        assert_eq!(together, alone);
-        let numbers: Vec<_> = lines.iter().map(|(_, number)| number.to_string()).collect();
-        println!("  {what:<14}  the lines of all: {}", numbers.join(" "));
+    for (what, alone) in ways {
+        tell(what, printed(alone)?, alone);
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! A pool: five tasks for three workers, the state of each, and the end of it. One word changes from scale to scale.
 
+use fourfold::green::{self, net::wait_readable};
 use fourfold::prelude::*;
 use fourfold::process::Fd;
 use std::io::{PipeReader, PipeWriter, Read, Write};
@@ -7,6 +8,8 @@ use std::io::{PipeReader, PipeWriter, Read, Write};
 /// Says that it runs, and waits until its door opens.
 fn work(n: u32, mut begun: Fd<PipeWriter>, mut door: Fd<PipeReader>) -> u32 {
     begun.write_all(b"!").unwrap();
+    // In a coroutine the read would block the thread of all of them; this lets them run.
+    wait_readable(&*door, None).unwrap();
     door.read_to_string(&mut String::new()).unwrap();
     n * n
 }
@@ -42,6 +45,7 @@ fn states(tasks: &[Handle<u32>]) -> Vec<TaskState> {
 
 #[fourfold::main]
 fn main() -> fourfold::Result<()> {
+    program!(green);
     program!(thread);
     program!(process);
     Ok(())

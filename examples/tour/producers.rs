@@ -1,7 +1,11 @@
 //! Producers and consumers: a slow consumer holds nobody up while there is room, and an end mark each ends them all.
 
+use std::sync::Arc;
+
 use fourfold::cluster::manager::{Address, Client, Key, QueueOptions, Server};
+use fourfold::green;
 use fourfold::prelude::*;
+use fourfold::thread::{Event, Queue};
 
 /// Puts its items, and says so.
 fn produce(address: Address, key: String, items: Vec<u32>) -> fourfold::Result<()> {
@@ -49,8 +53,84 @@ fn with_queue(
     program(server.address().clone(), key.to_owned(), client)
 }
 
+/// What all of one process share.
+struct Shared {
+    queue: Queue<Option<u32>>,
+    all_are_put: Event,
+}
+
+fn with_room(capacity: usize) -> Arc<Shared> {
+    Arc::new(Shared { queue: Queue::bounded(capacity), all_are_put: Event::new() })
+}
+
+/// The same within this process.
+fn produce_here(shared: Arc<Shared>, items: Vec<u32>) -> fourfold::Result<()> {
+    for item in items {
+        shared.queue.put(Some(item))?;
+    }
+    shared.all_are_put.set();
+    Ok(())
+}
+
+fn consume_slowly_here(shared: Arc<Shared>) -> fourfold::Result<Vec<u32>> {
+    let mut taken = Vec::new();
+    while let Some(item) = shared.queue.get()? {
+        taken.push(item);
+        shared.all_are_put.wait();
+    }
+    Ok(taken)
+}
+
+fn consume_here(shared: Arc<Shared>) -> fourfold::Result<Vec<u32>> {
+    let mut taken = Vec::new();
+    while let Some(item) = shared.queue.get()? {
+        taken.push(item);
+    }
+    Ok(taken)
+}
+
+macro_rules! producers_here {
+    ($scale:ident) => {{
+        println!("{}:", stringify!($scale));
+        let shared = with_room(10);
+        let consumer = $scale::spawn(consume_slowly_here, shared.clone())?;
+        $scale::spawn(produce_here, (shared.clone(), (1..=10).collect()))?.join()??;
+        println!("  the producer has put ten, and waited for nobody");
+        shared.queue.put(None)?;
+        println!("  the slow consumer took {:?}", consumer.join()??);
+
+        let shared = with_room(5);
+        let produce = |n: u32| {
+            let items = (n * 100..n * 100 + 25).collect();
+            $scale::spawn(produce_here, (shared.clone(), items))
+        };
+        let producers = [0, 1, 2, 3].map(produce);
+        let consumers = [(); 3].map(|()| $scale::spawn(consume_here, shared.clone()));
+        for producer in producers {
+            producer?.join()??;
+        }
+        for _ in &consumers {
+            shared.queue.put(None)?;
+        }
+        let mut taken = Vec::new();
+        for consumer in consumers {
+            taken.extend(consumer?.join()??);
+        }
+        tell(taken, shared.queue.len());
+    }};
+}
+
+/// What four producers have put is taken, each item once.
+fn tell(mut taken: Vec<u32>, left: usize) {
+    taken.sort_unstable();
+    assert!(taken.iter().copied().eq((0..4).flat_map(|n| n * 100..n * 100 + 25)));
+    println!("  four producers, three consumers: all {} once; left: {left}", taken.len());
+}
+
 #[fourfold::main]
 fn main() -> fourfold::Result<()> {
+    producers_here!(green);
+    producers_here!(thread);
     println!("cluster:");
     with_queue(10, |address, key, client| {
         let consumer = process::spawn(consume_slowly, (address.clone(), key.clone()))?;
@@ -78,13 +158,7 @@ fn main() -> fourfold::Result<()> {
         for consumer in consumers {
             taken.extend(consumer?.join()??);
         }
-        taken.sort_unstable();
-        assert!(taken.iter().copied().eq((0..4).flat_map(|n| n * 100..n * 100 + 25)));
-        println!(
-            "  four producers, three consumers: all {} once; left: {}",
-            taken.len(),
-            queue.len()?
-        );
+        tell(taken, queue.len()?);
         Ok(())
     })
 }

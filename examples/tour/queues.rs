@@ -1,9 +1,12 @@
 //! A queue of three places for values of every kind; a stack; a queue in order, and one for what has no order.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use fourfold::cluster::manager::{Address, Client, GetError, Key, PutError, QueueOptions, Server};
 use fourfold::prelude::*;
+use fourfold::thread::{Event, LifoQueue, PriorityQueue, Queue};
+use fourfold::{green, thread::GetError as Got, thread::PutError as Put};
 use serde_json::{Value, json};
 
 const A_WHILE: Duration = Duration::from_millis(50);
@@ -71,8 +74,91 @@ fn bounded(client: &Client, args: (Address, String)) -> fourfold::Result<()> {
     Ok(())
 }
 
+/// What all of one process share.
+struct Shared {
+    shelf: Queue<Value>,
+    full: Event,
+    stack: LifoQueue<u32>,
+    sorted: PriorityQueue<(i32, String)>,
+    /// JSON has no order, so each comes with a priority.
+    jobs: PriorityQueue<Value, i32>,
+}
+
+/// The same within this process.
+fn put_four_here(shared: Arc<Shared>) -> fourfold::Result<()> {
+    let queue = &shared.shelf;
+    queue.put(json!("a text"))?;
+    queue.try_put(json!({"a": "map", "of": 2}))?;
+    queue.put_timeout(json!([1, 2.5, -3]), A_WHILE)?;
+
+    let item = json!("one more");
+    let Err(Put::Full(item)) = queue.try_put(item) else { panic!("there is room") };
+    let begin = Instant::now();
+    let Err(Put::Full(item)) = queue.put_timeout(item, A_WHILE) else { panic!("room") };
+    assert!(begin.elapsed() >= A_WHILE);
+    shared.full.set();
+    queue.put(item)?;
+    Ok(())
+}
+
+fn put_mixed_here(shared: Arc<Shared>) -> fourfold::Result<()> {
+    for n in 1..=3 {
+        shared.stack.put(n)?;
+    }
+    for (n, text) in [(20, "b"), (3, "z"), (20, "a"), (-1, "y")] {
+        shared.sorted.put((n, text.to_owned()))?;
+    }
+    for (priority, name) in [(2, "second"), (1, "first"), (2, "third")] {
+        shared.jobs.put_at(priority, json!({"name": name}))?;
+    }
+    Ok(())
+}
+
+macro_rules! queues_here {
+    ($scale:ident) => {{
+        println!("{}:", stringify!($scale));
+        let shared = Arc::new(Shared {
+            shelf: Queue::bounded(3),
+            full: Event::new(),
+            stack: LifoQueue::new(),
+            sorted: PriorityQueue::new(),
+            jobs: PriorityQueue::new(),
+        });
+        let shelf = &shared.shelf;
+        let putter = $scale::spawn(put_four_here, shared.clone())?;
+        shared.full.wait();
+        println!("  {} items; full? {}; empty? {}", shelf.len(), shelf.is_full(), shelf.is_empty());
+        println!("  {}", shelf.get()?);
+        putter.join()??;
+        println!("  there was room for the fourth: full? {}", shelf.is_full());
+        println!("  {}\n  {}\n  {}", shelf.try_get()?, shelf.get_timeout(A_WHILE)?, shelf.get()?);
+        println!("  full? {}; empty? {}", shelf.is_full(), shelf.is_empty());
+
+        let begin = Instant::now();
+        assert_eq!(shelf.try_get(), Err(Got::Empty));
+        assert_eq!(shelf.get_timeout(A_WHILE), Err(Got::Empty));
+        assert!(begin.elapsed() >= A_WHILE);
+        let own = shelf.clone();
+        let getter = $scale::spawn(move || own.get(), ())?;
+        shelf.put(json!("worth the wait"))?;
+        println!("  {}", getter.join()??);
+
+        $scale::spawn(put_mixed_here, shared.clone())?.join()??;
+        let stack = &shared.stack;
+        println!("  last in, first out: {} {} {}", stack.get()?, stack.get()?, stack.get()?);
+        for _ in 0..4 {
+            println!("  the smallest first: {:?}", shared.sorted.get()?);
+        }
+        for _ in 0..3 {
+            println!("  by their priority: {}", shared.jobs.get()?);
+        }
+    }};
+}
+
 #[fourfold::main]
 fn main() -> fourfold::Result<()> {
+    queues_here!(green);
+    queues_here!(thread);
     println!("cluster:");
     let key = "the key to the queues";
     let options = QueueOptions::default();

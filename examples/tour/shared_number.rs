@@ -1,7 +1,12 @@
 //! A hundred workers take one from a shared number: they read, wait and write, without a lock and with one.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+
 use fourfold::cluster::manager::{Address, Client, Key, Server};
+use fourfold::green;
 use fourfold::prelude::*;
+use fourfold::thread::{Barrier, Lock};
 
 const WORKERS: usize = 100;
 
@@ -19,6 +24,42 @@ fn take_one(address: Address, key: String, locked: bool) -> fourfold::Result<()>
     }
     number.set(&(n - 1))?;
     Ok(())
+}
+
+/// What workers of one process share: a number that is whole at each read and write, and nothing more.
+struct Shared {
+    number: AtomicI64,
+    lock: Lock,
+    all: Barrier,
+}
+
+/// The same within this process.
+fn take_one_here(shared: Arc<Shared>, locked: bool) {
+    let _guard = locked.then(|| shared.lock.lock());
+    let n = shared.number.load(Relaxed);
+    if locked {
+        // Of the same thread other coroutines run in this moment.
+        green::sleep(Duration::from_millis(1));
+    } else {
+        shared.all.wait().expect("everybody reads");
+    }
+    shared.number.store(n - 1, Relaxed);
+}
+
+macro_rules! left_here {
+    ($scale:ident, $locked:expr) => {{
+        let shared = Arc::new(Shared {
+            number: AtomicI64::new(WORKERS as i64),
+            lock: Lock::new(()),
+            all: Barrier::new(WORKERS),
+        });
+        let start = |_| $scale::spawn(take_one_here, (shared.clone(), $locked));
+        let workers = (0..WORKERS).map(start).collect::<fourfold::Result<Vec<_>>>()?;
+        for worker in workers {
+            worker.join()?;
+        }
+        shared.number.load(Relaxed)
+    }};
 }
 
 /// What is left of a hundred.
@@ -39,8 +80,14 @@ fn left(locked: bool) -> fourfold::Result<i64> {
 
 #[fourfold::main]
 fn main() -> fourfold::Result<()> {
-    println!("cluster, a hundred take one each from a hundred:");
-    println!("  without a lock {} are left", left(false)?);
-    println!("  with a lock    {} are left", left(true)?);
+    for (scale, without, with) in [
+        ("green", left_here!(green, false), left_here!(green, true)),
+        ("thread", left_here!(thread, false), left_here!(thread, true)),
+        ("cluster", left(false)?, left(true)?),
+    ] {
+        println!("{scale}, a hundred take one each from a hundred:");
+        println!("  without a lock {without} are left");
+        println!("  with a lock    {with} are left");
+    }
     Ok(())
 }

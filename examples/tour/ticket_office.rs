@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use fourfold::cluster::manager::{Address, Client, Key, Server};
 use fourfold::prelude::*;
+use fourfold::thread::{Barrier, Lock};
 use serde::{Deserialize, Serialize};
 
 const BUYERS: usize = 10;
@@ -47,6 +49,69 @@ fn buy(address: Address, key: String, file: PathBuf, locked: bool) -> fourfold::
     Ok(left > 0)
 }
 
+/// What the buyers of one process share.
+struct Office {
+    lookers: Lock<Vec<i32>>,
+    all: Barrier,
+    counter: Lock,
+    file: PathBuf,
+}
+
+/// The same within this process.
+fn buy_here(office: Arc<Office>, locked: bool) -> fourfold::Result<bool> {
+    office.lookers.lock().push(1);
+    read(&office.file)?;
+    office.all.wait().expect("everybody looks");
+    office.lookers.lock().push(-1);
+
+    let _guard = locked.then(|| office.counter.lock());
+    let left = read(&office.file)?.left;
+    if !locked {
+        // Nobody has written yet.
+        office.all.wait().expect("everybody reads");
+    }
+    if left > 0 {
+        // Printing it takes a moment, in which others read the same number, if they can.
+        std::thread::sleep(Duration::from_millis(20));
+        write(&office.file, Tickets { left: left - 1 })?;
+    }
+    Ok(left > 0)
+}
+
+/// As `sell`, to threads.
+fn sell_here(locked: bool, in_turn: bool) -> fourfold::Result<(i32, usize)> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("tickets.json");
+    write(&file, Tickets { left: 1 })?;
+    let at_a_time = if in_turn { 1 } else { BUYERS };
+    let office = Arc::new(Office {
+        lookers: Lock::default(),
+        all: Barrier::new(at_a_time),
+        counter: Lock::new(()),
+        file,
+    });
+    let mut sold = 0;
+    for _ in 0..BUYERS / at_a_time {
+        let start = |_| thread::spawn(buy_here, (office.clone(), locked));
+        let buyers = (0..at_a_time).map(start).collect::<fourfold::Result<Vec<_>>>()?;
+        for buyer in buyers {
+            sold += usize::from(buyer.join()??);
+        }
+    }
+    assert_eq!(read(&office.file)?.left, 0);
+    Ok((most(&office.lookers.lock()), sold))
+}
+
+/// How many were there at a time, from their comings and goings.
+fn most(changes: &[i32]) -> i32 {
+    let mut now = 0;
+    let count = changes.iter().map(|change| {
+        now += change;
+        now
+    });
+    count.max().unwrap_or(0)
+}
+
 /// How many looked at the same time, and how many got a ticket.
 fn sell(locked: bool, in_turn: bool) -> fourfold::Result<(i32, usize)> {
     let folder = tempfile::tempdir()?;
@@ -72,21 +137,19 @@ fn sell(locked: bool, in_turn: bool) -> fourfold::Result<(i32, usize)> {
     assert_eq!(read(&file)?.left, 0);
 
     let lookers = Client::connect(server.address(), Key::new(key))?.list::<i32>("lookers")?;
-    let mut now = 0;
-    let count = lookers.to_vec()?.into_iter().map(|change| {
-        now += change;
-        now
-    });
-    Ok((count.max().unwrap_or(0), sold))
+    Ok((most(&lookers.to_vec()?), sold))
 }
 
 #[fourfold::main]
 fn main() -> fourfold::Result<()> {
-    println!("cluster, ten buyers, one ticket:");
     let ways = [("no lock", false, false), ("a lock", true, false), ("in turn", false, true)];
-    for (way, locked, in_turn) in ways {
-        let (looking, sold) = sell(locked, in_turn)?;
-        println!("  {way:<8} {looking:>2} at a time looked, {sold:>2} got a ticket");
+    type Sell = fn(bool, bool) -> fourfold::Result<(i32, usize)>;
+    for (scale, sell) in [("thread", sell_here as Sell), ("cluster", sell)] {
+        println!("{scale}, ten buyers, one ticket:");
+        for (way, locked, in_turn) in ways {
+            let (looking, sold) = sell(locked, in_turn)?;
+            println!("  {way:<8} {looking:>2} at a time looked, {sold:>2} got a ticket");
+        }
     }
     Ok(())
 }

@@ -2,42 +2,38 @@
 
 use std::time::Instant;
 
+use fourfold::green;
 use fourfold::prelude::*;
 
+/// In a coroutine others run meanwhile; in a thread, of any process, it is a thread's sleep.
 fn work(units: u32) -> u32 {
-    std::thread::sleep(units * Duration::from_millis(100));
+    green::sleep(units * Duration::from_millis(100));
     units
 }
 
-/// How much longer it takes in turn than together, and that all of it was done.
-fn compare(
-    together: impl FnOnce() -> fourfold::Result<u32>,
-    in_turn: impl FnOnce() -> fourfold::Result<u32>,
-) -> fourfold::Result<f64> {
-    let begin = Instant::now();
-    assert_eq!(together()?, 10);
-    let middle = Instant::now();
-    assert_eq!(in_turn()?, 10);
-    Ok(middle.elapsed().as_secs_f64() / (middle - begin).as_secs_f64())
+/// How much longer it takes in turn than together.
+macro_rules! ratio {
+    ($scale:ident) => {{
+        let begin = Instant::now();
+        let children = [5, 3, 2].map(|units| $scale::spawn(work, units));
+        let together: u32 =
+            children.into_iter().map(|child| child?.join()).sum::<fourfold::Result<_>>()?;
+        let middle = Instant::now();
+        let in_turn: u32 = [5, 3, 2]
+            .into_iter()
+            .map(|units| $scale::spawn(work, units)?.join())
+            .sum::<fourfold::Result<_>>()?;
+        assert_eq!((together, in_turn), (10, 10));
+        middle.elapsed().as_secs_f64() / (middle - begin).as_secs_f64()
+    }};
 }
 
 #[fourfold::main]
 fn main() -> fourfold::Result<()> {
-    let threads = compare(
-        || {
-            let children = [5, 3, 2].map(|units| thread::spawn(work, units));
-            children.into_iter().map(|child| child?.join()).sum()
-        },
-        || [5, 3, 2].into_iter().map(|units| thread::spawn(work, units)?.join()).sum(),
-    )?;
-    let processes = compare(
-        || {
-            let children = [5, 3, 2].map(|units| process::spawn(work, units));
-            children.into_iter().map(|child| child?.join()).sum()
-        },
-        || [5, 3, 2].into_iter().map(|units| process::spawn(work, units)?.join()).sum(),
-    )?;
-    for (what, ratio) in [("threads", threads), ("processes", processes)] {
+    let (coroutines, threads, processes) = (ratio!(green), ratio!(thread), ratio!(process));
+    for (what, ratio) in
+        [("coroutines", coroutines), ("threads", threads), ("processes", processes)]
+    {
         println!("{what} take {} times as long in turn as together", ratio.round());
     }
     Ok(())

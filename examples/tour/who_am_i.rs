@@ -1,11 +1,38 @@
 //! Names, numbers, parents; who is alive; who am I.
 
+use fourfold::green;
 use fourfold::prelude::*;
 
 /// Waits for the end of its input, so that the starter decides when it ends.
 fn wait(mut end: process::Fd<std::io::PipeReader>) -> String {
     std::io::copy(&mut *end, &mut std::io::sink()).unwrap();
     process::current().name().to_string()
+}
+
+/// The first coroutine of a hub, and one that it starts.
+fn coroutines() -> fourfold::Result<()> {
+    println!("\nthis is coroutine {}", green::current().name());
+    let (word, told) = green::pipe::<()>();
+    let wait = move || {
+        told.recv().unwrap_err();
+        let me = green::current();
+        (me.name(), me.parent_id(), me.pid(), thread::current().id())
+    };
+    let mut child = green::Builder::new().name("waiter").spawn(wait, ())?;
+    println!("its pid is this one: {}", child.pid() == std::process::id());
+    println!("alive: {}, coroutines: {}", child.is_alive(), green::active_count());
+    child.rename("renamed while it waits")?;
+    let names: Vec<_> = green::enumerate().iter().map(|one| one.name()).collect();
+    println!("coroutines: {names:?}");
+    drop(word);
+    let (name, parent, pid, thread) =
+        child.join_timeout(Duration::from_secs(60)).expect("it ends soon")?;
+    println!("it called itself: {name}");
+    println!("its parent is this coroutine: {}", parent == Some(green::current().id()));
+    println!("its process is this one: {}", pid == std::process::id());
+    println!("its thread is this one: {}", thread == thread::current().id());
+    println!("alive: {}, coroutines: {}", child.is_alive(), green::active_count());
+    Ok(())
 }
 
 #[fourfold::main]
@@ -42,5 +69,6 @@ fn main() -> fourfold::Result<()> {
     println!("its parent is this thread: {}", parent == Some(thread::current().id()));
     println!("its process is this one: {}", pid == here);
     println!("threads: {}", thread::active_count());
-    Ok(())
+
+    green::run(coroutines)?
 }

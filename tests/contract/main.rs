@@ -5,6 +5,7 @@
 //! only one scale can do is tested beside that scale's file.
 #![allow(clippy::duplicate_mod)]
 
+mod green;
 mod mixed;
 mod process;
 mod support;

@@ -5,6 +5,11 @@ use fourfold::process as scale;
 /// Whether a task sees the globals of who submitted it.
 const SHARES_MEMORY: bool = false;
 
+/// How many workers an executor has that is not told: one for each core.
+fn usual_workers() -> usize {
+    std::thread::available_parallelism().unwrap().get()
+}
+
 #[path = "suite/mod.rs"]
 mod suite;
 

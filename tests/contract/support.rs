@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+use fourfold::green;
 use tempfile::TempDir;
 
 /// How long a test may take that should take no time.
@@ -116,9 +117,10 @@ impl Guest {
     }
 }
 
-/// Called by a task: waits at the gate under this name, and gives the name back.
+/// Called by a task: waits at the gate under this name, and gives the name back. A coroutine that stands there is suspended, so
+/// that others of its thread run.
 pub(crate) fn visit(port: u16, name: u64) -> u64 {
-    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+    let mut stream = green::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
     stream.write_all(&name.to_le_bytes()).unwrap();
     stream.read_exact(&mut [0]).expect("the gate was torn down");
     name

@@ -170,8 +170,7 @@ fn a_future_of_tokio_is_waited_for_while_others_run() {
             green::sleep(Duration::from_millis(1));
             diary.lock().unwrap().push(1);
             waits.join().unwrap();
-            let lines = diary.lock().unwrap().clone();
-            lines
+            diary.lock().unwrap().clone()
         });
         assert_eq!(order.unwrap(), [1, 7]);
     });

@@ -8,6 +8,8 @@ mod queue_models;
 #[cfg(not(loom))]
 mod cancel;
 #[cfg(not(loom))]
+mod starved;
+#[cfg(not(loom))]
 mod states;
 #[cfg(not(loom))]
 mod stress;

@@ -80,6 +80,20 @@ fn who_tries_in_vain_for_long_is_let_by() {
 }
 
 #[test]
+fn who_has_heard_and_goes_away_without_a_try_passes_it_on() {
+    let list = WaitList::new(0);
+    let bell = Bell::new();
+    let (mut first, mut second) = (Waiter::new(&list, Kind::One), Waiter::new(&list, Kind::One));
+    first.enter(Waker::noop().clone());
+    second.enter(Waker::from(bell.clone()));
+    list.notify_one();
+    assert!(first.poll_told(Waker::noop()).is_some());
+    assert_eq!(bell.count(), 0);
+    drop(first);
+    assert_eq!(bell.count(), 1);
+}
+
+#[test]
 fn a_crowd_leaves_nothing_behind() {
     let list = WaitList::new(0);
     let waiters: Vec<_> = (0..1000)

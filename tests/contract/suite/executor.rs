@@ -7,7 +7,7 @@ use fourfold::vocab::Executor;
 use fourfold::{ErrorKind, Handle, TaskState};
 use serde::{Deserialize, Serialize};
 
-use super::scale;
+use super::{scale, usual_workers};
 use crate::support::{Gate, LIMIT, Log, eventually, note, visit, within};
 
 fn hold_and_log(log: PathBuf, port: u16, name: u64) -> u64 {
@@ -142,12 +142,11 @@ fn no_worker_at_all_is_refused() {
 }
 
 #[test]
-fn the_number_of_workers_is_the_one_given_or_that_of_the_cores() {
+fn the_number_of_workers_is_the_one_given_or_the_usual_one() {
     within(LIMIT, || {
         let pool = scale::Executor::builder().workers(3).build().unwrap();
         assert_eq!(pool.workers(), 3);
-        let cores = std::thread::available_parallelism().unwrap().get();
-        assert_eq!(scale::Executor::new().unwrap().workers(), cores);
+        assert_eq!(scale::Executor::new().unwrap().workers(), usual_workers());
     });
 }
 

@@ -1,6 +1,6 @@
 //! The suite, against whichever scale includes it.
 
-use super::{SHARES_MEMORY, scale};
+use super::{SHARES_MEMORY, scale, usual_workers};
 
 mod as_completed;
 mod executor;

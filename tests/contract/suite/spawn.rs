@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::channel;
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use fourfold::green::sleep;
 use fourfold::{ErrorKind, Scale};
 use serde::{Deserialize, Serialize};
 
@@ -133,7 +133,7 @@ fn daemon_is_what_the_builder_said() {
     });
 }
 
-/// Takes so many units of time, from when it is let through.
+/// Takes so many units of time, from when it is let through. In a coroutine others run meanwhile.
 fn wait_units(port: u16, units: u32) {
     visit(port, units.into());
     sleep(units * Duration::from_millis(100));
@@ -225,7 +225,7 @@ fn a_panic_is_told_with_its_text_and_place() {
         assert_eq!(panic.message(), "7 is too small");
         assert!(panic.location().unwrap().starts_with(file!()), "{panic}");
         assert!(error.task().unwrap().ends_with("spawn::fail"), "{error}");
-        assert!(matches!(error.scale(), Some(Scale::Thread | Scale::Process)));
+        assert!(matches!(error.scale(), Some(Scale::Green | Scale::Thread | Scale::Process)));
         assert!(!error.is_worker_lost());
     });
 }
