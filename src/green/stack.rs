@@ -79,7 +79,13 @@ impl Class {
 }
 
 fn page() -> usize {
-    rustix::param::page_size()
+    static PAGE: OnceLock<usize> = OnceLock::new();
+    *PAGE.get_or_init(|| {
+        // Not rustix's, which reads a part of the auxiliary vector that is no good under valgrind, and faults there.
+        // SAFETY: asks for a number.
+        let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+        usize::try_from(size).expect("a page has a size")
+    })
 }
 
 /// A stack that is in use, or kept for the next use. It must go back by [`Cache::put`] or [`Stack::free`]; dropping it leaks it.

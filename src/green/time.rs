@@ -67,6 +67,9 @@ pub fn yield_now() {
 /// Calls `f`, and ends it at the wait that it is in when the time is over: it is unwound from there, so that its destructors
 /// run. Code that does not wait is not interrupted.
 ///
+/// A [`Coroutine`](super::Coroutine) or [`Greenlet`](super::Greenlet) that is left in the middle of `f` leaves the limit with the
+/// coroutine that was running it: that one is ended when the time is over, if it still waits then.
+///
 /// # Errors
 ///
 /// [`TimedOut`](ErrorKind::TimedOut); [`Unsupported`](ErrorKind::Unsupported) in a thread, outside of any coroutine: a thread's

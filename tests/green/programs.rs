@@ -199,3 +199,47 @@ fn a_panic_names_the_coroutine() {
     assert!(output.status.success(), "{text}");
     assert!(text.contains("coroutine 'fails' panics"), "{text}");
 }
+
+#[test]
+fn a_fork_that_goes_on_in_a_coroutine_takes_no_wake_up_from_the_parent() {
+    use fourfold::process::{self, Forked};
+    let name = "a_fork_that_goes_on_in_a_coroutine_takes_no_wake_up_from_the_parent";
+    let Some(output) = program(name, &[]) else {
+        let late = green::run(|| {
+            // SAFETY: the child sleeps, and is killed.
+            let child = match unsafe { process::fork() }.unwrap() {
+                Forked::Child => {
+                    // Again and again, so that it is the last to have gone to sleep.
+                    for _ in 0..30_000 {
+                        green::sleep(Duration::from_millis(1));
+                    }
+                    std::process::exit(0);
+                }
+                Forked::Parent(child) => child,
+            };
+            std::thread::sleep(Duration::from_millis(200));
+            let event = std::sync::Arc::new(green::Event::new());
+            let mut late = 0;
+            for _ in 0..50 {
+                event.clear();
+                let setter = event.clone();
+                let thread = std::thread::spawn(move || {
+                    std::thread::sleep(Duration::from_millis(5));
+                    setter.set();
+                });
+                let began = std::time::Instant::now();
+                event.wait();
+                // A hub whose bell is not heard looks after a second.
+                late += u32::from(began.elapsed() > Duration::from_millis(900));
+                thread.join().unwrap();
+            }
+            child.kill();
+            late
+        })
+        .unwrap();
+        // On a busy machine one or another may be late for other reasons.
+        assert!(late < 10, "{late} of 50 were late");
+        return;
+    };
+    assert!(output.status.success(), "{}", text(&output));
+}

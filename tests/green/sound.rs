@@ -373,3 +373,121 @@ fn an_executor_that_has_ended_stops_no_hub_of_another() {
         }
     });
 }
+
+/// Numbers that are as good as random.
+struct Dice(u64);
+
+impl Dice {
+    fn throw(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+}
+
+/// One that suspends itself in scopes and in time limits, and waits in between.
+fn wanderer(r: u64, token: Rc<()>) -> Coroutine<(), (), ()> {
+    Coroutine::new(move |suspender, ()| {
+        for round in 0..4 {
+            let token = token.clone();
+            let inner = || {
+                let list = vec![round; 10];
+                let (list, token) = (&list, &token);
+                suspender.suspend(());
+                let in_scope = green::scope(|scope| {
+                    let quick = move || {
+                        let _token = token.clone();
+                        green::yield_now();
+                        list.iter().sum::<u64>()
+                    };
+                    let slow = move || {
+                        let _token = token.clone();
+                        green::sleep(Duration::from_micros(r % 90));
+                        list.len()
+                    };
+                    drop(scope.spawn(quick, ()));
+                    if !r.is_multiple_of(5) {
+                        suspender.suspend(());
+                    }
+                    drop(scope.spawn(slow, ()));
+                });
+                in_scope.unwrap();
+            };
+            if r.is_multiple_of(2) {
+                let _ = green::timeout(Duration::from_micros(r % 700), inner);
+            } else {
+                inner();
+            }
+        }
+    })
+    .unwrap()
+}
+
+#[test]
+fn a_storm_of_coroutines_that_wander_between_others_leaves_nothing() {
+    fn storm(dice: &mut Dice) {
+        let token = Rc::new(());
+        let pot: Rc<Cell<Vec<Coroutine<(), (), ()>>>> = Rc::default();
+        let put = |pot: &Cell<Vec<_>>, one| {
+            let mut all = pot.take();
+            all.push(one);
+            pot.set(all);
+        };
+        let take = |pot: &Cell<Vec<_>>| {
+            let mut all = pot.take();
+            let one = (!all.is_empty()).then(|| all.remove(0));
+            pot.set(all);
+            one
+        };
+        green::run(|| {
+            let children: Vec<_> = (0..30)
+                .map(|_| {
+                    let (pot, r, token) = (pot.clone(), dice.throw(), token.clone());
+                    let body = move || {
+                        let mut own = wanderer(r, token);
+                        own.resume(());
+                        put(&pot, own);
+                        for _ in 0..6 {
+                            green::yield_now();
+                            let Some(mut other) = take(&pot) else { continue };
+                            let result = catch_unwind(AssertUnwindSafe(|| other.resume(())));
+                            if !other.is_finished() {
+                                put(&pot, other);
+                            }
+                            if let Err(payload) = result {
+                                std::panic::resume_unwind(payload);
+                            }
+                        }
+                    };
+                    green::spawn_local(body, ()).unwrap()
+                })
+                .collect();
+            for (n, child) in children.into_iter().enumerate() {
+                if n % 7 == 3 {
+                    child.cancel();
+                }
+                // Some end by the limit of one that has left it with them.
+                let _ = child.join();
+            }
+        })
+        .unwrap();
+        while let Some(mut one) = take(&pot) {
+            if dice.throw().is_multiple_of(2) {
+                // Outside of a hub, where a scope makes one, from whose coroutines this one cannot be left.
+                let _ = catch_unwind(AssertUnwindSafe(|| one.resume(())));
+            }
+        }
+        assert_eq!(Rc::strong_count(&token), 1);
+    }
+    within(LIMIT, || {
+        std::thread::scope(|threads| {
+            for seed in 1..=4 {
+                threads.spawn(move || {
+                    let mut dice = Dice(seed * 0x1e37_79b9_7f4a_7c15);
+                    (0..40).for_each(|_| storm(&mut dice));
+                });
+            }
+        });
+    });
+}
