@@ -4,5 +4,5 @@
 //! [`Duration`], which every time is given in.
 
 pub use crate::vocab::{Executor, Handle, TaskState, as_completed};
-pub use crate::{process, thread};
+pub use crate::{green, process, thread};
 pub use std::time::Duration;

@@ -7,7 +7,7 @@
 //! | [`Child`], [`LocalChild`] | a coroutine that was started: wait for it, cancel it, ask about it |
 //! | [`Executor`], [`ExecutorBuilder`] | runs tasks as coroutines, at most so many at a time |
 //! | [`sleep`], [`yield_now`], [`timeout`], [`no_suspend`] | time, and giving way |
-//! | [`scope`] | coroutines that borrow |
+//! | [`scope()`] | coroutines that borrow |
 //! | [`net`] | sockets, and waiting for any descriptor |
 //! | [`offload()`], [`lookup_host`] | calls that must block the thread, such as the lookup of a name |
 //! | [`join_all`], [`select`], [`block_on`] | waiting for several, and for futures |

@@ -26,12 +26,12 @@ use crate::task::{Call, name_of};
 
 /// Calls `f` with a scope, in which it may start coroutines that borrow what outlives the scope; waits for all of them.
 ///
-/// The children run on the hub of this coroutine; outside of any, one is made for the call (see [`run`](super::run)). If `f` panics or
+/// The children run on the hub of this coroutine; outside of any, one is made for the call (see [`run`]). If `f` panics or
 /// this coroutine is cancelled, the children are unwound before it.
 ///
 /// # Errors
 ///
-/// As [`run`](super::run), where a hub has to be made.
+/// As [`run`], where a hub has to be made.
 ///
 /// # Panics
 ///

@@ -1,6 +1,6 @@
 //! The scheduler of one thread: it runs coroutines one after the other, and sleeps while none can go on.
 //!
-//! A [`Hub`] belongs to a stack frame ([`run`]), which lets no coroutine outlive it. The thread knows its hub through a
+//! A [`Hub`] belongs to a stack frame ([`run()`]), which lets no coroutine outlive it. The thread knows its hub through a
 //! thread-local pointer, set by that frame and reset by it. All but [`Remote`] and [`Slot`] is used by the one thread only.
 //!
 //! | file | what is in it |

@@ -9,7 +9,7 @@
 //!
 //! # Ends
 //!
-//! A coroutine is unwound by a panic with an [`Interrupt`] that its own [`Hub::suspend`] raises: std counts it and its
+//! A coroutine is unwound by a panic with an [`Interrupt`] that its own [`Hub::wait`] raises: std counts it and its
 //! destructors run as in any unwinding. It never suspends while it unwinds: then the thread waits. What must end now, because the
 //! frame goes that it borrows from, is resumed inline again and again until it is through; one that swallows the unwinding too
 //! often has the process abort, since there is nothing sound to do.
