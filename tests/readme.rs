@@ -17,14 +17,17 @@ fn the_program_is_shown_with_what_it_prints_at_both_scales() {
     shows("rust", &text("examples/primes_threads.rs"));
     shows("text", &text("examples/primes_threads.out"));
     shows("text", &text("examples/primes_processes.out"));
+    shows("rust", &text("examples/naps.rs"));
 }
 
 #[test]
-fn the_two_programs_differ_in_one_word() {
-    let (threads, processes) =
-        (text("examples/primes_threads.rs"), text("examples/primes_processes.rs"));
+fn the_programs_differ_in_one_word() {
+    let threads = text("examples/primes_threads.rs");
     assert_eq!(threads.matches("thread::Executor").count(), 1);
-    assert_eq!(threads.replace("thread::Executor", "process::Executor"), processes);
+    let with = |scale| threads.replace("thread::Executor", scale);
+    assert_eq!(with("process::Executor"), text("examples/primes_processes.rs"));
+    assert_eq!(with("green::Executor"), text("examples/primes_green.rs"));
+    assert_eq!(text("examples/primes_threads.out"), text("examples/primes_green.out"));
 }
 
 /// The names between backticks.

@@ -1,5 +1,5 @@
 //! A socket that is not wrapped.
-//~ `TcpListener` cannot cross to another process
+//~ TcpListener` cannot cross to another process
 //~ a socket, a file or a pipe crosses in a `fourfold::process::Fd`
 
 use std::net::TcpListener;
