@@ -183,6 +183,7 @@ fn median(samples: &[f64]) -> f64 {
 /// Seconds in a unit that reads well.
 pub(crate) fn time(seconds: f64) -> String {
     match seconds {
+        s if s < 1e-7 => format!("{:.1} ns", s * 1e9),
         s if s < 1e-6 => format!("{:.0} ns", s * 1e9),
         s if s < 1e-3 => format!("{:.2} µs", s * 1e6),
         s if s < 1.0 => format!("{:.2} ms", s * 1e3),

@@ -4,6 +4,7 @@
 mod contest;
 mod costs;
 mod echo;
+mod green;
 mod manager;
 mod map;
 mod memory;
@@ -46,6 +47,7 @@ const FIGURES: &[Figure] = &[
     },
     figure("threads", "no-ops on a pool of threads, joined or counted down", threads::run),
     figure("words", "queues and locks between threads", words::run),
+    figure("green", "coroutines: switches, yields, starts, memory", green::run),
     figure("manager", "calls of the network queue, beside CPython's manager", manager::run),
     figure("net", "echo on 64 connections by coroutines, and 10,000 that wait", net::run),
     figure("costs", "what a unit of work costs at each scale", costs::run),
@@ -103,7 +105,19 @@ fn help_out(names: &[String]) -> Option<ExitCode> {
             submit::echo();
             Some(ExitCode::SUCCESS)
         }
+        [part] if part == green::SLEEPERS => Some(ended(green::sleepers())),
+        [part] if part == green::TOKIO_SLEEPERS => Some(ended(green::tokio_sleepers())),
         [part, kind] if part == echo::SERVER => Some(echo::serve(kind)),
         _ => None,
+    }
+}
+
+fn ended(result: Result<(), Failure>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
     }
 }

@@ -83,6 +83,23 @@ pub(crate) fn crate_tool(name: &str) -> Result<PathBuf, Failure> {
     Ok(program)
 }
 
+/// A Python that has this package, installed in an environment of its own where it is missing.
+pub(crate) fn python_with(package: &str) -> Result<PathBuf, Failure> {
+    let root = folder()?.join(package);
+    let python = root.join("bin/python");
+    let has_it = |python: &Path| {
+        let import = format!("import {package}");
+        run(Command::new(python).args(["-c", &import]).stderr(Stdio::null())).is_ok()
+    };
+    if !(python.is_file() && has_it(&python)) {
+        eprintln!("installing {package} in {}: pip install", root.display());
+        run(Command::new(system("python3", "python3")?).args(["-m", "venv"]).arg(&root))?;
+        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", package];
+        run(Command::new(&python).args(pip))?;
+    }
+    Ok(python)
+}
+
 fn find(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path).map(|folder| folder.join(name)).find(|path| path.is_file())
