@@ -134,6 +134,7 @@ impl Control {
     }
 
     /// Whether it is to end at its next wait.
+    #[inline(always)]
     pub(super) fn is_cancelled(&self) -> bool {
         self.state.load(Ordering::Relaxed) & CANCELLED != 0
     }

@@ -57,7 +57,7 @@ pub fn sleep(duration: Duration) {
 /// assert_eq!(*order.lock().unwrap(), ['a', 'b', 'a', 'b']);
 /// # Ok::<(), fourfold::Error>(())
 /// ```
-#[inline]
+#[inline(always)]
 pub fn yield_now() {
     if with_hub(|hub| hub.yield_now()).is_none() {
         std::thread::yield_now();
