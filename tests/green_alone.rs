@@ -16,6 +16,7 @@ fn main() {
     a_deadlock_says_who_waits_for_what();
     the_first_may_clean_up();
     one_whose_first_has_ended_is_found_too();
+    a_panic_of_the_first_comes_before_the_deadlock_that_it_leaves();
     neither_time_nor_another_thread_is_a_deadlock();
     println!("deadlocks are found and told");
 }
@@ -111,6 +112,16 @@ fn one_whose_first_has_ended_is_found_too() {
     // A daemon that waits for ever holds nobody up.
     green::run(|| drop(green::Builder::new().daemon(true).spawn(wait_for_ever, ()).unwrap()))
         .unwrap();
+}
+
+fn a_panic_of_the_first_comes_before_the_deadlock_that_it_leaves() {
+    let caught = std::panic::catch_unwind(|| {
+        green::run(|| {
+            drop(green::spawn(wait_for_ever, ()).unwrap());
+            panic!("the first");
+        })
+    });
+    assert_eq!(*caught.unwrap_err().downcast::<&str>().unwrap(), "the first");
 }
 
 fn neither_time_nor_another_thread_is_a_deadlock() {

@@ -2,7 +2,8 @@
 //!
 //! # Protocol
 //!
-//! The state is under one lock, which is never held while a hub, a waker or a function of the user's is called. A task is
+//! The state is under one lock, under which no function of the user's is called, and of wakers only those of who waits for the end: a
+//! thread's, or a coroutine's. The locks of `hubs`, and of a hub's remote, come after it. A task is
 //!
 //! ```text
 //! waiting ──► running ──► gone            waiting ──► gone   (cancelled)
@@ -182,7 +183,6 @@ impl Pool {
         if state.unfinished > 0 {
             return;
         }
-        // Wakers of ours: a coroutine's takes the lock of its hub, a thread's none.
         state.wakers.drain(..).for_each(Waker::wake);
         if state.closed {
             self.transition_to_stopped(state);

@@ -206,10 +206,10 @@ impl Drop for Ending<'_> {
             with_hub(|hub| hub.finish_inline(&child.control, child.index));
             if !child.ended.is_finished() {
                 // A `Coroutine` with a scope was dropped where the thread has another hub for the time being.
-                eprintln!(
+                crate::system::tell(format_args!(
                     "fourfold: coroutine '{}' borrows from a scope that ends, and is not on this hub: aborting",
                     child.control.name()
-                );
+                ));
                 std::process::abort();
             }
         }

@@ -45,7 +45,7 @@ const ANSWER: Duration = Duration::from_millis(200);
 /// # Ok::<(), fourfold::Error>(())
 /// ```
 pub fn watch(limit: Duration) -> Result<Watch> {
-    watch_with(limit, |hog| eprintln!("fourfold: {hog}"))
+    watch_with(limit, |hog| crate::system::tell(format_args!("fourfold: {hog}")))
 }
 
 /// As [`watch`], but `report` is called, on the watcher's thread.

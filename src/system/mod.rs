@@ -5,3 +5,9 @@ mod signal_stack;
 
 pub(crate) use self::forks::{count_forks, forks};
 pub(crate) use self::signal_stack::SignalStack;
+
+/// Writes a line on standard error. One that is closed, or full, is not worth a panic, least of all in a panic hook.
+pub(crate) fn tell(line: std::fmt::Arguments<'_>) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "{line}");
+}

@@ -13,11 +13,12 @@ use super::super::control::{Control, Name, Place};
 use super::super::fault;
 use super::super::stack::{Cache, Class};
 use super::poller::Poller;
-use super::switch::Green;
+use super::switch::{Green, Interrupt};
 use super::timers::Timers;
 use super::{Hub, Ready, Remote, Running, with_hub};
 use crate::error::{Error, ErrorKind, Result, Scale};
 use crate::sync::park;
+use crate::system;
 use crate::task::catch;
 
 /// So many coroutines run before the hub looks at timers and descriptors again.
@@ -190,7 +191,7 @@ fn name_in_panics() {
         let before = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
             if let Some(name) = with_hub(Hub::name_of_running).flatten() {
-                eprintln!("\nfourfold: coroutine '{name}' panics:");
+                system::tell(format_args!("\nfourfold: coroutine '{name}' panics:"));
             }
             before(info);
         }));
@@ -238,12 +239,16 @@ pub(in crate::green) fn run<R>(name: Name, class: Class, f: impl FnOnce() -> R) 
     drop(entered);
     drop(hub);
     drop(notes);
-    if let Some(report) = stuck {
-        return Err(Error::new(ErrorKind::Deadlock).with_scale(Scale::Green).with_message(report));
-    }
-    match result.into_inner().expect("the first coroutine has ended") {
-        Ok(value) => Ok(value),
-        Err(payload) => panic::resume_unwind(payload),
+    match (result.into_inner(), stuck) {
+        // A panic of the caller's own comes first: those that are stuck may be so because of it.
+        (Some(Err(payload)), stuck) if stuck.is_none() || !payload.is::<Interrupt>() => {
+            panic::resume_unwind(payload)
+        }
+        (_, Some(report)) => {
+            Err(Error::new(ErrorKind::Deadlock).with_scale(Scale::Green).with_message(report))
+        }
+        (Some(Ok(value)), None) => Ok(value),
+        (Some(Err(_)) | None, None) => unreachable!("the first coroutine has ended"),
     }
 }
 

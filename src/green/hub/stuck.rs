@@ -33,13 +33,13 @@ impl Hub {
             return;
         }
         let name = self.control(slot.index).map(|control| control.name()).unwrap_or_default();
-        eprintln!(
+        crate::system::tell(format_args!(
             "fourfold: coroutine '{name}' waits for {} at {} while it unwinds, when it cannot be suspended, and no other thread \
              is there to end that wait: aborting;{}",
             wait.what,
             wait.place,
             self.who_waits()
-        );
+        ));
         std::process::abort();
     }
 

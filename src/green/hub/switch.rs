@@ -394,10 +394,10 @@ impl Hub {
             }
             self.resume(index);
         }
-        eprintln!(
+        crate::system::tell(format_args!(
             "fourfold: coroutine '{}' must end, and catches what unwinds it: aborting",
             control.name()
-        );
+        ));
         std::process::abort();
     }
 
