@@ -51,6 +51,7 @@ pub struct LocalChild<T> {
     pub(super) control: Arc<Control>,
 }
 
+/// Who a coroutine is: the methods of all that stand for one, and have its control.
 macro_rules! identity {
     () => {
         /// The number of the coroutine, unique in this process, among threads too.
@@ -67,9 +68,9 @@ macro_rules! identity {
         ///
         /// # Errors
         ///
-        /// [`InvalidInput`](ErrorKind::InvalidInput) if the name has a zero byte in it.
-        pub fn rename(&self, name: impl Into<String>) -> Result<()> {
-            rename(&self.control, name.into())
+        /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the name has a zero byte in it.
+        pub fn rename(&self, name: impl Into<String>) -> $crate::Result<()> {
+            $crate::green::child::rename(&self.control, name.into())
         }
 
         /// The coroutine that started it; `None` if no coroutine did.
@@ -93,6 +94,8 @@ macro_rules! identity {
         }
     };
 }
+
+pub(super) use identity;
 
 pub(super) fn rename(control: &Control, name: String) -> Result<()> {
     if name.contains('\0') {

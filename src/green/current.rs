@@ -5,11 +5,10 @@ use std::fmt;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, OnceLock};
 
-use super::child::rename;
+use super::child::identity;
 use super::control::{Control, Name, Place};
 use super::hub::{self, Hub, with_hub};
 use super::shared_hub;
-use crate::error::Result;
 
 /// Who a coroutine is. Made by [`current()`] and [`enumerate`].
 #[derive(Clone)]
@@ -90,44 +89,7 @@ pub fn active_count() -> usize {
 }
 
 impl Identity {
-    /// The number of the coroutine, unique in this process, among threads too.
-    pub fn id(&self) -> u64 {
-        self.control.id
-    }
-
-    /// The name it has now: given to it, or that of its function.
-    pub fn name(&self) -> String {
-        self.control.name()
-    }
-
-    /// Gives it another name.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the name has a zero byte in it.
-    pub fn rename(&self, name: impl Into<String>) -> Result<()> {
-        rename(&self.control, name.into())
-    }
-
-    /// The coroutine that started it; `None` if no coroutine did.
-    pub fn parent_id(&self) -> Option<u64> {
-        self.control.parent
-    }
-
-    /// The process: always this one.
-    pub fn pid(&self) -> u32 {
-        std::process::id()
-    }
-
-    /// Whether its function has not ended yet.
-    pub fn is_alive(&self) -> bool {
-        self.control.is_alive()
-    }
-
-    /// Whether it is cancelled at the end of its hub, in place of being waited for.
-    pub fn is_daemon(&self) -> bool {
-        self.control.daemon
-    }
+    identity!();
 }
 
 impl fmt::Debug for Identity {
