@@ -13,6 +13,9 @@ fn usual_workers() -> usize {
 #[path = "suite/mod.rs"]
 mod suite;
 
+#[path = "suite/nested.rs"]
+mod waiting;
+
 #[path = "suite/words.rs"]
 mod words;
 
