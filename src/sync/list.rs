@@ -5,8 +5,9 @@
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use super::park;
 use super::primitive::atomic::{AtomicUsize, Ordering};
-use super::primitive::{Mutex, MutexGuard, const_fn, lock};
+use super::primitive::{Backoff, Mutex, MutexGuard, const_fn, lock};
 
 /// Somebody is in the line. Changed under the lock of the line only.
 pub(crate) const WAITED: usize = 1;
@@ -111,6 +112,22 @@ impl WaitList {
         self.state.load(Ordering::Relaxed) & STARVED != 0
     }
 
+    /// Tries again and again for a moment, unless the caller is a coroutine. Whether it was of use.
+    #[inline]
+    pub(crate) fn look(&self, take: impl Fn() -> bool) -> bool {
+        if park::may_spin() {
+            let mut backoff = Backoff::new();
+            // Where others are in line already, looking is not likely to help.
+            while !backoff.is_over() && !self.is_waited() {
+                backoff.pause();
+                if take() {
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
     /// How many places it has, free or not.
     #[cfg(all(test, not(loom)))]
     pub(crate) fn places(&self) -> usize {
@@ -132,21 +149,17 @@ impl WaitList {
     /// Tells the first in line, and if it shares, those right behind it that do.
     #[cold]
     pub(crate) fn notify_run(&self) {
-        let told = self.tell(|line| {
-            let mut wakers = Vec::new();
-            while let Some(first) = line.first {
-                let shares = line.places[first].shares;
-                if !shares && !wakers.is_empty() {
-                    break;
-                }
-                wakers.extend(line.tell_first(0));
-                if !shares {
-                    break;
-                }
-            }
-            wakers
+        let told = self.tell(|line| match line.first {
+            Some(first) if !line.places[first].shares => line.tell_first(0).into_iter().collect(),
+            _ => line.tell_sharers(),
         });
         told.wake();
+    }
+
+    /// Tells those at the head of the line that share: nobody if the first does not.
+    #[cold]
+    pub(crate) fn notify_sharers(&self) {
+        self.tell(Line::tell_sharers).wake();
     }
 
     /// Tells all who are in line now.
@@ -194,6 +207,14 @@ impl Line {
             Entry::Waiting(waker) => Some(waker),
             Entry::Free | Entry::Told(_) => unreachable!("those in line wait"),
         }
+    }
+
+    fn tell_sharers(&mut self) -> Vec<Waker> {
+        std::iter::from_fn(|| match self.first {
+            Some(first) if self.places[first].shares => self.tell_first(0),
+            _ => None,
+        })
+        .collect()
     }
 
     /// Puts somebody in line: behind all who came before it.

@@ -105,7 +105,7 @@ impl<T> Sender<T> {
         self.channel.put(message, &wait, || None)
     }
 
-    /// Sends a message if there is room.
+    /// Sends a message if there is room, also before those who wait for it.
     ///
     /// # Errors
     ///
@@ -147,7 +147,7 @@ impl<T> Receiver<T> {
         self.channel.get(&wait, || None)
     }
 
-    /// Receives a message if there is one.
+    /// Receives a message if there is one, also before those who wait for one.
     ///
     /// # Errors
     ///

@@ -16,7 +16,7 @@ macro_rules! queue_methods {
                 self.channel.get(&wait, || None)
             }
 
-            /// Takes an item if there is one.
+            /// Takes an item if there is one, also before those who wait for one.
             ///
             /// # Errors
             ///
@@ -152,7 +152,7 @@ macro_rules! put_methods {
             self.channel.put(Self::wrap(item), &wait, || None)
         }
 
-        /// Puts an item if there is room.
+        /// Puts an item if there is room, also before those who wait for it.
         ///
         /// # Errors
         ///

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use loom::future::block_on;
 use loom::thread;
 
-use super::models::{check, poll_once};
+use super::models::check;
+use super::once::poll_once;
 use crate::sync::ring::Ring;
 use crate::sync::{GetError, LifoQueue, PutError, Queue};
 
