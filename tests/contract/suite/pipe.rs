@@ -1,6 +1,6 @@
 //! `pipe` and `duplex`: row Q7.
 
-use super::{SHORT, inside, scale};
+use super::{SHORT, inside, scale, still_waits};
 use scale::{GetError, PutError, duplex, pipe, pipe_with_room};
 
 #[test]
@@ -20,13 +20,15 @@ fn messages_come_whole_in_order_and_then_the_end() {
 fn who_waits_is_told_at_once_that_the_other_end_is_closed() {
     inside(|| {
         let (sender, receiver) = pipe::<u32>();
-        let receives = scale::spawn(move || receiver.recv(), ()).unwrap();
+        let mut receives = scale::spawn(move || receiver.recv(), ()).unwrap();
+        still_waits(&mut receives);
         drop(sender);
         assert_eq!(receives.join().unwrap(), Err(GetError::ShutDown));
 
         let (sender, receiver) = pipe_with_room(1);
         sender.send(1).unwrap();
-        let sends = scale::spawn(move || sender.send(2), ()).unwrap();
+        let mut sends = scale::spawn(move || sender.send(2), ()).unwrap();
+        still_waits(&mut sends);
         drop(receiver);
         assert_eq!(sends.join().unwrap(), Err(PutError::ShutDown(2)));
     });

@@ -28,6 +28,11 @@ fn inside(test: impl FnOnce() + Send + 'static) {
     within(LIMIT, || scale::spawn(test, ()).unwrap().join().unwrap());
 }
 
+/// Lets a child run for a while, in which it does not come to its end: it waits.
+fn still_waits<T: Send + 'static>(child: &mut scale::Child<T>) {
+    assert!(child.join_timeout(4 * SHORT).is_none(), "it has ended, and was to wait");
+}
+
 /// Runs so many at once, each with its number, and gives their values in the order of the numbers.
 fn all<R: Send + 'static>(
     count: usize,
