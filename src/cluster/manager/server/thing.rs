@@ -259,7 +259,7 @@ pub(super) fn flag(args: &Arguments, id: Option<fourfold_wire::pickle::NodeId>) 
 }
 
 /// The longest text that shows an object, in bytes, as far as it is not one long item.
-const SHOWN: usize = 64 << 10;
+pub(super) const SHOWN: usize = 64 << 10;
 
 /// Shows as many parts as there is room for; the others are not looked at.
 fn shown(open: &str, parts: impl Iterator<Item = String>, close: &str) -> String {
