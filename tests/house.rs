@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 const IMPORTS: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("system", &[]),
-    ("sync", &["error"]),
-    ("vocab", &["error", "sync"]),
+    ("sync", &["error", "system"]),
+    ("wait", &["error", "sync", "system"]),
+    ("vocab", &["error", "sync", "wait"]),
     ("task", &["error"]),
-    ("green", &["error", "sync", "system", "task", "vocab"]),
-    ("thread", &["error", "sync", "task", "vocab"]),
-    ("process", &["error", "sync", "system", "task", "vocab"]),
+    ("green", &["error", "sync", "system", "task", "vocab", "wait"]),
+    ("thread", &["error", "sync", "task", "vocab", "wait"]),
+    ("process", &["error", "sync", "system", "task", "vocab", "wait"]),
     ("words", &["error"]),
     ("cluster", &["error", "process", "task", "vocab", "words"]),
 ];

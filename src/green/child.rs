@@ -14,6 +14,7 @@ use super::local::LocalCell;
 use crate::error::{Error, ErrorKind, Outcome, Result, Scale};
 use crate::vocab::wait::Pending;
 use crate::vocab::{Handle, TaskState};
+use crate::wait::{Waitable, Watch};
 
 /// A coroutine that was started with [`spawn`](super::spawn) or a [`Builder`](super::Builder).
 ///
@@ -256,6 +257,13 @@ impl<T: 'static> LocalChild<T> {
     pub fn kill(self) -> Outcome<T> {
         self.cancel();
         self.join()
+    }
+}
+
+/// Ready when there is an outcome, or it was taken.
+impl<T: Send + 'static> Waitable for Child<T> {
+    fn watch(&self) -> Watch<'_> {
+        self.handle.watch()
     }
 }
 

@@ -24,6 +24,7 @@ use super::{
     callbacks, crash, current, entry, memory, registry, supervisor as supervising, zygote,
 };
 use crate::error::{Error, ErrorKind, Result, Scale};
+use crate::system::reactor;
 
 /// Which branch of a [`fork`] this is.
 #[derive(Debug)]
@@ -209,6 +210,7 @@ unsafe fn divide(lifeline: &Lifeline) -> io::Result<Side> {
         callbacks::hold(),
         current::hold(),
         sys::lifeline::hold(),
+        reactor::hold(),
     );
     // SAFETY: the caller's promise is the one asked for; the allocator is looked after by the C library.
     let pid = unsafe { libc::fork() };

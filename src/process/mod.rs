@@ -6,6 +6,7 @@
 //! | [`fork()`] | this very process, twice |
 //! | [`Executor`] | a pool of processes that take task after task |
 //! | [`Command`], [`Jobs`] | programs to run, one or many at once |
+//! | [`pipe()`], [`duplex`] | messages from process to process, whole and in order |
 //! | [`Fd`] | a socket, a file, a pipe as an argument or a value |
 //! | [`current()`], [`active_children`] | who this process is, and whom it has started |
 //!
@@ -28,6 +29,7 @@ mod launch;
 mod memory;
 mod page;
 pub(crate) mod patience;
+mod pipe;
 mod registry;
 mod serve;
 mod status;
@@ -43,6 +45,7 @@ pub use self::current::{Current, current};
 pub use self::executor::{Executor, ExecutorBuilder};
 pub use self::fork::{Forked, fork};
 pub use self::jobs::{End, Finished, Jobs, JobsWaker};
+pub use self::pipe::{Duplex, GetError, PutError, Receiver, Sender, duplex, pipe};
 pub use self::registry::{ActiveChild, active_children};
 pub use self::status::ExitStatus;
 pub use crate::task::fd::Fd;

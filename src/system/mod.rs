@@ -1,6 +1,8 @@
 //! What several scales ask of the system.
 
 mod forks;
+pub(crate) mod reactor;
+pub(crate) mod ready;
 mod signal_stack;
 
 pub(crate) use self::forks::{count_forks, forks};
