@@ -125,9 +125,14 @@ impl Parcel {
         if body.len() <= INLINE {
             return Ok(Parcel { body: Body::Inline(body), fds });
         }
+        Parcel::in_memfd(&body, fds)
+    }
+
+    /// Puts a body into a memfd, whatever its length.
+    pub(crate) fn in_memfd(body: &[u8], fds: Vec<OwnedFd>) -> io::Result<Parcel> {
         let memfd = rustix::fs::memfd_create("fourfold-body", MemfdFlags::CLOEXEC)?;
         let mut file = File::from(memfd);
-        file.write_all(&body)?;
+        file.write_all(body)?;
         Ok(Parcel { body: Body::Memfd(file.into()), fds })
     }
 

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use serde::de::{Deserialize, Deserializer};
-use serde::ser::{Serialize, SerializeTuple, Serializer};
+use serde::ser::{Serialize, Serializer};
 
 use super::super::Fd;
 use super::error::{GetError, PutError};
@@ -41,14 +41,6 @@ pub struct Sender<T> {
 pub struct Receiver<T> {
     socket: OwnedFd,
     messages: PhantomData<fn() -> T>,
-}
-
-/// An end of a pipe that goes both ways: it sends `A`, and receives `B`. Dropping it closes it.
-///
-/// It travels, and can be waited for, as a [`Receiver`].
-pub struct Duplex<A, B = A> {
-    out: Sender<A>,
-    into: Receiver<B>,
 }
 
 impl<T> Sender<T> {
@@ -125,12 +117,12 @@ impl<T: Payload> Sender<T> {
     ///
     /// As [`send`](Sender::send).
     pub async fn send_async(&self, message: T) -> Result<(), PutError<T>> {
-        let letter = match Letter::pack(&message) {
+        let mut letter = match Letter::pack(&message) {
             Ok(letter) => letter,
             Err(error) => return Err(PutError::Failed(message, error)),
         };
         let mut left = None;
-        let sent = poll_fn(|context| self.poll_send(&letter, context, &mut left)).await;
+        let sent = poll_fn(|context| self.poll_send(&mut letter, context, &mut left)).await;
         drop(left);
         told(sent, message)
     }
@@ -138,14 +130,14 @@ impl<T: Payload> Sender<T> {
     fn send_by(
         &self,
         message: T,
-        deliver: impl FnOnce(&Letter) -> Result<Sent>,
+        deliver: impl FnOnce(&mut Letter) -> Result<Sent>,
     ) -> Result<(), PutError<T>> {
-        let sent = Letter::pack(&message).and_then(|letter| deliver(&letter));
+        let sent = Letter::pack(&message).and_then(|mut letter| deliver(&mut letter));
         told(sent, message)
     }
 
     /// Sends, and waits for room, for ever or until then.
-    fn deliver(&self, letter: &Letter, wait: &Wait, deadline: Option<Instant>) -> Result<Sent> {
+    fn deliver(&self, letter: &mut Letter, wait: &Wait, deadline: Option<Instant>) -> Result<Sent> {
         let blocks = deadline.is_none() && park::is_plain_thread();
         loop {
             let sent = letter.send(&self.socket, blocks)?;
@@ -167,7 +159,7 @@ impl<T: Payload> Sender<T> {
 
     fn poll_send<'a>(
         &'a self,
-        letter: &Letter,
+        letter: &mut Letter,
         context: &mut Context<'_>,
         left: &mut Option<reactor::Watch<'a>>,
     ) -> Poll<Result<Sent>> {
@@ -299,78 +291,10 @@ fn got<T>(received: Result<Received<T>>) -> Result<T, GetError> {
     }
 }
 
-impl<A, B> Duplex<A, B> {
-    pub(super) fn new(out: Sender<A>, into: Receiver<B>) -> Duplex<A, B> {
-        Duplex { out, into }
-    }
-
-    /// The two ends on their own: where this one sends, and where it receives.
-    pub fn split(self) -> (Sender<A>, Receiver<B>) {
-        (self.out, self.into)
-    }
-}
-
-impl<A: Payload, B: Payload> Duplex<A, B> {
-    /// As [`Sender::send`].
-    ///
-    /// # Errors
-    ///
-    /// As there, here and below.
-    #[track_caller]
-    pub fn send(&self, message: A) -> Result<(), PutError<A>> {
-        self.out.send(message)
-    }
-
-    /// As [`Sender::try_send`].
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn try_send(&self, message: A) -> Result<(), PutError<A>> {
-        self.out.try_send(message)
-    }
-
-    /// As [`Receiver::recv`].
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    #[track_caller]
-    pub fn recv(&self) -> Result<B, GetError> {
-        self.into.recv()
-    }
-
-    /// As [`Receiver::try_recv`].
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn try_recv(&self) -> Result<B, GetError> {
-        self.into.try_recv()
-    }
-
-    /// As [`Receiver::recv_timeout`].
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    #[track_caller]
-    pub fn recv_timeout(&self, limit: Duration) -> Result<B, GetError> {
-        self.into.recv_timeout(limit)
-    }
-}
-
 /// By which it can be polled.
 impl<T> AsFd for Receiver<T> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
-    }
-}
-
-/// That of its receiving side.
-impl<A, B> AsFd for Duplex<A, B> {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.into.as_fd()
     }
 }
 
@@ -405,22 +329,6 @@ impl<'de, T> Deserialize<'de> for Receiver<T> {
     }
 }
 
-impl<A, B> Serialize for Duplex<A, B> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut both = serializer.serialize_tuple(2)?;
-        both.serialize_element(&self.out)?;
-        both.serialize_element(&self.into)?;
-        both.end()
-    }
-}
-
-impl<'de, A, B> Deserialize<'de> for Duplex<A, B> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Duplex<A, B>, D::Error> {
-        let (out, into) = Deserialize::deserialize(deserializer)?;
-        Ok(Duplex { out, into })
-    }
-}
-
 impl<T> fmt::Debug for Sender<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sender").field("socket", &self.socket).finish()
@@ -430,11 +338,5 @@ impl<T> fmt::Debug for Sender<T> {
 impl<T> fmt::Debug for Receiver<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Receiver").field("socket", &self.socket).finish()
-    }
-}
-
-impl<A, B> fmt::Debug for Duplex<A, B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Duplex").field("out", &self.out).field("into", &self.into).finish()
     }
 }

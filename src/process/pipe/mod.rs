@@ -2,7 +2,7 @@
 //!
 //! | file | what is in it |
 //! | --- | --- |
-//! | `ends.rs` | the ends: their methods, and how they travel |
+//! | `ends.rs`, `duplex.rs` | the ends: their methods, and how they travel |
 //! | `socket.rs` | a message on its way: one packet, whatever its size |
 //! | `error.rs` | why a message was not sent, or not received |
 //!
@@ -11,11 +11,13 @@
 //! system call, all of it or nothing, by however many threads and processes, and needs no lock. Who is killed has sent a
 //! message or has not; the kernel closes its end, and whoever waits at the other is told.
 
+mod duplex;
 mod ends;
 mod error;
 mod socket;
 
-pub use self::ends::{Duplex, Receiver, Sender};
+pub use self::duplex::Duplex;
+pub use self::ends::{Receiver, Sender};
 pub use self::error::{GetError, PutError};
 
 use crate::error::Result;
@@ -34,7 +36,7 @@ use crate::error::Result;
 /// | scale | what differs |
 /// | --- | --- |
 /// | `green`, `thread` | messages of any type that is `Send`, not copied; the pipe has room for 1,024; no call can fail |
-/// | `process` | messages of any serde type ([`Payload`](crate::task::Payload)); each call can fail; the pipe has room for some 270 small messages or 200 KiB of longer ones, one of more than 32 KiB counting as small |
+/// | `process` | messages of any serde type ([`Payload`](crate::task::Payload)); each call can fail; the pipe has room for some 270 small messages or 200 KiB of longer ones, one of more than 64 KiB counting as small |
 ///
 /// After [`fork`](super::fork()) both processes have both ends: each drops those that it does not use.
 ///
