@@ -11,7 +11,7 @@ use crate::sync::park::{Wait, after};
 
 /// Waits until one of them is ready, or more: the places of those that are, counting from 0.
 ///
-/// See the [module](super::wait) for what ready means.
+/// See the [module](crate::wait) for what ready means.
 ///
 /// # Errors
 ///

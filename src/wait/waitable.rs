@@ -9,7 +9,7 @@ use crate::system::ready::{Direction, Wanted};
 
 /// A thing that can be waited for together with others.
 ///
-/// It is there for all that has a descriptor ([`AsFd`]), and for the words that the table of the [module](super) names.
+/// It is there for all that has a descriptor ([`AsFd`]), and for the words that the table of the [module](crate::wait) names.
 ///
 /// # Examples
 ///

@@ -254,16 +254,18 @@ fn timers_are_told_once_and_members_can_be_taken_out() {
             let (one, _two) = UnixStream::pair().unwrap();
             let mut set = WaitSet::new();
             assert_eq!(set.wait().unwrap_err().kind(), ErrorKind::Deadlock);
-            let late = set.add_timer(SHORT * 2);
-            let early = set.add_timer(SHORT);
+            let first = set.add_timer(SHORT);
             let never = set.add_timer(Duration::MAX);
             let begin = Instant::now();
-            assert_eq!(set.wait().unwrap(), [early]);
+            assert_eq!(set.wait().unwrap(), [first]);
             assert!(begin.elapsed() >= SHORT);
             let socket = set.add(&one);
             let items = set.add(&queue);
+            let late = set.add_timer(SHORT);
             assert_eq!(set.wait().unwrap(), [late]);
             assert!(begin.elapsed() >= SHORT * 2);
+            let both = [set.add_timer(Duration::ZERO), set.add_timer(Duration::ZERO)];
+            assert_eq!(set.wait().unwrap(), both);
             assert!(!set.contains(late) && !set.remove(late) && set.len() == 3);
 
             queue.put(1).unwrap();
