@@ -18,6 +18,7 @@ mod capture;
 mod channel;
 mod child;
 mod command;
+mod context;
 mod crash;
 mod current;
 pub(crate) mod entry;
