@@ -31,5 +31,7 @@ mod losses;
 mod nested;
 #[path = "process/payloads.rs"]
 mod payloads;
+#[path = "process/shared_words.rs"]
+mod shared_words;
 #[path = "process/stress.rs"]
 mod stress;
