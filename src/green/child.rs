@@ -6,13 +6,14 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::control::Control;
 use super::hub;
 use super::local::LocalCell;
 use crate::error::{Error, ErrorKind, Outcome, Result, Scale};
-use crate::vocab::wait::Pending;
+use crate::sync::park::after;
+use crate::vocab::wait::{Pending, for_a_task};
 use crate::vocab::{Handle, TaskState};
 
 /// A coroutine that was started with [`spawn`](super::spawn) or a [`Builder`](super::Builder).
@@ -215,7 +216,7 @@ impl<T: 'static> LocalChild<T> {
     #[track_caller]
     pub fn join(self) -> Outcome<T> {
         refuse_self(&self.control)?;
-        self.cell.wait(None).expect("a wait without a deadline ends with an outcome")
+        self.cell.wait(&for_a_task(), None).expect("a wait without a deadline ends with an outcome")
     }
 
     /// Waits for the outcome, at most this long. `None` if there is none by then: the coroutine goes on.
@@ -225,7 +226,7 @@ impl<T: 'static> LocalChild<T> {
     /// As [`Child::join`].
     #[track_caller]
     pub fn join_timeout(&mut self, timeout: Duration) -> Option<Outcome<T>> {
-        self.cell.wait(Instant::now().checked_add(timeout))
+        self.cell.wait(&for_a_task(), after(timeout))
     }
 
     /// Takes the outcome if there is one.

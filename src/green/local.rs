@@ -5,6 +5,7 @@ use std::task::Waker;
 use std::time::Instant;
 
 use crate::error::{Error, ErrorKind, Outcome};
+use crate::sync::park::Wait;
 use crate::task::catch;
 use crate::vocab::wait::{Pending, park};
 
@@ -59,8 +60,7 @@ impl<T> LocalCell<T> {
     }
 
     /// Waits for the outcome and takes it. `None` if the deadline comes first.
-    #[track_caller]
-    pub(super) fn wait(&self, deadline: Option<Instant>) -> Option<Outcome<T>> {
+    pub(super) fn wait(&self, wait: &Wait, deadline: Option<Instant>) -> Option<Outcome<T>> {
         loop {
             if let Some(outcome) = self.take() {
                 return Some(outcome);
@@ -68,7 +68,7 @@ impl<T> LocalCell<T> {
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return None;
             }
-            park(self, deadline);
+            park(self, wait, deadline);
         }
     }
 }

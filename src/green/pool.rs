@@ -28,8 +28,9 @@ use super::hub::{self, Hub, Remote};
 use super::shared_hub::{self, Presence};
 use super::stack::Class;
 use crate::error::{Error, ErrorKind, Outcome, Result, Scale};
+use crate::sync::park::Wait;
 use crate::task::{catch, name_of};
-use crate::vocab::wait::{Backend, Pending, park};
+use crate::vocab::wait::{Backend, Pending, for_a_task, park};
 
 /// How long a pool makes do with fewer hubs before it asks for another again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -250,7 +251,7 @@ impl Pool {
         if self.is_inside() {
             return;
         }
-        park(self, None);
+        park(self, &for_a_task(), None);
         let hubs = std::mem::take(&mut self.lock_hubs().all);
         for (_, thread) in hubs {
             // A hub does not panic.
@@ -319,15 +320,15 @@ impl Backend for Pool {
         self.lock().running.contains_key(&task)
     }
 
-    fn wait(&self, pending: &dyn Pending, deadline: Option<Instant>) {
+    fn wait(&self, pending: &dyn Pending, wait: &Wait, deadline: Option<Instant>) {
         if !self.is_mine() || pending.is_done() {
-            return park(pending, deadline);
+            return park(pending, wait, deadline);
         }
         let mut state = self.lock();
         state.busy -= 1;
         self.staff(state);
         let _busy = Busy(self);
-        park(pending, deadline);
+        park(pending, wait, deadline);
     }
 }
 

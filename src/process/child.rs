@@ -15,6 +15,7 @@ use super::serve::unpack_panic;
 use super::status::{Cause, ExitStatus};
 use super::supervisor::supervisor;
 use crate::error::{Error, ErrorKind, Outcome, Result, Scale};
+use crate::sync::park::Wait;
 use crate::task::envelope::Envelope;
 use crate::task::{Payload, codec, next_id};
 use crate::vocab::outcome::Cell;
@@ -226,7 +227,7 @@ impl Backend for Body {
         super::callbacks::run(callbacks);
     }
 
-    fn wait(&self, pending: &dyn Pending, deadline: Option<Instant>) {
+    fn wait(&self, pending: &dyn Pending, wait: &Wait, deadline: Option<Instant>) {
         if super::callbacks::wait(pending, deadline) {
             return;
         }
@@ -237,7 +238,7 @@ impl Backend for Body {
         {
             watch.wait(deadline);
         }
-        park(pending, deadline);
+        park(pending, wait, deadline);
     }
 }
 
@@ -292,6 +293,7 @@ impl<T: Payload> Child<T> {
     /// # Errors
     ///
     /// What kept it from giving a value, exactly: see [`ErrorKind`].
+    #[track_caller]
     pub fn join(self) -> Outcome<T> {
         self.handle.join()
     }
@@ -301,6 +303,7 @@ impl<T: Payload> Child<T> {
     /// # Errors
     ///
     /// As [`join`](Child::join).
+    #[track_caller]
     pub fn join_timeout(&mut self, timeout: Duration) -> Option<Outcome<T>> {
         self.handle.join_timeout(timeout)
     }

@@ -23,6 +23,7 @@ use std::time::Instant;
 
 use super::wait::{Backend, Pending};
 use crate::error::{Error, ErrorKind, Outcome};
+use crate::sync::park::Wait;
 
 /// What a handle holds: a task's outcome, and what stands behind it.
 pub(crate) trait Promise<T>: Send + Sync {
@@ -39,7 +40,7 @@ pub(crate) trait Promise<T>: Send + Sync {
 
     /// Blocks the caller, thread or coroutine, until `pending` has come to pass, for which this task must finish, or the
     /// deadline has.
-    fn wait(self: Arc<Self>, pending: &dyn Pending, deadline: Option<Instant>);
+    fn wait(self: Arc<Self>, pending: &dyn Pending, wait: &Wait, deadline: Option<Instant>);
 }
 
 /// A task's outcome, whoever runs it.
@@ -280,8 +281,8 @@ impl<T: Send + 'static> Promise<T> for Cell<T> {
         backend.call(Box::new(move || self.core.run(due)));
     }
 
-    fn wait(self: Arc<Self>, pending: &dyn Pending, deadline: Option<Instant>) {
-        self.backend.wait(pending, deadline);
+    fn wait(self: Arc<Self>, pending: &dyn Pending, wait: &Wait, deadline: Option<Instant>) {
+        self.backend.wait(pending, wait, deadline);
     }
 }
 

@@ -29,11 +29,12 @@ use crate::error::{Error, ErrorKind, Result, Scale};
 use crate::process::callbacks;
 use crate::process::channel::{Frame, Inbox, Kind, Parcel, Received, send_frame};
 use crate::process::patience::Patience;
+use crate::sync::park::Wait;
 use crate::task::envelope::Envelope;
 use crate::task::{Call, Payload, Stateless, catch, codec, image, name_of, next_id};
 use crate::vocab::Handle;
 use crate::vocab::outcome::Cell;
-use crate::vocab::wait::{Backend, park};
+use crate::vocab::wait::{self, Backend, park};
 
 /// The worker that this process is.
 static INSIDE: OnceLock<Inside> = OnceLock::new();
@@ -420,9 +421,9 @@ impl Backend for Asker {
         callbacks::run(job);
     }
 
-    fn wait(&self, pending: &dyn crate::vocab::wait::Pending, deadline: Option<Instant>) {
+    fn wait(&self, pending: &dyn wait::Pending, wait: &Wait, deadline: Option<Instant>) {
         if !callbacks::wait(pending, deadline) {
-            park(pending, deadline);
+            park(pending, wait, deadline);
         }
     }
 }
