@@ -16,21 +16,21 @@
 //! `unfinished` counts all that are not gone. Who waits for the end leaves a waker before it looks at that number.
 
 use std::collections::{HashMap, VecDeque};
+use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use std::task::Waker;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::body::{Body, Done};
 use super::control::{Control, Name, Place};
 use super::hub::{self, Hub, Remote};
-use super::shared_hub::{self, Presence};
+use super::shared_hub::{self, Presence, Serving};
 use super::stack::Class;
 use crate::error::{Error, ErrorKind, Outcome, Result, Scale};
 use crate::sync::park::Wait;
 use crate::task::{catch, name_of};
-use crate::vocab::wait::{Backend, Pending, for_a_task, park};
+use crate::vocab::wait::{Backend, Pending, park};
 
 /// How long a pool makes do with fewer hubs before it asks for another again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -80,7 +80,7 @@ enum Fate {
 
 #[derive(Default)]
 struct Hubs {
-    all: Vec<(&'static Remote, JoinHandle<()>)>,
+    all: Vec<Serving>,
     /// Who gets the next task.
     turn: usize,
     /// When the system refused the last one.
@@ -197,7 +197,7 @@ impl Pool {
             let number = hubs.all.len() + 1;
             match shared_hub::begin(format!("{}-{number}", self.settings.name)) {
                 Ok(hub) => {
-                    let remote = hub.0;
+                    let remote = hub.remote;
                     hubs.all.push(hub);
                     return Ok(remote);
                 }
@@ -207,7 +207,7 @@ impl Pool {
             }
         }
         hubs.turn = (hubs.turn + 1) % hubs.all.len();
-        Ok(hubs.all[hubs.turn].0)
+        Ok(hubs.all[hubs.turn].remote)
     }
 
     /// All tasks are gone, and no others come: its hubs end.
@@ -215,9 +215,9 @@ impl Pool {
         if std::mem::replace(&mut state.stopped, true) {
             return;
         }
-        for (remote, _) in &self.lock_hubs().all {
+        for hub in &self.lock_hubs().all {
             // It is there: a hub of an executor ends at this word, and not before.
-            let _ = remote.ask(Box::new(Hub::stop));
+            let _ = hub.remote.ask(Box::new(Hub::stop));
         }
     }
 
@@ -251,18 +251,23 @@ impl Pool {
         if self.is_inside() {
             return;
         }
-        park(self, &for_a_task(), None);
+        let wait = Wait { what: "Executor::shutdown", place: Location::caller() };
+        park(self, &wait, None);
+        // Coroutines that tasks have started may be left, and may wait for others on the hub of the caller: so it waits as they do,
+        // and joins threads that have nothing left to do. Until then they stay known, for `is_inside`.
+        let ends: Vec<_> = self.lock_hubs().all.iter().map(|hub| hub.ended.clone()).collect();
+        ends.iter().for_each(|ended| ended.wait_for(&wait));
         let hubs = std::mem::take(&mut self.lock_hubs().all);
-        for (_, thread) in hubs {
+        for hub in hubs {
             // A hub does not panic.
-            let _ = thread.join();
+            let _ = hub.thread.join();
         }
     }
 
     /// Whether the caller is on a thread of this executor: a task, a coroutine that one has started, a callback.
     fn is_inside(&self) -> bool {
         let me = std::thread::current().id();
-        self.lock_hubs().all.iter().any(|(_, thread)| thread.thread().id() == me)
+        self.lock_hubs().all.iter().any(|hub| hub.thread.thread().id() == me)
     }
 
     /// Whether the caller is a task of this executor.

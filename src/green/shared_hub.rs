@@ -10,6 +10,7 @@ use super::control::Control;
 use super::hub::{self, Remote};
 use super::stack::Class;
 use crate::error::{Error, ErrorKind, Outcome, Result, Scale};
+use crate::sync::Event;
 
 /// The hub, and the process that its thread is of: a fork takes along none but the thread that calls it.
 static HUB: Mutex<Option<(u32, &'static Remote)>> = Mutex::new(None);
@@ -67,7 +68,7 @@ fn remote() -> Result<&'static Remote> {
     {
         return Ok(remote);
     }
-    let remote = begin("green".to_owned())?.0;
+    let remote = begin("green".to_owned())?.remote;
     *hub = Some((pid, remote));
     Ok(remote)
 }
@@ -78,10 +79,31 @@ pub(super) fn present_hub() -> Option<&'static Remote> {
     hub.filter(|(owner, _)| *owner == std::process::id()).map(|(_, remote)| remote)
 }
 
+/// A thread with a hub.
+pub(super) struct Serving {
+    pub(super) remote: &'static Remote,
+    pub(super) thread: thread::JoinHandle<()>,
+    /// Set when the hub is gone, with all its coroutines: from then on the thread waits for nothing but the destructors of its
+    /// thread-locals.
+    pub(super) ended: Arc<Event>,
+}
+
+/// Sets the event, whatever happens.
+struct Ending(Arc<Event>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.set();
+    }
+}
+
 /// Starts a thread with a hub.
-pub(super) fn begin(name: String) -> Result<(&'static Remote, thread::JoinHandle<()>)> {
+pub(super) fn begin(name: String) -> Result<Serving> {
     let (sender, receiver) = sync_channel(1);
+    let ended = Arc::new(Event::new());
+    let ending = Ending(ended.clone());
     let serve = move || {
+        let _ending = ending;
         hub::serve(|remote| {
             let _ = sender.send(remote);
         });
@@ -93,7 +115,7 @@ pub(super) fn begin(name: String) -> Result<(&'static Remote, thread::JoinHandle
             .with_source(error)
     })?;
     let remote = receiver.recv().expect("a hub tells how it began")?;
-    Ok((remote, thread))
+    Ok(Serving { remote, thread, ended })
 }
 
 /// The foreground coroutines that run on hubs of other threads than their starters'.

@@ -2,6 +2,7 @@
 #![allow(clippy::duplicate_mod)]
 
 mod ends;
+mod executors;
 mod greenlets;
 mod programs;
 mod resumed;

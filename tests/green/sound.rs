@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
-use fourfold::ErrorKind;
 use fourfold::green::{self, Coroutine, Greenlet, State};
 
 use super::Diary;
@@ -326,51 +325,6 @@ fn an_executor_outlives_values_and_wakers_that_panic() {
         let _ = std::pin::pin!(&mut handle).poll(&mut Context::from_waker(&waker));
         assert_eq!(pool.submit(|| 7, ()).join().unwrap(), 7);
         pool.shutdown();
-    });
-}
-
-#[test]
-fn an_executor_is_shut_down_by_a_coroutine_on_its_own_thread() {
-    within(LIMIT, || {
-        let pool = green::Executor::builder().workers(1).build().unwrap();
-        let last = pool.clone();
-        let task = move || {
-            let child = move || {
-                last.shutdown();
-                drop(last);
-            };
-            green::spawn(child, ()).unwrap().join()
-        };
-        pool.submit(task, ()).join().unwrap().unwrap();
-        assert_eq!(pool.submit(|| 1, ()).join().unwrap_err().kind(), ErrorKind::ShutDown);
-    });
-}
-
-#[test]
-fn an_executor_that_has_ended_stops_no_hub_of_another() {
-    within(LIMIT, || {
-        for _ in 0..20 {
-            let first = green::Executor::builder().name("to-end").build().unwrap();
-            let inside = first.clone();
-            first.submit(move || inside.shutdown(), ()).join().unwrap();
-            let is_there = || {
-                let threads = std::fs::read_dir("/proc/self/task").unwrap();
-                let name =
-                    |thread: std::fs::DirEntry| std::fs::read_to_string(thread.path().join("comm"));
-                threads.flatten().any(|one| name(one).is_ok_and(|name| name.starts_with("to-end")))
-            };
-            while is_there() {
-                std::thread::yield_now();
-            }
-            // Its thread has what the other's had.
-            let second = green::Executor::new().unwrap();
-            assert_eq!(second.submit(|| 1, ()).join().unwrap(), 1);
-            first.shutdown_now();
-            drop(first);
-            for _ in 0..20 {
-                assert_eq!(second.submit(|| 2, ()).join().unwrap(), 2);
-            }
-        }
     });
 }
 
