@@ -37,6 +37,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) struct Pool {
     id: u64,
+    /// The process that its threads are of: a fork takes along none of them.
+    process: u32,
     pub(super) settings: Settings,
     me: Weak<Pool>,
     state: Mutex<State>,
@@ -92,6 +94,7 @@ impl Pool {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         Arc::new_cyclic(|me| Pool {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            process: std::process::id(),
             settings,
             me: me.clone(),
             state: Mutex::default(),
@@ -244,9 +247,12 @@ impl Pool {
     }
 
     /// Closes, and waits until all tasks and all threads have ended. Who is on one of those threads, and would wait for itself, does
-    /// not wait.
+    /// not wait; nor does a fork, which has none of them.
     #[track_caller]
     pub(super) fn shutdown(&self) {
+        if self.process != std::process::id() {
+            return;
+        }
         self.close();
         if self.is_inside() {
             return;
