@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use fourfold::green::{self, Coroutine, Greenlet, State};
 
-use super::Diary;
 use super::support::{LIMIT, within};
+use super::{Diary, Random};
 
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -328,18 +328,6 @@ fn an_executor_outlives_values_and_wakers_that_panic() {
     });
 }
 
-/// Numbers that are as good as random.
-struct Dice(u64);
-
-impl Dice {
-    fn throw(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-}
-
 /// One that suspends itself in scopes and in time limits, and waits in between.
 fn wanderer(r: u64, token: Rc<()>) -> Coroutine<(), (), ()> {
     Coroutine::new(move |suspender, ()| {
@@ -380,7 +368,7 @@ fn wanderer(r: u64, token: Rc<()>) -> Coroutine<(), (), ()> {
 
 #[test]
 fn a_storm_of_coroutines_that_wander_between_others_leaves_nothing() {
-    fn storm(dice: &mut Dice) {
+    fn storm(random: &mut Random) {
         let token = Rc::new(());
         let pot: Rc<Cell<Vec<Coroutine<(), (), ()>>>> = Rc::default();
         let put = |pot: &Cell<Vec<_>>, one| {
@@ -397,7 +385,7 @@ fn a_storm_of_coroutines_that_wander_between_others_leaves_nothing() {
         green::run(|| {
             let children: Vec<_> = (0..30)
                 .map(|_| {
-                    let (pot, r, token) = (pot.clone(), dice.throw(), token.clone());
+                    let (pot, r, token) = (pot.clone(), random.next(), token.clone());
                     let body = move || {
                         let mut own = wanderer(r, token);
                         own.resume(());
@@ -427,7 +415,7 @@ fn a_storm_of_coroutines_that_wander_between_others_leaves_nothing() {
         })
         .unwrap();
         while let Some(mut one) = take(&pot) {
-            if dice.throw().is_multiple_of(2) {
+            if random.next().is_multiple_of(2) {
                 // Outside of a hub, where a scope makes one, from whose coroutines this one cannot be left.
                 let _ = catch_unwind(AssertUnwindSafe(|| one.resume(())));
             }
@@ -438,8 +426,8 @@ fn a_storm_of_coroutines_that_wander_between_others_leaves_nothing() {
         std::thread::scope(|threads| {
             for seed in 1..=4 {
                 threads.spawn(move || {
-                    let mut dice = Dice(seed * 0x1e37_79b9_7f4a_7c15);
-                    (0..40).for_each(|_| storm(&mut dice));
+                    let mut random = Random(seed * 0x1e37_79b9_7f4a_7c15);
+                    (0..40).for_each(|_| storm(&mut random));
                 });
             }
         });
