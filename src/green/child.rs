@@ -99,11 +99,16 @@ macro_rules! identity {
 pub(super) use identity;
 
 pub(super) fn rename(control: &Control, name: String) -> Result<()> {
-    if name.contains('\0') {
-        return Err(Error::invalid("the name of a coroutine has a zero byte in it"));
-    }
+    check_name(&name)?;
     control.rename(name);
     Ok(())
+}
+
+pub(super) fn check_name(name: &str) -> Result<()> {
+    match name.contains('\0') {
+        true => Err(Error::invalid("the name of a coroutine has a zero byte in it")),
+        false => Ok(()),
+    }
 }
 
 /// The error of a coroutine that waits for its own end.

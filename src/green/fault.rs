@@ -12,8 +12,8 @@ use std::sync::OnceLock;
 use super::hub;
 use crate::system::SignalStack;
 
-/// How far above a guard's end, towards the stack, and below its start a fault still counts as one of that stack: a frame may
-/// jump the guard page by its own size where code has no stack probes.
+/// How far below the start of a guard a fault still counts as one of the stack above it: a frame may jump the guard by its own size
+/// where code has no stack probes.
 const NEAR: usize = 64 << 10;
 
 /// Installed before: by std, or by a child's crash record.

@@ -4,9 +4,8 @@ use std::cell::RefCell;
 use std::task::Waker;
 use std::time::Instant;
 
-use crate::error::{Error, ErrorKind, Outcome};
+use crate::error::{Error, ErrorKind, Outcome, shield};
 use crate::sync::park::Wait;
-use crate::task::catch;
 use crate::vocab::wait::{Pending, park};
 
 /// The place where the outcome is put, waited for and taken. One thread uses it.
@@ -40,7 +39,7 @@ impl<T> LocalCell<T> {
         let (first, others) = (state.first.take(), std::mem::take(&mut state.others));
         drop(state);
         // One of async code may panic: the next one is woken all the same.
-        first.into_iter().chain(others).for_each(|waker| catch::shield(|| waker.wake()));
+        first.into_iter().chain(others).for_each(|waker| shield(|| waker.wake()));
     }
 
     pub(super) fn take(&self) -> Option<Outcome<T>> {

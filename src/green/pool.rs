@@ -18,7 +18,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -27,9 +27,9 @@ use super::control::{Control, Name, Place};
 use super::hub::{self, Hub, Remote};
 use super::shared_hub::{self, Presence, Serving};
 use super::stack::Class;
-use crate::error::{Error, ErrorKind, Outcome, Result, Scale};
+use crate::error::{Error, ErrorKind, Outcome, Result, Scale, shield};
 use crate::sync::park::Wait;
-use crate::task::{catch, name_of};
+use crate::task::name_of;
 use crate::vocab::wait::{Backend, Pending, park};
 
 /// How long a pool makes do with fewer hubs before it asks for another again.
@@ -40,7 +40,6 @@ pub(super) struct Pool {
     /// The process that its threads are of: a fork takes along none of them.
     process: u32,
     pub(super) settings: Settings,
-    me: Weak<Pool>,
     state: Mutex<State>,
     hubs: Mutex<Hubs>,
 }
@@ -92,11 +91,10 @@ struct Hubs {
 impl Pool {
     pub(super) fn new(settings: Settings) -> Arc<Pool> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
-        Arc::new_cyclic(|me| Pool {
+        Arc::new(Pool {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             process: std::process::id(),
             settings,
-            me: me.clone(),
             state: Mutex::default(),
             hubs: Mutex::default(),
         })
@@ -104,7 +102,7 @@ impl Pool {
 
     /// Takes a task in: `call` runs in a coroutine, named as `F` is, and `complete` is told the outcome.
     pub(super) fn submit<F, T: Send + 'static>(
-        &self,
+        self: &Arc<Self>,
         task: u64,
         call: impl FnOnce() -> T + Send + 'static,
         complete: impl FnOnce(Outcome<T>) + Send + 'static,
@@ -113,7 +111,7 @@ impl Pool {
         let place = Place::Elsewhere(OnceLock::new());
         let control = Arc::new(Control::new(name, hub::current_id(), true, place).of_pool(self.id));
         let job: Job = {
-            let pool = self.me.upgrade().expect("who calls holds the pool");
+            let pool = self.clone();
             let (control, presence) = (control.clone(), Presence::new());
             Box::new(move |fate| {
                 let class = pool.settings.class;
@@ -122,7 +120,7 @@ impl Pool {
                     Fate::Begin(remote) => {
                         let done = Done::new(control.clone(), name_of::<F>, move |outcome| {
                             // It may drop the value, which is the user's.
-                            catch::shield(|| complete(outcome));
+                            shield(|| complete(outcome));
                             pool.transition_to_gone(task);
                             drop(presence);
                         });
@@ -278,7 +276,7 @@ impl Pool {
 
     /// Whether the caller is a task of this executor.
     fn is_mine(&self) -> bool {
-        hub::current().is_some_and(|control| control.pool == self.id)
+        hub::current_pool() == Some(self.id)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -15,7 +15,7 @@ use super::serve::unpack_panic;
 use super::status::{Cause, ExitStatus};
 use super::supervisor::supervisor;
 use crate::error::{Error, ErrorKind, Outcome, Result, Scale};
-use crate::sync::park::Wait;
+use crate::sync::park::{Wait, after};
 use crate::task::envelope::Envelope;
 use crate::task::{Payload, codec, next_id};
 use crate::vocab::outcome::Cell;
@@ -101,7 +101,7 @@ pub(crate) fn start<T: Payload>(
     registry::insert(Entry { body: body.clone() });
     let handle = Handle::new(cell.clone());
     let id = body.id;
-    let limit = timeout.and_then(|limit| Some((Instant::now().checked_add(limit)?, limit)));
+    let limit = timeout.and_then(|limit| Some((after(limit)?, limit)));
     let timer = limit.map(|(moment, limit)| {
         let proc = Arc::downgrade(&proc);
         supervisor.at(moment, move || {

@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 
 use super::builder::Builder;
 use super::registry::{self, Kind, Record};
-use crate::error::{Error, ErrorKind, Outcome, Result, Scale};
+use crate::error::{Error, ErrorKind, Outcome, Result, Scale, shield};
 use crate::sync::park::{Wait, after};
-use crate::task::catch::{catch, shield};
+use crate::task::catch::catch;
 use crate::task::{Call, name_of};
 use crate::vocab::outcome::{Core, Value};
 use crate::vocab::wait::{for_a_task, park};

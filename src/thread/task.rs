@@ -14,9 +14,9 @@ use std::time::Instant;
 
 use super::pool::{Dropping, Pool};
 use super::spin::spin;
-use crate::error::{Error, ErrorKind, Outcome, Scale};
+use crate::error::{Error, ErrorKind, Outcome, Scale, shield};
 use crate::sync::park::Wait;
-use crate::task::catch::{catch, shield};
+use crate::task::catch::catch;
 use crate::task::next_id;
 use crate::vocab::outcome::{Core, Due, Promise, Value};
 use crate::vocab::wait::{Pending, park};

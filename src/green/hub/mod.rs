@@ -39,7 +39,7 @@ pub(super) use self::poller::Direction;
 pub(super) use self::remote::{Remote, Slot};
 pub(super) use self::run::{run, serve};
 pub(super) use self::switch::{
-    Interrupt, current, current_id, limited, running, with_hub, without_suspension,
+    Interrupt, current, current_id, current_pool, limited, running, with_hub, without_suspension,
 };
 
 type Raw = corosensei::Coroutine<(), (), (), super::stack::Stack>;

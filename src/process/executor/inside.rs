@@ -335,10 +335,10 @@ impl Client {
         drop(args);
         let name = name_of::<F>;
         let sent = packed.map_err(Error::panicked).flatten().and_then(|(entry, parcel)| {
-            self.begin(cell.id, Pending { sink: cell.clone(), name })?;
-            let sent = self.inside.send(Kind::Submit, cell.id, entry, &parcel);
+            self.begin(cell.id(), Pending { sink: cell.clone(), name })?;
+            let sent = self.inside.send(Kind::Submit, cell.id(), entry, &parcel);
             sent.map_err(|error| {
-                self.inside.lock().pending.remove(&cell.id);
+                self.inside.lock().pending.remove(&cell.id());
                 self.inside.changed.notify_all();
                 Error::new(ErrorKind::NotSerializable)
                     .with_message("the task cannot be sent to its pool")

@@ -10,7 +10,7 @@ use crate::process::callbacks;
 use crate::process::serve::monotonic;
 use crate::process::status::Cause;
 use crate::process::supervisor::supervisor;
-use crate::sync::park::Wait;
+use crate::sync::park::{Wait, after};
 use crate::vocab::wait::{Backend, Pending, park};
 
 impl Pool {
@@ -32,7 +32,7 @@ impl Pool {
                 pool.look_at_time(id);
             }
         };
-        let moment = Instant::now().checked_add(left);
+        let moment = after(left);
         if let (Ok(supervisor), Some(moment)) = (supervisor(), moment) {
             supervisor.at(moment, look);
         }
