@@ -1,7 +1,7 @@
 //! Deadlocks of coroutines, on the only thread of a process: so this has no harness, which has threads of its own.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fourfold::{ErrorKind, green};
 
@@ -18,6 +18,7 @@ fn main() {
     the_first_may_clean_up();
     one_whose_first_has_ended_is_found_too();
     a_panic_of_the_first_comes_before_the_deadlock_that_it_leaves();
+    one_that_another_thread_leaves_is_found_when_that_has_ended();
     neither_time_nor_another_thread_is_a_deadlock();
     println!("deadlocks are found and told");
 }
@@ -164,6 +165,19 @@ fn a_panic_of_the_first_comes_before_the_deadlock_that_it_leaves() {
         })
     });
     assert_eq!(*caught.unwrap_err().downcast::<&str>().unwrap(), "the first");
+}
+
+fn one_that_another_thread_leaves_is_found_when_that_has_ended() {
+    let began = Instant::now();
+    let error = green::run(|| {
+        // It is there when the hub goes to sleep first, most likely, and wakes nobody.
+        let nap = || std::thread::sleep(Duration::from_millis(50));
+        let thread = std::thread::spawn(nap);
+        wait_for_ever();
+        drop(thread);
+    });
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::Deadlock);
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
 }
 
 fn neither_time_nor_another_thread_is_a_deadlock() {

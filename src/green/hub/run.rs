@@ -25,7 +25,7 @@ use crate::task::catch;
 const TURNS: u32 = 61;
 
 /// How long a hub sleeps that nothing but another thread can wake, before it looks whether there is another thread.
-const DOUBT: Duration = Duration::from_secs(1);
+pub(super) const DOUBT: Duration = Duration::from_secs(1);
 
 impl Hub {
     fn new() -> Result<Hub> {
@@ -54,6 +54,7 @@ impl Hub {
             polling: Cell::new(0),
             no_suspend: Cell::new(false),
             stuck: RefCell::new(None),
+            company: Cell::new(None),
             main: Cell::new(None),
             running: Cell::new(Running::NONE),
             closing: Cell::new(false),
