@@ -57,6 +57,7 @@ const UNSAFE: &[&str] = &[
     "src/sync/ring.rs",
     "src/sync/rwlock.rs",
     "src/system/forks.rs",
+    "src/system/handlers.rs",
     "src/system/signal_stack.rs",
     "src/task/image.rs",
 ];

@@ -15,6 +15,7 @@ use super::serve::unpack_panic;
 use super::status::{Cause, ExitStatus};
 use super::supervisor::supervisor;
 use crate::error::{Error, ErrorKind, Outcome, Result, Scale};
+use crate::sync::park::{Wait, after};
 use crate::task::envelope::Envelope;
 use crate::task::{Payload, codec, next_id};
 use crate::vocab::outcome::Cell;
@@ -102,7 +103,7 @@ pub(crate) fn start<T: Payload>(
     registry::insert(Entry { body: body.clone() });
     let handle = Handle::new(cell.clone());
     let id = body.id;
-    let limit = timeout.and_then(|limit| Some((Instant::now().checked_add(limit)?, limit)));
+    let limit = timeout.and_then(|limit| Some((after(limit)?, limit)));
     let timer = limit.map(|(moment, limit)| {
         let proc = Arc::downgrade(&proc);
         supervisor.at(moment, move || {
@@ -228,7 +229,7 @@ impl Backend for Body {
         super::callbacks::run(callbacks);
     }
 
-    fn wait(&self, pending: &dyn Pending, deadline: Option<Instant>) {
+    fn wait(&self, pending: &dyn Pending, wait: &Wait, deadline: Option<Instant>) {
         if super::callbacks::wait(pending, deadline) {
             return;
         }
@@ -239,7 +240,7 @@ impl Backend for Body {
         {
             watch.wait(deadline);
         }
-        park(pending, deadline);
+        park(pending, wait, deadline);
     }
 }
 
@@ -294,6 +295,7 @@ impl<T: Payload> Child<T> {
     /// # Errors
     ///
     /// What kept it from giving a value, exactly: see [`ErrorKind`].
+    #[track_caller]
     pub fn join(self) -> Outcome<T> {
         self.handle.join()
     }
@@ -303,6 +305,7 @@ impl<T: Payload> Child<T> {
     /// # Errors
     ///
     /// As [`join`](Child::join).
+    #[track_caller]
     pub fn join_timeout(&mut self, timeout: Duration) -> Option<Outcome<T>> {
         self.handle.join_timeout(timeout)
     }
