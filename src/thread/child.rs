@@ -116,6 +116,7 @@ impl<T: Send + 'static> Child<T> {
     ///
     /// [`Panicked`](ErrorKind::Panicked) if its function panicked; [`AlreadyTaken`](ErrorKind::AlreadyTaken) if an earlier
     /// call gave the outcome; [`Deadlock`](ErrorKind::Deadlock) if the thread joins itself.
+    #[track_caller]
     pub fn join(self) -> Outcome<T> {
         if !self.record.is_current() {
             let outcome = self.handle.join();
@@ -138,6 +139,7 @@ impl<T: Send + 'static> Child<T> {
     /// # Errors
     ///
     /// As [`join`](Child::join).
+    #[track_caller]
     pub fn join_timeout(&mut self, timeout: Duration) -> Option<Outcome<T>> {
         self.handle.join_timeout(timeout)
     }

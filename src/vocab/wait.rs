@@ -43,24 +43,29 @@ pub(crate) trait Backend: Send + Sync {
     }
 
     /// Blocks the caller, thread or coroutine, until `pending` has come to pass or the deadline has.
-    fn wait(&self, pending: &dyn Pending, deadline: Option<Instant>) {
-        park(pending, deadline);
+    fn wait(&self, pending: &dyn Pending, wait: &Wait, deadline: Option<Instant>) {
+        park(pending, wait, deadline);
     }
 }
 
-/// Lets the caller wait, thread or coroutine, until `pending` has come to pass or the deadline has.
+/// The wait for a task that the caller makes. Told at once by each method that the program calls to wait: behind a `dyn`, nobody knows the
+/// caller any more.
 #[track_caller]
-pub(crate) fn park(pending: &dyn Pending, deadline: Option<Instant>) {
+pub(crate) fn for_a_task() -> Wait {
+    Wait { what: "a task", place: Location::caller() }
+}
+
+/// Lets the caller wait, thread or coroutine, until `pending` has come to pass or the deadline has.
+pub(crate) fn park(pending: &dyn Pending, wait: &Wait, deadline: Option<Instant>) {
     if pending.is_done() {
         return;
     }
-    let wait = Wait { what: "a task", place: Location::caller() };
     let parker = Parker::current();
     // Also where the coroutine that waits is cancelled.
     let left = Left { pending, waker: parker.waker() };
     pending.register(parker.waker());
     while !pending.is_done() {
-        if !parker.park(&wait, deadline) {
+        if !parker.park(wait, deadline) {
             return;
         }
     }

@@ -53,5 +53,7 @@ mod nested;
 mod payloads;
 #[path = "process/pipes.rs"]
 mod pipes;
+#[path = "process/shared_words.rs"]
+mod shared_words;
 #[path = "process/stress.rs"]
 mod stress;

@@ -76,6 +76,15 @@ pub(in crate::green) fn current() -> Option<Arc<Control>> {
     with_hub(|hub| hub.current.get().and_then(|slot| hub.control(slot.index))).flatten()
 }
 
+/// The number of the executor that the coroutine which runs on this thread is a task of; 0 if of none.
+pub(in crate::green) fn current_pool() -> Option<u64> {
+    let pool = |hub: &Hub| {
+        let slot = hub.current.get()?;
+        hub.entries.borrow()[slot.index as usize].control.as_ref().map(|control| control.pool)
+    };
+    with_hub(pool).flatten()
+}
+
 /// The coroutine that runs on this thread, for a signal handler: reads a few cells and takes no lock.
 pub(in crate::green) fn running() -> Option<Running> {
     with_hub(|hub| hub.running.get()).filter(|running| !running.control.is_null())

@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Serialize, SerializeTuple, Serializer};
 
+use super::super::queue_error::{GetError, PutError};
 use super::ends::{Receiver, Sender};
-use super::error::{GetError, PutError};
 use crate::task::Payload;
 
 /// An end of a pipe that goes both ways: it sends `A`, and receives `B`. Dropping it closes it.

@@ -12,7 +12,7 @@ use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Serialize, Serializer};
 
 use super::super::Fd;
-use super::error::{GetError, PutError};
+use super::super::queue_error::{GetError, PutError};
 use super::socket::{self, Letter, Received, Sent};
 use crate::error::Result;
 use crate::sync::park::{self, Wait, after};

@@ -4,7 +4,6 @@
 //! | --- | --- |
 //! | `ends.rs`, `duplex.rs` | the ends: their methods, and how they travel |
 //! | `socket.rs` | a message on its way: one packet, whatever its size |
-//! | `error.rs` | why a message was not sent, or not received |
 //!
 //! A pipe is a pair of Unix sockets that keep packets apart (`SOCK_SEQPACKET`). A message is one packet, with the descriptors in it; the
 //! bytes of a longer one are in a memory file that goes along as a descriptor. So each message is sent and received by one
@@ -13,12 +12,10 @@
 
 mod duplex;
 mod ends;
-mod error;
 mod socket;
 
 pub use self::duplex::Duplex;
 pub use self::ends::{Receiver, Sender};
-pub use self::error::{GetError, PutError};
 
 use crate::error::Result;
 

@@ -66,35 +66,41 @@ pub(super) enum Received<T> {
 
 impl Letter {
     pub(super) fn pack<T: Payload>(message: &T) -> Result<Letter> {
-        let Envelope { body, fds } = Envelope::pack(message, WHAT)?;
+        let Envelope { body, fds, tickets } = Envelope::pack(message, WHAT)?;
         if fds.len() > MAX_FDS {
             return Err(Error::invalid(format!(
                 "{} descriptors in one message; at most {MAX_FDS} can be sent",
                 fds.len()
             )));
         }
-        let parcel = match body.len() {
-            0..=INLINE => Parcel { body: Body::Inline(body), fds },
+        let mut parcel = match body.len() {
+            0..=INLINE => Parcel { body: Body::Inline(body), fds, ..Parcel::default() },
             _ => Parcel::in_memfd(&body, fds)?,
         };
+        parcel.tickets = tickets;
         Ok(Letter { head: head(&parcel), parcel })
     }
 
     /// Sends it. If it `blocks`, it waits for room.
     pub(super) fn send(&mut self, socket: impl AsFd, blocks: bool) -> io::Result<Sent> {
-        match self.try_send(&socket, blocks) {
+        let sent = match self.try_send(&socket, blocks) {
             // The packet is too large for a socket as this system makes them, or for its memory: then a small one.
             Err(Errno::MSGSIZE | Errno::NOBUFS) if self.put_in_memfd()? => {
-                Ok(self.try_send(&socket, blocks)?)
+                self.try_send(&socket, blocks)?
             }
-            sent => Ok(sent?),
+            sent => sent?,
+        };
+        if sent == Sent::Whole {
+            std::mem::take(&mut self.parcel.tickets).sent();
         }
+        Ok(sent)
     }
 
     /// False if it was there already.
     fn put_in_memfd(&mut self) -> io::Result<bool> {
         let Body::Inline(body) = &self.parcel.body else { return Ok(false) };
-        self.parcel = Parcel::in_memfd(body, std::mem::take(&mut self.parcel.fds))?;
+        let parcel = Parcel::in_memfd(body, std::mem::take(&mut self.parcel.fds))?;
+        (self.parcel.body, self.parcel.fds) = (parcel.body, parcel.fds);
         self.head = head(&self.parcel);
         Ok(true)
     }
@@ -221,8 +227,8 @@ fn open<T: Payload>(packet: &[u8], fds: Vec<OwnedFd>, flags: ReturnFlags) -> Res
     }
     let mut fds = fds.into_iter();
     let body = Body::Memfd(fds.next().expect("counted above"));
-    let (body, fds) = Parcel { body, fds: fds.collect() }.open()?;
-    Envelope { body, fds }.unpack(WHAT)
+    let (body, fds) = Parcel { body, fds: fds.collect(), ..Parcel::default() }.open()?;
+    fd::provide(fds, || codec::decode(&body, WHAT))
 }
 
 fn malformed(what: &str) -> Error {
