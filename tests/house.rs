@@ -71,6 +71,8 @@ const LONG: &[(&str, &str)] = &[
     ("src/process/executor/inside.rs", "a worker's side of its pool: one lock, one protocol"),
     ("src/process/jobs.rs", "the set, its jobs and their ends, public types with their docs"),
     ("src/process/launch.rs", "one child from its settings to its end"),
+    ("src/process/shared/queue.rs", "each call on a queue, around one look at its ring"),
+    ("src/process/shared/ring.rs", "one protocol over one kind of cell"),
     ("src/process/sys/spawn.rs", "what a child may do before it executes stands together"),
     ("src/sync/list.rs", "the line and who stands in it: one lock, one protocol"),
     ("src/task/codec/de.rs", "a method for each of serde's calls"),
