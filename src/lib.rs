@@ -15,12 +15,14 @@ mod system;
 pub mod task;
 pub mod thread;
 pub mod vocab;
+pub mod wait;
 #[cfg(feature = "cluster")]
 mod words;
 
 pub use error::{Error, ErrorKind, Outcome, Result, Scale};
 pub use fourfold_macros::{main, task};
 pub use vocab::{Handle, TaskState, as_completed};
+pub use wait::{WaitSet, wait_any};
 
 /// Makes this process serve, and never returns, if it was started to run a task; otherwise does nothing.
 ///

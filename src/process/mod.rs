@@ -6,6 +6,7 @@
 //! | [`fork()`] | this very process, twice |
 //! | [`Executor`] | a pool of processes that take task after task |
 //! | [`Command`], [`Jobs`] | programs to run, one or many at once |
+//! | [`pipe()`], [`duplex`] | messages from process to process, whole and in order |
 //! | [`Fd`] | a socket, a file, a pipe as an argument or a value |
 //! | [`current()`], [`active_children`] | who this process is, and whom it has started |
 //!
@@ -18,6 +19,7 @@ mod capture;
 mod channel;
 mod child;
 mod command;
+mod context;
 mod crash;
 mod current;
 pub(crate) mod entry;
@@ -26,10 +28,15 @@ mod fork;
 mod jobs;
 mod launch;
 mod memory;
+mod owner_died;
 mod page;
 pub(crate) mod patience;
+mod pipe;
+mod queue;
+mod queue_error;
 mod registry;
 mod serve;
+mod shared;
 mod status;
 mod supervisor;
 mod sys;
@@ -43,7 +50,12 @@ pub use self::current::{Current, current};
 pub use self::executor::{Executor, ExecutorBuilder};
 pub use self::fork::{Forked, fork};
 pub use self::jobs::{End, Finished, Jobs, JobsWaker};
+pub use self::owner_died::OwnerDied;
+pub use self::pipe::{Duplex, Receiver, Sender, duplex, pipe};
+pub use self::queue::Queue;
+pub use self::queue_error::{GetError, OnDeath, PutError};
 pub use self::registry::{ActiveChild, active_children};
+pub use self::shared::{Event, Lock, LockGuard, Permit, Plain, Semaphore};
 pub use self::status::ExitStatus;
 pub use crate::task::fd::Fd;
 

@@ -42,6 +42,7 @@ pub(super) trait Store {
     /// Nothing more is put.
     fn close(&self);
 
+    /// Whether nothing more is put.
     fn is_closed(&self) -> bool;
 
     /// How many items were ever put.

@@ -1,22 +1,24 @@
-//! A value on its way: its bytes, and the descriptors in it.
+//! A value on its way: its bytes, and the descriptors and tickets in it.
 
 use std::os::fd::OwnedFd;
 
+use super::ticket::{self, Tickets};
 use super::{Payload, codec, fd};
 use crate::error::Result;
 
-/// A value as bytes and descriptors.
+/// A value as bytes, descriptors and tickets.
 #[derive(Debug, Default)]
 pub(crate) struct Envelope {
     pub(crate) body: Vec<u8>,
     pub(crate) fds: Vec<OwnedFd>,
+    pub(crate) tickets: Tickets,
 }
 
 impl Envelope {
     /// Writes a value. `what` names it in the error: "argument", "value".
     pub(crate) fn pack<T: Payload>(value: &T, what: &str) -> Result<Envelope> {
-        let (body, fds) = fd::collect(|| codec::encode(value, what));
-        Ok(Envelope { body: body?, fds })
+        let ((body, fds), tickets) = ticket::collect(|| fd::collect(|| codec::encode(value, what)));
+        Ok(Envelope { body: body?, fds, tickets })
     }
 
     /// Reads the value back.

@@ -10,3 +10,4 @@ mod mixed;
 mod process;
 mod support;
 mod thread;
+mod waiting;

@@ -13,7 +13,7 @@ use super::ToSocketAddrs;
 use super::common::{no_time, wait};
 use super::connect::connect_stream;
 use super::socket::Socket;
-use crate::sync::park::Wait;
+use crate::sync::park::{Wait, after};
 
 /// A TCP connection: [`std::net::TcpStream`], whose calls suspend a coroutine in place of blocking its thread.
 ///
@@ -80,7 +80,7 @@ impl TcpStream {
         if limit.is_zero() {
             return Err(no_time());
         }
-        connect(address, &wait, Instant::now().checked_add(limit))
+        connect(address, &wait, after(limit))
     }
 
     forward! {

@@ -33,6 +33,11 @@ fn still_waits<T: Send + 'static>(child: &mut scale::Child<T>) {
     assert!(child.join_timeout(4 * SHORT).is_none(), "it has ended, and was to wait");
 }
 
+/// The ends of a pipe, which cannot fail to be made.
+fn ends<E>(made: E) -> E {
+    made
+}
+
 /// Runs so many at once, each with its number, and gives their values in the order of the numbers.
 fn all<R: Send + 'static>(
     count: usize,
