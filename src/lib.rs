@@ -15,7 +15,8 @@ mod system;
 pub mod task;
 pub mod thread;
 pub mod vocab;
-#[cfg(feature = "cluster")]
+// Not all of them are served to processes.
+#[cfg_attr(not(feature = "cluster"), allow(dead_code))]
 mod words;
 
 pub use error::{Error, ErrorKind, Outcome, Result, Scale};

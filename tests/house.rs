@@ -13,7 +13,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("task", &["error"]),
     ("green", &["error", "sync", "system", "task", "vocab"]),
     ("thread", &["error", "sync", "task", "vocab"]),
-    ("process", &["error", "sync", "system", "task", "vocab"]),
+    ("process", &["error", "sync", "system", "task", "vocab", "words"]),
     ("words", &["error"]),
     ("cluster", &["error", "process", "task", "vocab", "words"]),
 ];

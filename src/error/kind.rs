@@ -49,6 +49,10 @@ pub enum ErrorKind {
     AlreadyTaken,
     /// Waiting would never end: a handle joined by the very callback that its work waits for, say.
     Deadlock,
+    /// The last holder of a lock ended without a release: what the lock guards may be half done.
+    OwnerDied,
+    /// The process that serves the words of this tree of processes, its root, has ended.
+    RootGone,
     /// An argument or a setting is not valid.
     InvalidInput,
     /// This system lacks what the call needs.
@@ -76,6 +80,8 @@ impl fmt::Display for ErrorKind {
             ErrorKind::Refused => f.write_str("refused"),
             ErrorKind::AlreadyTaken => f.write_str("outcome already taken"),
             ErrorKind::Deadlock => f.write_str("would wait for ever"),
+            ErrorKind::OwnerDied => f.write_str("the last holder of the lock died"),
+            ErrorKind::RootGone => f.write_str("the root of the processes is gone"),
             ErrorKind::InvalidInput => f.write_str("invalid input"),
             ErrorKind::Unsupported => f.write_str("not supported on this system"),
             ErrorKind::Io => f.write_str("system call failed"),

@@ -7,6 +7,8 @@
 //! | [`Executor`] | a pool of processes that take task after task |
 //! | [`Command`], [`Jobs`] | programs to run, one or many at once |
 //! | [`Fd`] | a socket, a file, a pipe as an argument or a value |
+//! | [`RLock`], [`RwLock`], [`Condition`], [`Barrier`] | locks that survive their holder, and meeting places |
+//! | [`LifoQueue`], [`PriorityQueue`], [`JoinableQueue`], [`List`], [`Dict`] | what several processes share, whoever of them dies |
 //! | [`current()`], [`active_children`] | who this process is, and whom it has started |
 //!
 //! A child is this executable, run again: see [`init`](crate::init) for where it begins. Sockets, files and locks are not
@@ -27,10 +29,12 @@ mod fork;
 mod jobs;
 mod launch;
 mod memory;
+mod owner_died;
 mod page;
 pub(crate) mod patience;
 mod registry;
 mod serve;
+mod served;
 mod status;
 mod supervisor;
 mod sys;
@@ -44,7 +48,13 @@ pub use self::current::{Current, current};
 pub use self::executor::{Executor, ExecutorBuilder};
 pub use self::fork::{Forked, fork};
 pub use self::jobs::{End, Finished, Jobs, JobsWaker};
+pub use self::owner_died::{LockError, OwnerDied};
 pub use self::registry::{ActiveChild, active_children};
+pub use self::served::{
+    Barrier, Condition, ConditionGuard, Dict, GetError, JoinableQueue, LifoQueue, List, Marked,
+    OnDeath, PriorityQueue, PutError, QueueBuilder, RLock, RLockGuard, Rank, ReadGuard, RwLock,
+    WriteGuard,
+};
 pub use self::status::ExitStatus;
 pub use crate::task::fd::Fd;
 
