@@ -56,6 +56,7 @@ pub use self::served::{
     WriteGuard,
 };
 pub use self::status::ExitStatus;
+pub use crate::sync::Itself;
 pub use crate::task::fd::Fd;
 
 pub(crate) use self::registry::end_of_main;

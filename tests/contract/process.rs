@@ -31,5 +31,11 @@ mod losses;
 mod nested;
 #[path = "process/payloads.rs"]
 mod payloads;
+#[path = "process/served.rs"]
+mod served;
+#[path = "process/served_deaths.rs"]
+mod served_deaths;
+#[path = "process/served_waits.rs"]
+mod served_waits;
 #[path = "process/stress.rs"]
 mod stress;
