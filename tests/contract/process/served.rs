@@ -16,9 +16,10 @@ struct Tools {
 }
 
 fn use_tools(tools: Tools) -> Tools {
-    let _guard = tools.lock.lock().unwrap();
+    let guard = tools.lock.lock().unwrap();
     tools.results.as_ref().unwrap().push(&std::process::id()).unwrap();
     tools.more.iter().for_each(|queue| queue.put("hello".into()).unwrap());
+    drop(guard);
     tools
 }
 

@@ -10,7 +10,7 @@ use fourfold::process::{
 use crate::support::{Gate, LIMIT, eventually, visit, within};
 
 /// Kills a child that stands at the gate, in the middle of its function.
-fn kill<T: Send + 'static>(gate: &Gate, child: Child<T>) {
+fn kill<T: fourfold::task::Payload>(gate: &Gate, child: Child<T>) {
     let guest = gate.next();
     assert!(child.kill());
     assert_eq!(child.join().err().unwrap().signal(), Some(9));

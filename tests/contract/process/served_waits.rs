@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -57,7 +58,8 @@ fn a_coroutine_that_waits_lets_others_run() {
             assert!(barrier.wait().unwrap().is_some() && meets.join().unwrap());
             queue.put(*lock.read().unwrap()).unwrap();
             assert_eq!(waits.join().unwrap(), 101);
-        });
+        })
+        .unwrap();
     });
 }
 
@@ -102,27 +104,29 @@ fn a_queue_loses_nothing_by_gets_that_are_cut_short() {
                             if done.load(Ordering::Relaxed) {
                                 return;
                             }
-                            let same = queue.clone();
-                            // One that is got at the last moment is put again, as who cancels could do.
-                            let again = move |item: u32| same.put(item).unwrap();
-                            let same = queue.clone();
+                            let (same, got) = (queue.clone(), Arc::new(Mutex::new(None)));
                             match kind {
-                                0 => cut_short(round, move || {
-                                    if let Ok(item) = same.get() {
-                                        // Not to be cancelled from here on.
-                                        green::no_suspend(|| again(item));
-                                    }
-                                }),
+                                0 => {
+                                    let got = got.clone();
+                                    cut_short(round, move || {
+                                        let item = same.get().unwrap();
+                                        // It waits for nothing from the get on, and is not cancelled there.
+                                        *got.lock().unwrap() = Some(item);
+                                    });
+                                }
                                 1 => {
-                                    if let Some(Ok(item)) = poll_once(queue.get_async()) {
-                                        again(item);
-                                    }
+                                    let item = poll_once(queue.get_async()).map(Result::unwrap);
+                                    *got.lock().unwrap() = item;
                                 }
                                 _ => match queue.get_timeout(Duration::from_micros(round % 300)) {
-                                    Ok(item) => again(item),
+                                    Ok(item) => *got.lock().unwrap() = Some(item),
                                     Err(GetError::Empty) => {}
                                     Err(error) => panic!("{error}"),
                                 },
+                            }
+                            // What was got at the last moment is for somebody else.
+                            if let Some(item) = got.lock().unwrap().take() {
+                                queue.put(item).unwrap();
                             }
                         }
                     });
@@ -152,7 +156,7 @@ fn a_member_that_is_cut_short_breaks_the_barrier() {
         eventually("it is broken", || barrier.is_broken().unwrap());
         barrier.reset().unwrap();
         let same = barrier.clone();
-        cut_short(300, move || drop(same.wait().unwrap()));
+        cut_short(300, move || assert_eq!(same.wait().unwrap(), None));
         eventually("it is broken again, or the wait never began", || {
             barrier.is_broken().unwrap() || barrier.waiting().unwrap() == 0
         });
