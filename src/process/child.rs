@@ -70,7 +70,7 @@ pub(crate) fn start<T: Payload>(
     memory: Option<u64>,
 ) -> Result<Child<T>> {
     let (name, daemon) = (settings.name.clone(), settings.daemon);
-    let parcel = Parcel::new(work.args.body, work.args.fds)?;
+    let mut parcel = Parcel::of(work.args)?;
     // Before the child exists, so that a supervisor that cannot be started leaves none behind.
     let supervisor = supervisor()?;
     settings.memory = memory;
@@ -87,6 +87,8 @@ pub(crate) fn start<T: Payload>(
             .inspect_err(|_| proc.end_and_reap())?;
         proc
     };
+    // Until the child has ended: it may not have read them yet.
+    let tickets = std::mem::take(&mut parcel.tickets);
     drop(parcel);
     let body = Arc::new(Body {
         id: next_id(),
@@ -121,7 +123,7 @@ pub(crate) fn start<T: Payload>(
         if let (Some(timer), Ok(supervisor)) = (timer, super::supervisor::supervisor()) {
             supervisor.forget(timer);
         }
-        drop(meter);
+        drop((meter, tickets));
         registry::remove(id);
         let task = work.task;
         match last_answer(&proc) {
@@ -190,7 +192,7 @@ pub(crate) fn value_of<T: Payload>(
     let read = || -> Outcome<T> {
         let (body, fds) = answer.parcel.open()?;
         match answer.kind {
-            Kind::Value => Envelope { body, fds }.unpack("value"),
+            Kind::Value => Envelope { body, fds, ..Envelope::default() }.unpack("value"),
             Kind::Panicked => Err(Error::panicked(unpack_panic(&body))),
             _ => Err(codec::decode(&body, "error").unwrap_or_else(|error| error)),
         }

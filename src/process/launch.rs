@@ -481,6 +481,8 @@ impl Proc {
         }
         state.lifeline = None;
         state.ended = Some(Ended { status });
+        drop(state);
+        super::shared::child_has_ended();
         true
     }
 

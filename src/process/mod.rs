@@ -32,9 +32,12 @@ mod memory;
 mod owner_died;
 mod page;
 pub(crate) mod patience;
+mod queue;
+mod queue_error;
 mod registry;
 mod serve;
 mod served;
+mod shared;
 mod status;
 mod supervisor;
 mod sys;
@@ -48,13 +51,15 @@ pub use self::current::{Current, current};
 pub use self::executor::{Executor, ExecutorBuilder};
 pub use self::fork::{Forked, fork};
 pub use self::jobs::{End, Finished, Jobs, JobsWaker};
-pub use self::owner_died::{LockError, OwnerDied};
+pub use self::owner_died::OwnerDied;
+pub use self::queue::Queue;
+pub use self::queue_error::{GetError, OnDeath, PutError};
 pub use self::registry::{ActiveChild, active_children};
 pub use self::served::{
-    Barrier, Condition, ConditionGuard, Dict, GetError, JoinableQueue, LifoQueue, List, Marked,
-    OnDeath, PriorityQueue, PutError, QueueBuilder, RLock, RLockGuard, Rank, ReadGuard, RwLock,
-    WriteGuard,
+    Barrier, Condition, ConditionGuard, Dict, JoinableQueue, LifoQueue, List, LockError, Marked,
+    PriorityQueue, QueueBuilder, RLock, RLockGuard, Rank, ReadGuard, RwLock, WriteGuard,
 };
+pub use self::shared::{Event, Lock, LockGuard, Permit, Plain, Semaphore};
 pub use self::status::ExitStatus;
 pub use crate::sync::Itself;
 pub use crate::task::fd::Fd;

@@ -1,29 +1,30 @@
-//! A lock whose last holder died with it.
+//! That a lock was taken from a holder that has died.
 
 use std::fmt;
 
-use crate::error::{Error, ErrorKind, Scale};
+use crate::error::{Error, ErrorKind};
 
-/// The last holder of a lock died before it released it. The lock is the caller's now; what it guards may be half done.
+/// The lock is taken, and who held it before died with it: what it guards is as the dead one left it, which may be half done.
 ///
-/// It is told once: who takes the lock next is told nothing, as the caller has seen to it.
+/// It is told once, to who takes the lock next, as std tells of a poisoned mutex. [`into_inner`](OwnerDied::into_inner) gives
+/// the guard, to put things right; dropped, it gives the lock back.
 ///
 /// # Examples
 ///
 /// ```
-/// use fourfold::process::{self, LockError, RLock};
+/// use fourfold::process::{self, Lock};
 ///
-/// let lock = RLock::new()?;
-/// let dies = process::spawn(|lock: RLock| -> () {
-///     let _guard = lock.lock().unwrap();
-///     std::process::abort()
-/// }, lock.clone())?;
-/// assert!(dies.join().is_err());
-/// match lock.lock() {
-///     Err(LockError::OwnerDied(died)) => drop(died.into_inner()),
-///     other => panic!("{other:?}"),
+/// fn die_with(lock: Lock<u32>) {
+///     let mut guard = lock.lock().unwrap();
+///     *guard = 7;
+///     std::process::exit(3);
 /// }
-/// assert!(lock.lock().is_ok());
+///
+/// let lock = Lock::new(0u32)?;
+/// process::spawn(die_with, lock.clone())?.join().unwrap_err();
+/// let told = lock.lock().unwrap_err();
+/// assert_eq!(*told.into_inner(), 7);
+/// assert_eq!(*lock.lock()?, 7);
 /// # Ok::<(), fourfold::Error>(())
 /// ```
 pub struct OwnerDied<G> {
@@ -40,12 +41,12 @@ impl<G> OwnerDied<G> {
         self.guard
     }
 
-    /// The guard.
+    /// The guard, to look through.
     pub fn get_ref(&self) -> &G {
         &self.guard
     }
 
-    /// The guard.
+    /// The guard, to change things through.
     pub fn get_mut(&mut self) -> &mut G {
         &mut self.guard
     }
@@ -59,85 +60,15 @@ impl<G> fmt::Debug for OwnerDied<G> {
 
 impl<G> fmt::Display for OwnerDied<G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        ErrorKind::OwnerDied.fmt(f)
+        f.write_str("who held the lock has died; what it guards may be half done")
     }
 }
 
 impl<G> std::error::Error for OwnerDied<G> {}
 
+/// The lock is given back.
 impl<G> From<OwnerDied<G>> for Error {
-    /// The lock is released.
     fn from(_: OwnerDied<G>) -> Error {
-        Error::new(ErrorKind::OwnerDied).with_scale(Scale::Process)
-    }
-}
-
-/// Why a lock was not simply taken.
-#[non_exhaustive]
-pub enum LockError<G> {
-    /// It was taken, from one who died.
-    OwnerDied(OwnerDied<G>),
-    /// It was not taken.
-    Failed(Error),
-}
-
-impl<G> LockError<G> {
-    /// The guard, for whom it makes no difference that the last holder died.
-    ///
-    /// # Errors
-    ///
-    /// The lock was not taken.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use fourfold::process::{LockError, RLock};
-    ///
-    /// let lock = RLock::new()?;
-    /// let guard = lock.lock().or_else(LockError::into_guard)?;
-    /// # drop(guard);
-    /// # Ok::<(), fourfold::Error>(())
-    /// ```
-    pub fn into_guard(self) -> Result<G, Error> {
-        match self {
-            LockError::OwnerDied(died) => Ok(died.into_inner()),
-            LockError::Failed(error) => Err(error),
-        }
-    }
-}
-
-impl<G> fmt::Debug for LockError<G> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            LockError::OwnerDied(died) => died.fmt(f),
-            LockError::Failed(error) => error.fmt(f),
-        }
-    }
-}
-
-impl<G> fmt::Display for LockError<G> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            LockError::OwnerDied(died) => died.fmt(f),
-            LockError::Failed(error) => error.fmt(f),
-        }
-    }
-}
-
-impl<G> std::error::Error for LockError<G> {}
-
-impl<G> From<Error> for LockError<G> {
-    fn from(error: Error) -> LockError<G> {
-        LockError::Failed(error)
-    }
-}
-
-impl<G> From<LockError<G>> for Error {
-    /// A lock that was taken is released.
-    fn from(error: LockError<G>) -> Error {
-        match error {
-            LockError::OwnerDied(died) => died.into(),
-            LockError::Failed(error) => error,
-        }
+        Error::new(ErrorKind::OwnerDied).with_message("what the lock guards may be half done")
     }
 }

@@ -37,5 +37,7 @@ mod served;
 mod served_deaths;
 #[path = "process/served_waits.rs"]
 mod served_waits;
+#[path = "process/shared_words.rs"]
+mod shared_words;
 #[path = "process/stress.rs"]
 mod stress;

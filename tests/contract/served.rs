@@ -193,7 +193,7 @@ macro_rules! queue {
 
             #[allow(dead_code, reason = "the suite asks it of some queues only")]
             pub(crate) fn try_iter(&self) -> impl Iterator<Item = T> + '_ {
-                self.0.try_iter().map(Result::unwrap)
+                self.0.try_iter()
             }
         }
     };
@@ -262,7 +262,7 @@ impl<T: Payload + std::fmt::Debug> JoinableQueue<T> {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = T> + '_ {
-        self.0.iter().map(Result::unwrap)
+        self.0.iter()
     }
 
     pub(crate) fn task_done(&self) -> fourfold::Result<()> {

@@ -106,7 +106,7 @@ impl Pool {
         let packed = catch::catch(|| -> Result<(u64, Parcel)> {
             let entry = image::entry_of::<F, A, M>()?;
             let args = Envelope::pack(&args, "argument")?;
-            Ok((entry, Parcel::new(args.body, args.fds)?))
+            Ok((entry, Parcel::of(args)?))
         });
         drop(args);
         match packed.map_err(Error::panicked).flatten() {

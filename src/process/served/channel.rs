@@ -4,52 +4,22 @@ use std::marker::PhantomData;
 
 use serde::{Deserialize, Serialize};
 
-use super::error::{GetError, PutError};
-use super::handle::{Handle, done, me_who_holds, nobody, number, pack, truth, unexpected, unpack};
+use super::handle::{
+    Handle, done, me_who_holds, nobody, number, pack, pack_with_tickets, truth, unexpected, unpack,
+};
 use super::wire::{AT_ONCE, Answer, Ask, Blank, FOR_EVER, Fate, Got};
 use crate::error::{Error, ErrorKind, Result, Scale};
+use crate::process::queue_error::{GetError, OnDeath, PutError};
 use crate::sync::park::Wait;
 use crate::task::Payload;
 use crate::words::Order;
 
-/// What becomes of an item that a consumer had taken, and not said to be done by `task_done`, when its process dies.
-///
-/// # Examples
-///
-/// ```
-/// use fourfold::process::{self, JoinableQueue, OnDeath};
-///
-/// let queue = JoinableQueue::builder().on_death(OnDeath::HandBack).build()?;
-/// queue.put(7)?;
-/// let dies = process::spawn(|queue: JoinableQueue<i32>| -> () {
-///     queue.get().unwrap();
-///     std::process::abort()
-/// }, queue.clone())?;
-/// assert!(dies.join().is_err());
-/// let again = queue.get_marked()?;
-/// assert!(again.redelivered && again.item == 7);
-/// # Ok::<(), fourfold::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum OnDeath {
-    /// It goes back to where it was in the queue, and is marked: see `get_marked`. The queue keeps each item until it is said to be
-    /// done, so every consumer has to say so.
-    HandBack,
-    /// It is kept for whoever asks for what was `lost`, and counts as done. The queue keeps each item until it is said to be
-    /// done, as above.
-    Report,
-    /// It is gone with its consumer, and counts as done. The queue keeps no item that was taken.
-    Drop,
-}
-
-impl OnDeath {
-    fn fate(self) -> Fate {
-        match self {
-            OnDeath::HandBack => Fate::HandBack,
-            OnDeath::Report => Fate::Report,
-            OnDeath::Drop => Fate::Drop,
-        }
+/// What a queue that is served does.
+fn fate(on_death: OnDeath) -> Fate {
+    match on_death {
+        OnDeath::HandBack => Fate::HandBack,
+        OnDeath::Report => Fate::Report,
+        OnDeath::Drop => Fate::Drop,
     }
 }
 
@@ -77,7 +47,7 @@ pub struct Marked<T> {
 #[derive(Debug)]
 pub struct QueueBuilder<Q> {
     order: Order,
-    capacity: usize,
+    capacity: Option<usize>,
     on_death: OnDeath,
     make: fn(Handle, Option<usize>) -> Q,
 }
@@ -88,17 +58,19 @@ impl<Q> QueueBuilder<Q> {
         on_death: OnDeath,
         make: fn(Handle, Option<usize>) -> Q,
     ) -> QueueBuilder<Q> {
-        QueueBuilder { order, capacity: 0, on_death, make }
+        QueueBuilder { order, capacity: None, on_death, make }
     }
 
     /// Room for so many items; without this, for any number.
     pub fn capacity(mut self, capacity: usize) -> QueueBuilder<Q> {
-        assert!(capacity > 0, "a queue has room for an item at least");
-        self.capacity = capacity;
+        self.capacity = Some(capacity);
         self
     }
 
-    /// What becomes of what a consumer had taken when it dies.
+    /// What becomes of what a consumer had taken, and not said to be done by `task_done`, when its process dies. One that hands
+    /// back or reports keeps each item until it is said to be done, so every consumer has to say so; one that drops keeps no
+    /// item that was taken. What is handed back is marked, see `get_marked`; what is reported is `lost`. An item that is
+    /// dropped or reported counts as done.
     pub fn on_death(mut self, on_death: OnDeath) -> QueueBuilder<Q> {
         self.on_death = on_death;
         self
@@ -108,11 +80,15 @@ impl<Q> QueueBuilder<Q> {
     ///
     /// # Errors
     ///
-    /// There is no room for it, or the root is gone: [`ErrorKind::RootGone`].
+    /// The root is gone: [`ErrorKind::RootGone`]. The capacity is 0: [`ErrorKind::InvalidInput`].
     pub fn build(self) -> Result<Q> {
         let QueueBuilder { order, capacity, on_death, make } = self;
-        let handle = Handle::new(Blank::Queue { order, capacity, fate: on_death.fate() })?;
-        Ok(make(handle, (capacity > 0).then_some(capacity)))
+        if capacity == Some(0) {
+            return Err(Error::invalid("a queue has room for one item at least"));
+        }
+        let fate = fate(on_death);
+        let handle = Handle::new(Blank::Queue { order, capacity: capacity.unwrap_or(0), fate })?;
+        Ok(make(handle, capacity))
     }
 }
 
@@ -187,12 +163,16 @@ impl<T: Payload> Channel<T> {
         limit: u64,
         wait: &Wait,
     ) -> Result<(), PutError<T>> {
-        let answer = pack(&item, "item").and_then(|load| {
+        let answer = pack_with_tickets(&item, "item").and_then(|(load, tickets)| {
             let ask = Ask::Put(vec![(load, key)]);
-            match limit {
+            let answer = match limit {
                 AT_ONCE => self.handle.ask(nobody(), &ask),
                 limit => self.handle.wait(nobody(), limit, &ask, wait),
+            };
+            if let Ok(Answer::Done) = answer {
+                tickets.sent();
             }
+            answer
         });
         put(answer, item)
     }
@@ -243,7 +223,8 @@ impl<T: Payload> Channel<T> {
     }
 
     pub(super) async fn get_async(&self) -> Result<T, GetError> {
-        let answer = self.handle.wait_async(nobody(), &Ask::Get(1)).await?;
+        let answer = self.handle.wait_async(nobody(), &Ask::Get(1)).await;
+        let answer = answer.map_err(GetError::Failed)?;
         one(items(answer)?).map(|marked| marked.item)
     }
 
@@ -270,10 +251,11 @@ impl<T: Payload> Channel<T> {
 
     fn take(&self, most: usize, limit: u64, wait: &Wait) -> Result<Vec<Marked<T>>, GetError> {
         let (who, ask) = (me_who_holds(), Ask::Get(most as u64));
-        items(match limit {
-            AT_ONCE => self.handle.ask(who, &ask)?,
-            limit => self.handle.wait(who, limit, &ask, wait)?,
-        })
+        let answer = match limit {
+            AT_ONCE => self.handle.ask(who, &ask),
+            limit => self.handle.wait(who, limit, &ask, wait),
+        };
+        items(answer.map_err(GetError::Failed)?)
     }
 }
 

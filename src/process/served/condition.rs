@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::handle::{Handle, done, limit, nobody, pack, unexpected, unpack};
+use super::handle::{Handle, done, limit, nobody, pack, pack_with_tickets, unexpected, unpack};
+use super::lock_error::LockError;
 use super::wire::{AT_ONCE, Answer, Ask, Blank, FOR_EVER, Load};
 use crate::error::{Error, ErrorKind, Result, Scale};
-use crate::process::owner_died::{LockError, OwnerDied};
+use crate::process::owner_died::OwnerDied;
 use crate::sync::park::{Wait, after};
 use crate::task::Payload;
 
@@ -292,13 +293,17 @@ impl<T: Payload> ConditionGuard<'_, T> {
     /// Whether it holds of the value. Looking at it changes nothing, as far as the types can tell; so it counts as a change if
     /// the bytes are others.
     fn holds(&mut self, holds: &mut impl FnMut(&mut T) -> bool) -> bool {
-        let before = (!self.changed).then(|| self.value.as_ref().map(|value| pack(value, "value")));
+        let before = (!self.changed).then(|| self.bytes());
         let answer = holds(self.value.as_mut().expect(NO_LOCK));
-        if let Some(Some(Ok(before))) = before {
-            let after = self.value.as_ref().map(|value| pack(value, "value"));
-            self.changed = !matches!(after, Some(Ok(after)) if after == before);
+        if let Some(before) = before {
+            self.changed = before.is_none() || self.bytes() != before;
         }
         answer
+    }
+
+    fn bytes(&self) -> Option<Load> {
+        let packed = self.value.as_ref().map(|value| pack_with_tickets(value, "value"));
+        Some(packed?.ok()?.0)
     }
 
     fn load(&self) -> Result<Option<Load>> {

@@ -13,6 +13,7 @@ use super::link::{self, Link, link};
 use super::wire::{Answer, Ask, Blank, FOR_EVER, Load};
 use crate::error::{Error, ErrorKind, Result, Scale};
 use crate::sync::park::{self, Wait};
+use crate::task::ticket::{self, Ticket, Tickets};
 use crate::task::travel::{self, Arrival, Mark};
 use crate::task::{Payload, codec};
 
@@ -135,23 +136,47 @@ pub(super) fn truth(answer: Answer) -> Result<bool> {
     }
 }
 
+/// A reference that was put aside for who reads an item, at who wrote it.
+struct Aside {
+    handle: Handle,
+    ticket: u64,
+}
+
+/// In the place of one, where the whole value has its ticket.
+const NO_TICKET: u64 = 0;
+
+impl Ticket for Aside {
+    fn give_back(&self) {
+        self.handle.tell(0, &Ask::TakeBack(self.ticket));
+    }
+}
+
 impl Serialize for Handle {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match travel::leave(self.0.word) {
-            true => serializer.serialize_u64(self.0.word),
-            false => Err(S::Error::custom(
-                "a word can travel in arguments and values of tasks and in other words only",
-            )),
+        let word = self.0.word;
+        if travel::leave(word) {
+            return (word, NO_TICKET).serialize(serializer);
         }
+        if !ticket::is_writing() {
+            return Err(S::Error::custom(ticket::NOWHERE));
+        }
+        // An item of a word in shared memory, which knows nothing of us.
+        let answer = self.ask(0, &Ask::PutAside).and_then(number).map_err(S::Error::custom)?;
+        let aside = Aside { handle: self.clone(), ticket: answer as u64 };
+        let written = (word, aside.ticket).serialize(serializer);
+        ticket::keep(aside);
+        written
     }
 }
 
 impl<'de> Deserialize<'de> for Handle {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Handle, D::Error> {
-        let word = u64::deserialize(deserializer)?;
+        let (word, ticket) = <(u64, u64)>::deserialize(deserializer)?;
+        let ask = |ask| link().and_then(|link| link.ask(word, 0, &ask));
         let asked = match travel::arrival(word) {
+            _ if ticket != NO_TICKET => ask(Ask::Redeem(ticket)),
             Some(Arrival::Granted) => Ok(Answer::Done),
-            Some(Arrival::ByTicket) => link().and_then(|link| link.ask(word, 0, &Ask::Refer)),
+            Some(Arrival::ByTicket) => ask(Ask::Refer),
             None => return Err(D::Error::custom("no such word came with this value")),
         };
         asked.and_then(known).map_err(D::Error::custom)?;
@@ -202,10 +227,18 @@ pub(super) fn limit(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(FOR_EVER).max(1)
 }
 
-/// Writes a value.
+/// Writes a value, which is kept by the root from now on.
 pub(super) fn pack<T: Payload>(value: &T, what: &str) -> Result<Load> {
-    let (bytes, words) = travel::collect(|| codec::encode(value, what));
-    Ok(Load { bytes: bytes?, words })
+    let (load, tickets) = pack_with_tickets(value, what)?;
+    tickets.sent();
+    Ok(load)
+}
+
+/// Writes a value, and gives the tickets of words in shared memory that are in it: dropped, they are given back.
+pub(super) fn pack_with_tickets<T: Payload>(value: &T, what: &str) -> Result<(Load, Tickets)> {
+    let ((bytes, words), tickets) =
+        ticket::collect(|| travel::collect(|| codec::encode(value, what)));
+    Ok((Load { bytes: bytes?, words }, tickets))
 }
 
 /// Reads a value that an answer brought, with handles that are this process's already.

@@ -17,7 +17,7 @@ use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, socketpair}
 use super::undo::undo;
 use super::wire::{Answer, Ask, Head, Inbox, ONE_WAY, read_reply, write_request};
 use crate::error::{Error, ErrorKind, Result, Scale};
-use crate::process::channel::{Body, Parcel, send_bytes};
+use crate::process::channel::{Parcel, send_bytes};
 use crate::process::context::context;
 use crate::process::fork::{Generation, generation};
 use crate::process::patience::Patience;
@@ -84,7 +84,7 @@ fn connect(parent: u64) -> Result<Heir> {
     let flags = SocketFlags::CLOEXEC;
     let (socket, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)
         .map_err(std::io::Error::from)?;
-    let parcel = Parcel { body: Body::default(), fds: vec![theirs] };
+    let parcel = Parcel { fds: vec![theirs], ..Parcel::default() };
     let door = context()?.door();
     send_bytes(door, &parent.to_le_bytes(), &parcel).map_err(|error| gone().with_source(error))?;
     drop(parcel);
@@ -208,7 +208,7 @@ impl Link {
         ask: &Ask,
         fd: Option<OwnedFd>,
     ) -> Result<()> {
-        let parcel = Parcel { body: Body::default(), fds: fd.into_iter().collect() };
+        let parcel = Parcel { fds: fd.into_iter().collect(), ..Parcel::default() };
         // Relaxed: a number that is behind makes the other side keep more than it must.
         let read = self.read.load(Ordering::Relaxed);
         let bytes = write_request(&Head { id, read, word, who, limit }, ask);

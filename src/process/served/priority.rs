@@ -7,14 +7,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::channel::{Channel, Marked, OnDeath, QueueBuilder};
-use super::error::{GetError, PutError};
+use super::channel::{Channel, Marked, QueueBuilder};
 use super::handle::{Handle, limit};
-use super::queue::next;
 use super::queue_methods::{put_methods, queue_methods};
 use super::rank::Rank;
 use super::wire::{AT_ONCE, FOR_EVER};
 use crate::error::Result;
+use crate::process::queue_error::{GetError, OnDeath, PutError};
 use crate::sync::Itself;
 use crate::sync::park::Wait;
 use crate::task::Payload;

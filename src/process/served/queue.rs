@@ -6,24 +6,15 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::channel::{Channel, Marked, OnDeath, QueueBuilder};
-use super::error::{GetError, PutError};
+use super::channel::{Channel, Marked, QueueBuilder};
 use super::handle::{Handle, limit};
 use super::queue_methods::{put_methods, queue_methods};
 use super::wire::{AT_ONCE, FOR_EVER};
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::process::queue_error::{GetError, OnDeath, PutError};
 use crate::sync::park::Wait;
 use crate::task::Payload;
 use crate::words::Order;
-
-/// What an iterator gives of an item, or of its absence.
-pub(super) fn next<T>(got: Result<T, GetError>) -> Option<Result<T>> {
-    match got {
-        Ok(item) => Some(Ok(item)),
-        Err(GetError::Empty | GetError::ShutDown) => None,
-        Err(GetError::Failed(error)) => Some(Err(Error::from(GetError::Failed(error)))),
-    }
-}
 
 macro_rules! queue {
     ($(#[$meta:meta])* $vis:vis $name:ident, $shown:literal, $order:expr, $on_death:expr) => {
@@ -103,7 +94,7 @@ queue! {
     /// use fourfold::process::{self, JoinableQueue};
     ///
     /// fn work(queue: JoinableQueue<u32>) -> u32 {
-    ///     queue.iter().map(|n| { queue.task_done().unwrap(); n.unwrap() }).sum()
+    ///     queue.iter().inspect(|_| queue.task_done().unwrap()).sum()
     /// }
     ///
     /// let queue = JoinableQueue::new()?;

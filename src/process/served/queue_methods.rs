@@ -18,11 +18,7 @@ macro_rules! queue_methods {
             ///
             /// # Errors
             ///
-            /// As [`new`](Self::new).
-            ///
-            /// # Panics
-            ///
-            /// If `capacity` is 0.
+            /// As [`new`](Self::new), or the capacity is 0: [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput).
             pub fn bounded(capacity: usize) -> Result<Self> {
                 Self::builder().capacity(capacity).build()
             }
@@ -213,7 +209,7 @@ macro_rules! queue_methods {
             }
 
             /// What consumers had taken that died, each item once, of a queue that was made with
-            /// [`OnDeath::Report`](super::OnDeath::Report).
+            /// [`OnDeath::Report`](crate::process::OnDeath::Report).
             ///
             /// # Errors
             ///
@@ -222,14 +218,14 @@ macro_rules! queue_methods {
                 self.channel.lost()
             }
 
-            /// Takes items, and waits for them, until the queue is shut down and empty.
-            pub fn iter(&self) -> impl Iterator<Item = Result<T>> + '_ {
-                std::iter::from_fn(|| next(self.get()))
+            /// Takes items, and waits for them, until the queue is shut down and empty, or an item cannot be got.
+            pub fn iter(&self) -> impl Iterator<Item = T> + '_ {
+                std::iter::from_fn(|| self.get().ok())
             }
 
             /// Takes what is in it, without waiting.
-            pub fn try_iter(&self) -> impl Iterator<Item = Result<T>> + '_ {
-                std::iter::from_fn(|| next(self.try_get()))
+            pub fn try_iter(&self) -> impl Iterator<Item = T> + '_ {
+                std::iter::from_fn(|| self.try_get().ok())
             }
         }
 

@@ -7,9 +7,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::handle::{Handle, done, limit, me_who_holds, truth, unexpected};
+use super::lock_error::LockError;
 use super::wire::{AT_ONCE, Answer, Ask, Blank, FOR_EVER};
 use crate::error::{Error, ErrorKind, Result};
-use crate::process::owner_died::{LockError, OwnerDied};
+use crate::process::owner_died::OwnerDied;
 use crate::sync::park::Wait;
 
 /// A lock between processes that the thread or the coroutine which holds it may take again, and again.

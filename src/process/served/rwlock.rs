@@ -9,9 +9,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::handle::{Handle, done, limit, nobody, pack, truth, unexpected, unpack};
+use super::lock_error::LockError;
 use super::wire::{AT_ONCE, Answer, Ask, Blank, FOR_EVER, Load};
 use crate::error::Result;
-use crate::process::owner_died::{LockError, OwnerDied};
+use crate::process::owner_died::OwnerDied;
 use crate::sync::park::Wait;
 use crate::task::Payload;
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::handle::count;
 use super::{Barrier, Condition, Dict, JoinableQueue, LifoQueue, List, RLock, RwLock, Unbounded};
-use crate::process::{Executor, spawn};
+use crate::process::{Executor, Queue, spawn};
 
 /// Waits until there are so many words, and no more.
 fn settle(words: usize, when: &str) {
@@ -107,6 +107,14 @@ fn nothing_is_left_of_words_whose_handles_are_gone() {
     drop(lifo.get_many(4).unwrap());
     assert_eq!(count().unwrap(), 8);
     drop((queue, lifo));
+    assert_eq!(count().unwrap(), 0);
+
+    // In a word of the other kind: got, not put, and never got by anybody.
+    let ring = Queue::bounded(1).unwrap();
+    ring.put(RLock::new().unwrap()).unwrap();
+    assert!(ring.try_put(RLock::new().unwrap()).is_err());
+    assert_eq!(count().unwrap(), 1);
+    drop(ring.get().unwrap());
     assert_eq!(count().unwrap(), 0);
 
     outside_of_a_value();

@@ -57,6 +57,12 @@ pub(super) enum Ask {
     Refer,
     /// So many less.
     LetGo(u64),
+    /// One reference more, for whoever comes with the number that is answered.
+    PutAside,
+    /// What was put aside is the asker's, or another reference, if it is gone and the word is not.
+    Redeem(u64),
+    /// Nobody will come for what was put aside.
+    TakeBack(u64),
     /// Keep these words until the other end of the descriptor that comes along is closed everywhere.
     Carry(Vec<u64>),
     /// The request of this number is not waited for any longer.
@@ -362,6 +368,9 @@ pub(super) fn write_request(head: &Head, ask: &Ask) -> Vec<u8> {
         Ask::Remove(key) => (to.byte(41), to.bytes(key)).1,
         Ask::PopLast => to.byte(42),
         Ask::Entries => to.byte(43),
+        Ask::PutAside => to.byte(44),
+        Ask::Redeem(ticket) => (to.byte(45), to.number(*ticket)).1,
+        Ask::TakeBack(ticket) => (to.byte(46), to.number(*ticket)).1,
     }
     to.end()
 }
@@ -451,6 +460,9 @@ pub(super) fn read_request(frame: &[u8]) -> Option<(Head, Ask)> {
         41 => Ask::Remove(from.bytes()?),
         42 => Ask::PopLast,
         43 => Ask::Entries,
+        44 => Ask::PutAside,
+        45 => Ask::Redeem(from.number()?),
+        46 => Ask::TakeBack(from.number()?),
         _ => return None,
     };
     from.0.is_empty().then_some((head, ask))

@@ -146,6 +146,9 @@ pub(super) struct World {
     peers: HashMap<Link, Peer>,
     /// Each with the word and the request that waits.
     deadlines: Deadlines,
+    /// References that are in items of words in shared memory, by their numbers.
+    aside: HashMap<u64, u64>,
+    tickets: u64,
     ticks: u64,
 }
 
@@ -238,6 +241,16 @@ impl World {
             Ask::Refer => Some(self.lend(link, head.word, 1)),
             Ask::LetGo(count) => {
                 self.give_back(link, head.word, count as usize, out);
+                Some(Answer::Done)
+            }
+            Ask::PutAside => Some(self.put_aside(head.word)),
+            Ask::Redeem(ticket) => {
+                let answer = self.lend(link, head.word, 1);
+                self.take_aside(head.word, ticket, out);
+                Some(answer)
+            }
+            Ask::TakeBack(ticket) => {
+                self.take_aside(head.word, ticket, out);
                 Some(Answer::Done)
             }
             Ask::Words => Some(Answer::Number(self.words.len() as u64)),
@@ -368,6 +381,22 @@ impl World {
                 Answer::Done
             }
             _ => Answer::Unknown,
+        }
+    }
+
+    fn put_aside(&mut self, word: u64) -> Answer {
+        if !self.refer(word, 1) {
+            return Answer::Unknown;
+        }
+        self.tickets += 1;
+        self.aside.insert(self.tickets, word);
+        Answer::Number(self.tickets)
+    }
+
+    fn take_aside(&mut self, word: u64, ticket: u64, out: &mut Vec<Out>) {
+        if self.aside.get(&ticket) == Some(&word) {
+            self.aside.remove(&ticket);
+            self.let_go(word, 1, out);
         }
     }
 

@@ -103,7 +103,18 @@ impl serde::de::Error for Fault {
 
 /// Writes a value. `what` names it in the error: "argument", "value".
 pub(crate) fn encode<T: Serialize>(value: &T, what: &str) -> Result<Vec<u8>> {
-    let mut writer = ser::Writer::new();
+    write(ser::Writer::new(), value, what)
+}
+
+/// As [`encode`], behind what is in `out`, which is left with part of a value if there is an error.
+#[inline]
+pub(crate) fn encode_into<T: Serialize>(out: &mut Vec<u8>, value: &T, what: &str) -> Result<()> {
+    *out = write(ser::Writer::behind(std::mem::take(out)), value, what)?;
+    Ok(())
+}
+
+#[inline]
+fn write<T: Serialize>(mut writer: ser::Writer, value: &T, what: &str) -> Result<Vec<u8>> {
     value.serialize(&mut writer).map_err(|fault| {
         Error::new(ErrorKind::NotSerializable)
             .with_message(format!("{what} of type {}", std::any::type_name::<T>()))

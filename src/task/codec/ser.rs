@@ -17,6 +17,11 @@ impl Writer {
         Writer { out: Vec::with_capacity(64), depth: 0 }
     }
 
+    /// Writes behind what is in `out`.
+    pub(super) fn behind(out: Vec<u8>) -> Writer {
+        Writer { out, depth: 0 }
+    }
+
     pub(super) fn into_bytes(self) -> Vec<u8> {
         self.out
     }

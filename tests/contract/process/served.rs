@@ -1,8 +1,8 @@
 //! Served words: handles that travel, many processes at once, what does not fit.
 
 use fourfold::process::{
-    self, Barrier, Dict, Executor, JoinableQueue, LifoQueue, List, PriorityQueue, RLock, RwLock,
-    StartMethod,
+    self, Barrier, Dict, Executor, JoinableQueue, LifoQueue, List, Lock, PriorityQueue, Queue,
+    RLock, RwLock, StartMethod,
 };
 use serde::{Deserialize, Serialize};
 
@@ -69,6 +69,31 @@ fn a_task_that_is_tried_again_finds_its_words_again() {
         let pool = Executor::builder().workers(1).retries(5).build().unwrap();
         // The only handle is the task's.
         assert_eq!(pool.submit(dies_once, (log.path(), words)).join().unwrap(), 3);
+    });
+}
+
+/// Words in shared memory in words that are served, and these in those.
+#[test]
+fn words_of_both_kinds_are_in_each_other() {
+    type Inner = (Lock<u32>, RLock);
+    fn pass_on((ring, served): (Queue<Inner>, JoinableQueue<Inner>)) {
+        let (lock, rlock) = ring.get().unwrap();
+        *lock.lock().unwrap() += 1;
+        assert!(rlock.try_lock().unwrap().is_some());
+        served.put((lock, rlock)).unwrap();
+    }
+    within(LIMIT, || {
+        let (ring, served) = (Queue::bounded(2).unwrap(), JoinableQueue::new().unwrap());
+        let (lock, rlock) = (Lock::new(1).unwrap(), RLock::new().unwrap());
+        for handles in [(lock.clone(), rlock.clone()), (lock, rlock)] {
+            ring.put(handles).unwrap();
+            process::spawn(pass_on, (ring.clone(), served.clone())).unwrap().join().unwrap();
+        }
+        for _ in 0..2 {
+            let (lock, rlock) = served.get().unwrap();
+            assert_eq!(*lock.lock().unwrap(), 3);
+            assert!(!rlock.is_locked().unwrap());
+        }
     });
 }
 
@@ -184,7 +209,7 @@ fn many_at_once_in_one_call() {
         assert_eq!(waits.join().unwrap(), [7]);
         let bounded = JoinableQueue::bounded(2).unwrap();
         let same = bounded.clone();
-        let gets = std::thread::spawn(move || -> u32 { same.iter().map(Result::unwrap).sum() });
+        let gets = std::thread::spawn(move || -> u32 { same.iter().sum() });
         bounded.put_many(0..100).unwrap();
         bounded.shut_down(false).unwrap();
         assert_eq!(gets.join().unwrap(), 4950);
