@@ -70,6 +70,13 @@ const LONG: &[(&str, &str)] = &[
     ("src/process/jobs.rs", "the set, its jobs and their ends, public types with their docs"),
     ("src/process/launch.rs", "one child from its settings to its end"),
     ("src/process/sys/spawn.rs", "what a child may do before it executes stands together"),
+    (
+        "src/process/served/link.rs",
+        "one connection: who sends, who reads, who waits, with its tests",
+    ),
+    ("src/process/served/thing.rs", "each word with what it is asked, side by side"),
+    ("src/process/served/wire.rs", "each request and reply, both ways, side by side"),
+    ("src/process/served/world.rs", "what is kept and who refers to it: one state"),
     ("src/sync/list.rs", "the line and who stands in it: one lock, one protocol"),
     ("src/task/codec/de.rs", "a method for each of serde's calls"),
     ("src/task/codec/ser.rs", "a method for each of serde's calls"),

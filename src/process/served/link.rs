@@ -212,8 +212,13 @@ impl Link {
         // Relaxed: a number that is behind makes the other side keep more than it must.
         let read = self.read.load(Ordering::Relaxed);
         let bytes = write_request(&Head { id, read, word, who, limit }, ask);
-        let _sending = self.sending.lock().unwrap_or_else(PoisonError::into_inner);
-        send_bytes(&self.socket, &bytes, &parcel).map_err(|error| gone().with_source(error))
+        let sending = self.sending.lock().unwrap_or_else(PoisonError::into_inner);
+        let sent = send_bytes(&self.socket, &bytes, &parcel);
+        drop(sending);
+        sent.map_err(|error| {
+            self.deal_out(Vec::new(), true);
+            gone().with_source(error)
+        })
     }
 
     /// Asks, and blocks the thread for the answer, which does not let itself be waited for.
@@ -364,6 +369,10 @@ impl Link {
         if is_gone {
             state.is_gone = true;
             wakers.extend(state.calls.values_mut().filter_map(|call| call.waker.take()));
+            let abandoned = state.calls.iter().filter(|(_, call)| call.abandoned);
+            let abandoned: Vec<u64> = abandoned.map(|(id, _)| *id).collect();
+            abandoned.into_iter().for_each(|id| drop(state.remove(id)));
+            self.work.notify_one();
         }
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
@@ -512,5 +521,81 @@ struct Unpark(std::thread::Thread);
 impl std::task::Wake for Unpark {
     fn wake(self: Arc<Self>) {
         self.0.unpark();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::panic::Location;
+    use std::pin::pin;
+    use std::time::Duration;
+
+    #[track_caller]
+    fn wait() -> Wait {
+        Wait { what: "a test", place: Location::caller() }
+    }
+
+    fn is_gone<T>(result: Result<T>) -> bool {
+        result.is_err_and(|error| error.kind() == ErrorKind::RootGone)
+    }
+
+    #[test]
+    fn all_who_wait_are_told_that_the_root_is_gone_and_all_who_come_later() {
+        for later in [false, true] {
+            let flags = SocketFlags::CLOEXEC;
+            let pair = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None);
+            let (ours, root) = pair.unwrap();
+            let link = Link::new(ours, 1);
+            std::thread::scope(|scope| {
+                let forever = super::super::wire::FOR_EVER;
+                let calls: Vec<_> = (0..4)
+                    .map(|who| {
+                        scope.spawn({
+                            let link = &link;
+                            move || is_gone(link.wait(1, who << 1, forever, &Ask::Lock, &wait()))
+                        })
+                    })
+                    .collect();
+                if later {
+                    // Until all have asked: each request has the same size.
+                    let size = write_request(
+                        &Head { id: 1, read: 0, word: 1, who: 0, limit: forever },
+                        &Ask::Lock,
+                    )
+                    .len();
+                    let mut left = 4 * size;
+                    let mut buffer = vec![0; left];
+                    while left > 0 {
+                        let flags = RecvFlags::empty();
+                        left -= rustix::net::recv(&root, &mut buffer[..left], flags).unwrap().0;
+                    }
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+                drop(root);
+                assert!(calls.into_iter().all(|call| call.join().unwrap()));
+            });
+            assert!(is_gone(link.ask(1, 0, &Ask::Len)));
+            link.tell(1, 0, &Ask::LetGo(1));
+            let state = link.state();
+            assert!(state.calls.is_empty() && state.patient == 0);
+        }
+    }
+
+    #[test]
+    fn a_word_that_is_not_there_is_told_to_a_future() {
+        let link = super::link().unwrap();
+        let asks = link.wait_async(u64::MAX, 1, &Ask::Len);
+        let mut asks = pin!(asks);
+        let end = Instant::now() + Duration::from_secs(20);
+        let mut context = Context::from_waker(Waker::noop());
+        let answer = loop {
+            if let Poll::Ready(answer) = asks.as_mut().poll(&mut context) {
+                break answer;
+            }
+            assert!(Instant::now() < end, "no answer");
+            std::thread::yield_now();
+        };
+        assert_eq!(answer.unwrap(), Answer::Unknown);
     }
 }
