@@ -17,9 +17,9 @@ pub(super) type Told = (Participant, Answer);
 pub(super) enum Thing {
     RLock(RLock),
     RwLock(RwLock, Item),
-    Condition(Condition, Item),
+    Condition(Box<Condition>, Item),
     Barrier(Barrier),
-    Queue(Queue<Item>, Order),
+    Queue(Box<Queue<Item>>, Order),
     /// With its version, which each change makes another.
     List(List<Item>, u64),
     Dict(Dict<Vec<u8>, Item, Item>),
@@ -30,7 +30,7 @@ impl Thing {
         match blank {
             Blank::RLock => Thing::RLock(RLock::default()),
             Blank::RwLock(value) => Thing::RwLock(RwLock::default(), hold(value)),
-            Blank::Condition(value) => Thing::Condition(Condition::default(), hold(value)),
+            Blank::Condition(value) => Thing::Condition(Box::default(), hold(value)),
             Blank::Barrier(parties) => Thing::Barrier(Barrier::new(parties)),
             Blank::Queue { order, capacity, fate } => {
                 let hand_back = match fate {
@@ -38,7 +38,7 @@ impl Thing {
                     Fate::Report => HandBack::Report,
                     Fate::Drop => HandBack::CountDone,
                 };
-                Thing::Queue(Queue::new(order, capacity, hand_back), order)
+                Thing::Queue(Box::new(Queue::new(order, capacity, hand_back)), order)
             }
             Blank::List => Thing::List(List::new(Vec::new()), 0),
             Blank::Dict => Thing::Dict(Dict::default()),
@@ -398,7 +398,7 @@ fn ask_list(list: &mut List<Item>, version: &mut u64, ask: Ask, given: Vec<Item>
     let before = *version;
     *version += 1;
     let mut given = given.into_iter();
-    let answer = match (ask, given.next()) {
+    match (ask, given.next()) {
         (Ask::SetAt(index, _), Some(item)) => Answer::Is(list.set(index, item).is_ok()),
         (Ask::Insert(index, _), Some(item)) => {
             list.insert(index, item);
@@ -435,8 +435,7 @@ fn ask_list(list: &mut List<Item>, version: &mut u64, ask: Ask, given: Vec<Item>
                 _ => Answer::Misplaced,
             }
         }
-    };
-    answer
+    }
 }
 
 fn ask_dict(dict: &mut Dict<Vec<u8>, Item, Item>, ask: Ask, given: Vec<Item>) -> Answer {

@@ -202,11 +202,11 @@ fn queues_without_marks_work_on_after_a_consumer_was_killed() {
         let args = (lifo.clone(), priority.clone(), gate.port());
         kill(&gate, process::spawn(take, args).unwrap());
         assert_eq!((lifo.get().unwrap(), priority.get().unwrap()), (1, 2));
-        for queue in [&lifo] {
-            queue.task_done().unwrap();
-            // The one that died counts as done.
-            queue.join().unwrap();
-        }
+        lifo.task_done().unwrap();
+        priority.task_done().unwrap();
+        // Those that died with their consumer count as done.
+        lifo.join().unwrap();
+        priority.join().unwrap();
     });
 }
 
