@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, EventFlags};
 use rustix::io::Errno;
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, recvmsg};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags, recvmsg,
+};
 
 use super::wire::{Answer, Ask, Got, Inbox, read_request, write_reply};
 use super::world::{Link, Out, World};
@@ -111,8 +113,8 @@ impl Drop for End {
 struct Peer {
     socket: End,
     inbox: Inbox,
-    /// Descriptors that came along, in the order of their requests.
-    fds: VecDeque<OwnedFd>,
+    /// Descriptors that came along, in the order of their requests. One did not, if there was no room for it here.
+    fds: VecDeque<Option<OwnedFd>>,
     out: Vec<u8>,
     sent: usize,
     /// The poller tells when more can be sent.
@@ -212,7 +214,7 @@ impl Server {
             };
             let parent = Some(u64::from_le_bytes(number)).filter(|number| *number != 0);
             // One without a socket came when there was no room for it: its sender finds out by the end of the other one.
-            if let (8, Some(socket)) = (bytes, fds.into_iter().next()) {
+            if let (8, Some(socket)) = (bytes, fds.into_iter().flatten().next()) {
                 self.welcome(socket, parent);
             }
         }
@@ -290,7 +292,10 @@ impl Server {
             }
             match ask {
                 Ask::Carry(mut words) => {
-                    let end = peer.fds.pop_front()?;
+                    let Some(end) = peer.fds.pop_front()? else {
+                        // They stay for as long as their sender keeps them, which may not be long enough: then the reader is told.
+                        continue;
+                    };
                     words.retain(|word| self.world.refer(*word, 1));
                     let id = self.next;
                     self.next += 1;
@@ -363,11 +368,11 @@ impl Server {
     }
 }
 
-/// Reads without waiting: how many bytes, and the descriptors that came along.
+/// Reads without waiting: how many bytes, and the descriptors that came along. `None`: one that this process had no room for.
 fn receive(
     socket: impl std::os::fd::AsFd,
     buffer: &mut [u8],
-) -> rustix::io::Result<(usize, Vec<OwnedFd>)> {
+) -> rustix::io::Result<(usize, Vec<Option<OwnedFd>>)> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(8))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
@@ -376,5 +381,9 @@ fn receive(
         RecvAncillaryMessage::ScmRights(fds) => Some(fds),
         _ => None,
     });
-    Ok((message.bytes, fds.flatten().collect()))
+    let mut fds: Vec<_> = fds.flatten().map(Some).collect();
+    if fds.is_empty() && message.flags.contains(ReturnFlags::CTRUNC) {
+        fds.push(None);
+    }
+    Ok((message.bytes, fds))
 }

@@ -202,6 +202,7 @@ impl World {
         unread: impl IntoIterator<Item = (u64, u64, Got)>,
         out: &mut Vec<Out>,
     ) {
+        let before = out.len();
         for (word, who, mut got) in unread {
             if let Some(kept) = self.words.get_mut(&word) {
                 got.redelivered = true;
@@ -210,6 +211,15 @@ impl World {
                 let told = kept.thing.take_back(Participant { link, who }, got);
                 kept.tell(word, told, &mut self.deadlines, out);
             }
+        }
+        // Before the process that had them gives up its references.
+        self.count_taken();
+        self.grant(&out[before..]);
+    }
+
+    fn count_taken(&mut self) {
+        for word in TAKEN.take() {
+            self.refer(word, 1);
         }
     }
 
@@ -444,9 +454,7 @@ impl World {
 
     /// Counts what is held no longer, and what that held.
     pub(super) fn settle(&mut self, out: &mut Vec<Out>) {
-        for word in TAKEN.take() {
-            self.refer(word, 1);
-        }
+        self.count_taken();
         loop {
             let freed = FREED.take();
             if freed.is_empty() {
