@@ -5,8 +5,10 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use fourfold::green;
 use fourfold::process::{self, Executor, ExitStatus, Forked};
 use fourfold::{ErrorKind, Result};
 
@@ -22,11 +24,12 @@ fn main() {
         eprintln!("the tests did not end within {:?}", 2 * LIMIT);
         std::process::abort();
     });
-    let tests: [(&str, fn()); 11] = [
+    let tests: [(&str, fn()); 12] = [
         ("both_branches_know_who_they_are", both_branches_know_who_they_are),
         ("each_end_is_told", each_end_is_told),
         ("memory_is_the_child_s_own_from_then_on", memory_is_the_child_s_own_from_then_on),
         ("a_fork_has_children_and_pools_of_its_own", a_fork_has_children_and_pools_of_its_own),
+        ("an_executor_of_coroutines_is_dropped_in_a_fork", an_executor_of_coroutines),
         ("what_the_parent_has_survives_a_fork_that_drops_it", survives_a_fork_that_drops_it),
         ("a_builder_s_fork_is_a_child_like_any_other", a_builder_s_fork),
         ("a_fork_leaves_the_parent_s_tasks_alone", a_fork_leaves_the_parent_s_tasks_alone),
@@ -101,6 +104,29 @@ fn memory_is_the_child_s_own_from_then_on() {
     });
     assert_eq!(child.join().unwrap_err().exit_code(), Some(2));
     assert_eq!(number.get(), 1);
+}
+
+/// It has no threads there, and tasks that never end.
+fn an_executor_of_coroutines() {
+    let pool = green::Executor::builder().workers(1).build().unwrap();
+    let go = Arc::new(green::Event::new());
+    let (begun, begins) = std::sync::mpsc::channel();
+    let on = go.clone();
+    let task = move || {
+        begun.send(()).unwrap();
+        on.wait();
+    };
+    let task = pool.submit(task, ());
+    begins.recv_timeout(LIMIT).unwrap();
+    let mut pool = Some(pool);
+    let child = fork(|| {
+        drop(pool.take());
+        0
+    });
+    child.join().unwrap();
+    go.set();
+    task.join().unwrap();
+    assert_eq!(pool.unwrap().submit(|| 7, ()).join().unwrap(), 7);
 }
 
 fn a_fork_has_children_and_pools_of_its_own() {

@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 const IMPORTS: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("system", &[]),
-    ("sync", &["error"]),
-    ("vocab", &["error", "sync"]),
+    ("sync", &["error", "system"]),
+    ("wait", &["error", "sync", "system"]),
+    ("vocab", &["error", "sync", "wait"]),
     ("task", &["error"]),
-    ("green", &["error", "sync", "system", "task", "vocab"]),
-    ("thread", &["error", "sync", "task", "vocab"]),
-    ("process", &["error", "sync", "system", "task", "vocab", "words"]),
+    ("green", &["error", "sync", "system", "task", "vocab", "wait"]),
+    ("thread", &["error", "sync", "task", "vocab", "wait"]),
+    ("process", &["error", "sync", "system", "task", "vocab", "wait", "words"]),
     ("words", &["error"]),
     ("cluster", &["error", "process", "task", "vocab", "words"]),
 ];
@@ -57,6 +58,7 @@ const UNSAFE: &[&str] = &[
     "src/sync/ring.rs",
     "src/sync/rwlock.rs",
     "src/system/forks.rs",
+    "src/system/handlers.rs",
     "src/system/signal_stack.rs",
     "src/task/image.rs",
 ];
@@ -69,6 +71,8 @@ const LONG: &[(&str, &str)] = &[
     ("src/process/executor/inside.rs", "a worker's side of its pool: one lock, one protocol"),
     ("src/process/jobs.rs", "the set, its jobs and their ends, public types with their docs"),
     ("src/process/launch.rs", "one child from its settings to its end"),
+    ("src/process/shared/queue.rs", "each call on a queue, around one look at its ring"),
+    ("src/process/shared/ring.rs", "one protocol over one kind of cell"),
     ("src/process/sys/spawn.rs", "what a child may do before it executes stands together"),
     (
         "src/process/served/link.rs",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::control::Control;
 use super::hub::Interrupt;
-use crate::error::{Error, ErrorKind, Outcome, Scale};
+use crate::error::{Error, ErrorKind, Outcome, Scale, shield};
 use crate::task::catch;
 
 /// The function of a coroutine, and whom its outcome is told to.
@@ -28,7 +28,7 @@ where
         let Body { done, call } = self;
         if done.control.is_cancelled() {
             // It had not begun. Dropping `done` tells that it was cancelled.
-            catch::shield(|| drop(call));
+            shield(|| drop(call));
             return;
         }
         done.control.transition_to_started();
@@ -62,7 +62,7 @@ where
     fn returned(mut self, value: T) {
         if self.control.transition_to_ended() {
             // Whoever cancelled it was told that it would have no value.
-            catch::shield(|| drop(value));
+            shield(|| drop(value));
             self.tell(Err(Error::new(ErrorKind::Cancelled)));
         } else {
             self.tell(Ok(value));
@@ -91,7 +91,7 @@ where
         let name = self.name;
         let outcome = outcome.map_err(|error| error.with_task(name()).with_scale(Scale::Green));
         // Wakers and callbacks of the user's may panic.
-        catch::shield(|| complete(outcome));
+        shield(|| complete(outcome));
     }
 }
 

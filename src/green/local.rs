@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::task::Waker;
 use std::time::Instant;
 
-use crate::error::{Error, ErrorKind, Outcome};
-use crate::task::catch;
+use crate::error::{Error, ErrorKind, Outcome, shield};
+use crate::sync::park::Wait;
 use crate::vocab::wait::{Pending, park};
 
 /// The place where the outcome is put, waited for and taken. One thread uses it.
@@ -39,7 +39,7 @@ impl<T> LocalCell<T> {
         let (first, others) = (state.first.take(), std::mem::take(&mut state.others));
         drop(state);
         // One of async code may panic: the next one is woken all the same.
-        first.into_iter().chain(others).for_each(|waker| catch::shield(|| waker.wake()));
+        first.into_iter().chain(others).for_each(|waker| shield(|| waker.wake()));
     }
 
     pub(super) fn take(&self) -> Option<Outcome<T>> {
@@ -59,8 +59,7 @@ impl<T> LocalCell<T> {
     }
 
     /// Waits for the outcome and takes it. `None` if the deadline comes first.
-    #[track_caller]
-    pub(super) fn wait(&self, deadline: Option<Instant>) -> Option<Outcome<T>> {
+    pub(super) fn wait(&self, wait: &Wait, deadline: Option<Instant>) -> Option<Outcome<T>> {
         loop {
             if let Some(outcome) = self.take() {
                 return Some(outcome);
@@ -68,7 +67,7 @@ impl<T> LocalCell<T> {
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return None;
             }
-            park(self, deadline);
+            park(self, wait, deadline);
         }
     }
 }

@@ -69,7 +69,7 @@ where
     F::Output: Send + 'static,
     A: Send + 'static,
 {
-    if hub::current().is_none() || thread::panicking() {
+    if hub::current_id().is_none() || thread::panicking() {
         return call(f, args);
     }
     let cell = Cell::new(next_id(), Arc::new(Unstoppable));

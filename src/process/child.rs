@@ -15,11 +15,13 @@ use super::serve::unpack_panic;
 use super::status::{Cause, ExitStatus};
 use super::supervisor::supervisor;
 use crate::error::{Error, ErrorKind, Outcome, Result, Scale};
+use crate::sync::park::{Wait, after};
 use crate::task::envelope::Envelope;
 use crate::task::{Payload, codec, next_id};
 use crate::vocab::outcome::Cell;
 use crate::vocab::wait::{Backend, Pending, park};
 use crate::vocab::{Handle, TaskState};
+use crate::wait::{self, Waitable};
 
 /// A process that this one has started to run one function, and the outcome that it will have.
 ///
@@ -102,7 +104,7 @@ pub(crate) fn start<T: Payload>(
     registry::insert(Entry { body: body.clone() });
     let handle = Handle::new(cell.clone());
     let id = body.id;
-    let limit = timeout.and_then(|limit| Some((Instant::now().checked_add(limit)?, limit)));
+    let limit = timeout.and_then(|limit| Some((after(limit)?, limit)));
     let timer = limit.map(|(moment, limit)| {
         let proc = Arc::downgrade(&proc);
         supervisor.at(moment, move || {
@@ -228,7 +230,7 @@ impl Backend for Body {
         super::callbacks::run(callbacks);
     }
 
-    fn wait(&self, pending: &dyn Pending, deadline: Option<Instant>) {
+    fn wait(&self, pending: &dyn Pending, wait: &Wait, deadline: Option<Instant>) {
         if super::callbacks::wait(pending, deadline) {
             return;
         }
@@ -239,7 +241,7 @@ impl Backend for Body {
         {
             watch.wait(deadline);
         }
-        park(pending, deadline);
+        park(pending, wait, deadline);
     }
 }
 
@@ -294,6 +296,7 @@ impl<T: Payload> Child<T> {
     /// # Errors
     ///
     /// What kept it from giving a value, exactly: see [`ErrorKind`].
+    #[track_caller]
     pub fn join(self) -> Outcome<T> {
         self.handle.join()
     }
@@ -303,6 +306,7 @@ impl<T: Payload> Child<T> {
     /// # Errors
     ///
     /// As [`join`](Child::join).
+    #[track_caller]
     pub fn join_timeout(&mut self, timeout: Duration) -> Option<Outcome<T>> {
         self.handle.join_timeout(timeout)
     }
@@ -339,6 +343,13 @@ impl<T: Payload> Child<T> {
     /// The outcome alone.
     pub fn into_handle(self) -> Handle<T> {
         self.handle
+    }
+}
+
+/// Ready when there is an outcome, or it was taken.
+impl<T: Payload> Waitable for Child<T> {
+    fn watch(&self) -> wait::Watch<'_> {
+        self.handle.watch()
     }
 }
 

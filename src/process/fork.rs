@@ -25,6 +25,7 @@ use super::{
     zygote,
 };
 use crate::error::{Error, ErrorKind, Result, Scale};
+use crate::system::reactor;
 
 /// Which branch of a [`fork`] this is.
 #[derive(Debug)]
@@ -216,6 +217,7 @@ unsafe fn divide(lifeline: &Lifeline) -> io::Result<Side> {
         current::hold(),
         sys::lifeline::hold(),
         served::hold_ends(),
+        reactor::hold(),
     );
     // SAFETY: the caller's promise is the one asked for; the allocator is looked after by the C library.
     let pid = unsafe { libc::fork() };

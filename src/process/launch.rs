@@ -20,8 +20,7 @@ use super::supervisor::{Ready, Token, supervisor};
 use super::sys::{self, Lifeline, Plan, Spawned};
 use super::zygote::{self, Shape};
 use super::{context, entry, fork};
-use crate::error::{Error, ErrorKind, Result, Scale};
-use crate::task::catch::shield;
+use crate::error::{Error, ErrorKind, Result, Scale, shield};
 use crate::task::{codec, image};
 
 /// Where a child's standard input, output or error goes.

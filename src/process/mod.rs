@@ -6,6 +6,7 @@
 //! | [`fork()`] | this very process, twice |
 //! | [`Executor`] | a pool of processes that take task after task |
 //! | [`Command`], [`Jobs`] | programs to run, one or many at once |
+//! | [`pipe()`], [`duplex`] | messages from process to process, whole and in order |
 //! | [`Fd`] | a socket, a file, a pipe as an argument or a value |
 //! | [`RLock`], [`RwLock`], [`Condition`], [`Barrier`] | locks that survive their holder, and meeting places |
 //! | [`LifoQueue`], [`PriorityQueue`], [`JoinableQueue`], [`List`], [`Dict`] | what several processes share, whoever of them dies |
@@ -32,6 +33,7 @@ mod memory;
 mod owner_died;
 mod page;
 pub(crate) mod patience;
+mod pipe;
 mod queue;
 mod queue_error;
 mod registry;
@@ -52,6 +54,7 @@ pub use self::executor::{Executor, ExecutorBuilder};
 pub use self::fork::{Forked, fork};
 pub use self::jobs::{End, Finished, Jobs, JobsWaker};
 pub use self::owner_died::OwnerDied;
+pub use self::pipe::{Duplex, Receiver, Sender, duplex, pipe};
 pub use self::queue::Queue;
 pub use self::queue_error::{GetError, OnDeath, PutError};
 pub use self::registry::{ActiveChild, active_children};

@@ -253,6 +253,28 @@ impl<S: Store> Channel<S> {
         poll
     }
 
+    /// Polls until there is an item, or nothing more is put, and takes none.
+    pub(super) fn look_for_items(&self) -> impl FnMut(&mut Context<'_>) -> Poll<()> {
+        let mut looks = Waiter::new(&self.getters, Kind::Look);
+        move |context| {
+            looks.poll(context, || {
+                self.store.meet_putters();
+                (self.store.len() > 0 || self.store.is_closed()).then_some(())
+            })
+        }
+    }
+
+    /// Polls until there is room, or nothing more is put, and fills none.
+    pub(super) fn look_for_room(&self) -> impl FnMut(&mut Context<'_>) -> Poll<()> {
+        let mut looks = Waiter::new(&self.putters, Kind::Look);
+        move |context| {
+            looks.poll(context, || {
+                self.store.meet_getters();
+                (self.has_room() || self.store.is_closed()).then_some(())
+            })
+        }
+    }
+
     /// Nothing more is put; what is in it is dropped if `immediate`, and counts as done.
     pub(super) fn shut_down(&self, immediate: bool) {
         self.store.close();

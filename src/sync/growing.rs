@@ -124,6 +124,10 @@ impl<T> Growing<T> {
         at & CLOSED == 0
     }
 
+    pub(super) fn is_closed(&self) -> bool {
+        self.put_at.load(Ordering::Acquire) & CLOSED != 0
+    }
+
     /// How many items were ever put. Later rings are begun after the earlier ones are closed, so what is read from one to
     /// the next was, all of it, at some moment while it was read.
     pub(super) fn puts(&self) -> usize {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::channel::Channel;
@@ -25,6 +26,7 @@ const ROOM: usize = 1024;
 /// | scale | what differs |
 /// | --- | --- |
 /// | `green`, `thread` | one type; messages of any type that is `Send`, not copied |
+/// | `process` | messages of any serde type; each call can fail: see [`process::pipe`](crate::process::pipe()) |
 ///
 /// # Examples
 ///
@@ -133,6 +135,11 @@ impl<T> Sender<T> {
     pub async fn send_async(&self, message: T) -> Result<(), PutError<T>> {
         self.channel.put_async(message).await
     }
+
+    /// Polls until there is room, or the other end is closed, and fills none.
+    pub(crate) fn look(&self) -> impl FnMut(&mut Context<'_>) -> Poll<()> {
+        self.channel.look_for_room()
+    }
 }
 
 impl<T> Receiver<T> {
@@ -180,6 +187,11 @@ impl<T> Receiver<T> {
     pub fn iter(&self) -> impl Iterator<Item = T> + '_ {
         std::iter::from_fn(|| self.recv().ok())
     }
+
+    /// Polls until there is a message, or the end, and takes none.
+    pub(crate) fn look(&self) -> impl FnMut(&mut Context<'_>) -> Poll<()> {
+        self.channel.look_for_items()
+    }
 }
 
 impl<A, B> Duplex<A, B> {
@@ -225,6 +237,11 @@ impl<A, B> Duplex<A, B> {
     /// The two ends on their own: where this one sends, and where it receives.
     pub fn split(self) -> (Sender<A>, Receiver<B>) {
         (self.out, self.into)
+    }
+
+    /// As that of [`Receiver`].
+    pub(crate) fn look(&self) -> impl FnMut(&mut Context<'_>) -> Poll<()> {
+        self.into.look()
     }
 }
 

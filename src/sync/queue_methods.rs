@@ -111,6 +111,11 @@ macro_rules! queue_methods {
             pub fn try_iter(&self) -> impl Iterator<Item = T> + '_ {
                 std::iter::from_fn(|| self.try_get().ok())
             }
+
+            /// Polls until there is an item, or the end, and takes none.
+            pub(crate) fn look(&self) -> impl FnMut(&mut Context<'_>) -> Poll<()> {
+                self.channel.look_for_items()
+            }
         }
 
         impl<$($param $(: $bound)?),*> Clone for $name<$($param),*> {

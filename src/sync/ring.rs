@@ -233,6 +233,10 @@ impl<T> Ring<T> {
         self.tail.fetch_or(CLOSED, Ordering::AcqRel) & CLOSED == 0
     }
 
+    pub(super) fn is_closed(&self) -> bool {
+        self.tail.load(Ordering::Acquire) & CLOSED != 0
+    }
+
     /// How many items were ever put.
     pub(super) fn puts(&self) -> usize {
         self.count(self.tail.load(Ordering::Acquire) & !CLOSED)

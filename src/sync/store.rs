@@ -42,6 +42,9 @@ pub(super) trait Store {
     /// Nothing more is put. False if that was so before.
     fn close(&self) -> bool;
 
+    /// Whether nothing more is put.
+    fn is_closed(&self) -> bool;
+
     /// How many items were ever put.
     fn puts(&self) -> usize;
 
@@ -125,6 +128,13 @@ impl<T> Store for Fifo<T> {
         match self {
             Fifo::Bounded(ring) => ring.close(),
             Fifo::Unbounded(rings) => rings.close(),
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        match self {
+            Fifo::Bounded(ring) => ring.is_closed(),
+            Fifo::Unbounded(rings) => rings.is_closed(),
         }
     }
 
@@ -263,6 +273,10 @@ impl<P: Pile> Store for Guarded<P> {
 
     fn close(&self) -> bool {
         !std::mem::replace(&mut lock(&self.state).is_closed, true)
+    }
+
+    fn is_closed(&self) -> bool {
+        lock(&self.state).is_closed
     }
 
     fn puts(&self) -> usize {

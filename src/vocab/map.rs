@@ -76,6 +76,7 @@ impl<'a, T: Send + 'static> Map<'a, T> {
 impl<T: Send + 'static> Iterator for Map<'_, T> {
     type Item = Outcome<T>;
 
+    #[track_caller]
     fn next(&mut self) -> Option<Outcome<T>> {
         while self.window.len() < self.buffer {
             match self.source.as_mut().and_then(|source| source()) {
@@ -86,7 +87,8 @@ impl<T: Send + 'static> Iterator for Map<'_, T> {
                 }
             }
         }
-        self.window.pop_front().map(Handle::join)
+        let next = self.window.pop_front()?;
+        Some(next.join())
     }
 }
 
@@ -117,6 +119,7 @@ impl<'a, T: Send + 'static> Unordered<'a, T> {
 impl<T: Send + 'static> Iterator for Unordered<'_, T> {
     type Item = Outcome<T>;
 
+    #[track_caller]
     fn next(&mut self) -> Option<Outcome<T>> {
         while self.window.remaining() < self.buffer {
             match self.source.as_mut().and_then(|source| source()) {

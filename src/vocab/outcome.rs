@@ -14,7 +14,6 @@
 //! `finished` says without the lock that there is an outcome. It is stored under the lock, with the phase, before anyone is
 //! woken: who reads it too early knows less than is so, and is woken; who must not miss the change registers.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
@@ -22,7 +21,8 @@ use std::thread::{self, ThreadId};
 use std::time::Instant;
 
 use super::wait::{Backend, Pending};
-use crate::error::{Error, ErrorKind, Outcome};
+use crate::error::{Error, ErrorKind, Outcome, shield};
+use crate::sync::park::Wait;
 
 /// What a handle holds: a task's outcome, and what stands behind it.
 pub(crate) trait Promise<T>: Send + Sync {
@@ -39,7 +39,7 @@ pub(crate) trait Promise<T>: Send + Sync {
 
     /// Blocks the caller, thread or coroutine, until `pending` has come to pass, for which this task must finish, or the
     /// deadline has.
-    fn wait(self: Arc<Self>, pending: &dyn Pending, deadline: Option<Instant>);
+    fn wait(self: Arc<Self>, pending: &dyn Pending, wait: &Wait, deadline: Option<Instant>);
 }
 
 /// A task's outcome, whoever runs it.
@@ -230,14 +230,18 @@ impl<T> Core<T> {
 
 /// An outcome with a [`Backend`] behind it.
 pub(crate) struct Cell<T> {
-    pub(crate) id: u64,
     backend: Arc<dyn Backend>,
     core: Core<T>,
 }
 
 impl<T: Send + 'static> Cell<T> {
     pub(crate) fn new(id: u64, backend: Arc<dyn Backend>) -> Arc<Cell<T>> {
-        Arc::new(Cell { id, backend, core: Core::new(id) })
+        Arc::new(Cell { backend, core: Core::new(id) })
+    }
+
+    /// The number of the task.
+    pub(crate) fn id(&self) -> u64 {
+        self.core.id
     }
 
     /// Puts the outcome, unless there is one. Whether it was put.
@@ -268,11 +272,11 @@ impl<T: Send + 'static> Promise<T> for Cell<T> {
     }
 
     fn cancel(&self, even_running: bool) -> bool {
-        self.backend.cancel(self.id, even_running)
+        self.backend.cancel(self.core.id, even_running)
     }
 
     fn is_running(&self) -> bool {
-        self.backend.is_running(self.id)
+        self.backend.is_running(self.core.id)
     }
 
     fn call(self: Arc<Self>, due: Due<T>) {
@@ -280,23 +284,14 @@ impl<T: Send + 'static> Promise<T> for Cell<T> {
         backend.call(Box::new(move || self.core.run(due)));
     }
 
-    fn wait(self: Arc<Self>, pending: &dyn Pending, deadline: Option<Instant>) {
-        self.backend.wait(pending, deadline);
+    fn wait(self: Arc<Self>, pending: &dyn Pending, wait: &Wait, deadline: Option<Instant>) {
+        self.backend.wait(pending, wait, deadline);
     }
 }
 
 /// A callback's panic is its own: the panic hook has told of it, the other callbacks and the outcome are unharmed.
 fn call<T>(callback: Callback<T>, outcome: &Outcome<T>) {
     shield(|| callback(outcome));
-}
-
-/// Calls `f`, whose panic harms nothing: the panic hook has told of it.
-fn shield(f: impl FnOnce()) {
-    let Err(payload) = catch_unwind(AssertUnwindSafe(f)) else { return };
-    // What a panic carries may panic when it is dropped. What that panic carries is leaked.
-    if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        std::mem::forget(second);
-    }
 }
 
 impl<T> Pending for Core<T> {

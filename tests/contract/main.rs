@@ -13,3 +13,4 @@ mod served_by_coroutines;
 mod served_by_threads;
 mod support;
 mod thread;
+mod waiting;

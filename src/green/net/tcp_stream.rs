@@ -13,7 +13,7 @@ use super::ToSocketAddrs;
 use super::common::wait;
 use super::connect::connect_stream;
 use super::socket::Socket;
-use crate::sync::park::Wait;
+use crate::sync::park::{Wait, after};
 
 /// A TCP connection: [`std::net::TcpStream`], whose calls suspend a coroutine in place of blocking its thread.
 ///
@@ -81,7 +81,7 @@ impl TcpStream {
             let text = "a time limit of 0 would leave no time at all";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
-        connect(address, &wait, Instant::now().checked_add(limit))
+        connect(address, &wait, after(limit))
     }
 
     forward! {

@@ -113,7 +113,7 @@ impl Pool {
             Ok((entry, parcel)) => {
                 let sink = cell.clone();
                 let name = name_of::<F>;
-                self.enqueue(cell.id, Task::new(entry, parcel, name, sink));
+                self.enqueue(cell.id(), Task::new(entry, parcel, name, sink));
             }
             Err(error) => {
                 cell.complete(Err(error.with_task(name_of::<F>()).with_scale(Scale::Process)));

@@ -134,12 +134,19 @@ impl Arena {
                 MapFlags::SHARED | MapFlags::NORESERVE,
                 file,
                 0,
-            )?
+            )
         };
-        // SAFETY: the mapping above. A hint: huge pages would take 2 MiB for a word.
-        let _ = unsafe {
-            rustix::mm::madvise(base, size as usize, rustix::mm::Advice::LinuxNoHugepage)
-        };
+        let base = base.map_err(|error| {
+            let text = format!(
+                "no {size} bytes of addresses for the memory that processes share: {error}"
+            );
+            io::Error::new(io::Error::from(error).kind(), text)
+        })?;
+        // Huge pages would take 2 MiB for a word; a core dump would have the kernel fill all that is not there.
+        for advice in [rustix::mm::Advice::LinuxNoHugepage, rustix::mm::Advice::LinuxDontDump] {
+            // SAFETY: the mapping above. Neither changes what is in it.
+            let _ = unsafe { rustix::mm::madvise(base, size as usize, advice) };
+        }
         crate::system::count_forks();
         Ok(Arena {
             base: base.cast(),

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::arena::Arena;
@@ -318,6 +319,20 @@ impl<T: Payload> Bounded<T> {
         let found =
             wait::wait(ring.host, self.not_empty(), wait, deadline, |now| self.get_look(now));
         found.unwrap_or(Err(GetError::Empty))
+    }
+
+    /// What says that there is an item, or that it was shut down, and takes nothing.
+    pub(crate) fn look(&self) -> impl FnMut(&mut Context<'_>) -> Poll<()> + Send + '_ {
+        let (ring, me) = self.ring();
+        let mut watch = Watch::new(ring.host, self.not_empty());
+        move |context| {
+            watch.poll(context, |now| {
+                if now.ask {
+                    self.search(ring, me);
+                }
+                ring.is_ready().then_some(())
+            })
+        }
     }
 
     pub(crate) async fn get_async(&self) -> Result<T, GetError> {

@@ -276,6 +276,25 @@ impl<'a, H: Host> Ring<'a, H> {
         }
     }
 
+    /// Whether there is something to take, or nothing comes any more.
+    pub(super) fn is_ready(&self) -> bool {
+        if self.is_closed() || self.may_have_back() {
+            return true;
+        }
+        let mut position = Position::from_word(self.head.head.0.load(Ordering::Relaxed));
+        loop {
+            let state = State(self.cell(position).state.load(Ordering::Acquire));
+            match (state.ahead_of(position.lap), state.what()) {
+                (0, FULL) => return true,
+                (0, EMPTY | CLAIMED) => return false,
+                (0, _) => {}
+                (1.., _) => position.lap = state.lap().wrapping_sub(1) % LAPS,
+                _ => return false,
+            }
+            position = position.next(self.capacity());
+        }
+    }
+
     /// Makes an item that was handed back ours.
     #[cold]
     fn take_back(&self, me: Member) -> Option<Hold<'a>> {
