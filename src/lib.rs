@@ -16,7 +16,8 @@ pub mod task;
 pub mod thread;
 pub mod vocab;
 pub mod wait;
-#[cfg(feature = "cluster")]
+// Not all of them are served to processes.
+#[cfg_attr(not(feature = "cluster"), allow(dead_code, unused_imports))]
 mod words;
 
 pub use error::{Error, ErrorKind, Outcome, Result, Scale};

@@ -14,7 +14,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("task", &["error"]),
     ("green", &["error", "sync", "system", "task", "vocab", "wait"]),
     ("thread", &["error", "sync", "task", "vocab", "wait"]),
-    ("process", &["error", "sync", "system", "task", "vocab", "wait"]),
+    ("process", &["error", "sync", "system", "task", "vocab", "wait", "words"]),
     ("words", &["error"]),
     ("cluster", &["error", "process", "task", "vocab", "words"]),
 ];
@@ -74,6 +74,13 @@ const LONG: &[(&str, &str)] = &[
     ("src/process/shared/queue.rs", "each call on a queue, around one look at its ring"),
     ("src/process/shared/ring.rs", "one protocol over one kind of cell"),
     ("src/process/sys/spawn.rs", "what a child may do before it executes stands together"),
+    (
+        "src/process/served/link.rs",
+        "one connection: who sends, who reads, who waits, with its tests",
+    ),
+    ("src/process/served/thing.rs", "each word with what it is asked, side by side"),
+    ("src/process/served/wire.rs", "each request and reply, both ways, side by side"),
+    ("src/process/served/world.rs", "what is kept and who refers to it: one state"),
     ("src/sync/list.rs", "the line and who stands in it: one lock, one protocol"),
     ("src/task/codec/de.rs", "a method for each of serde's calls"),
     ("src/task/codec/ser.rs", "a method for each of serde's calls"),

@@ -8,6 +8,8 @@
 //! | [`Command`], [`Jobs`] | programs to run, one or many at once |
 //! | [`pipe()`], [`duplex`] | messages from process to process, whole and in order |
 //! | [`Fd`] | a socket, a file, a pipe as an argument or a value |
+//! | [`RLock`], [`RwLock`], [`Condition`], [`Barrier`] | locks that survive their holder, and meeting places |
+//! | [`LifoQueue`], [`PriorityQueue`], [`JoinableQueue`], [`List`], [`Dict`] | what several processes share, whoever of them dies |
 //! | [`current()`], [`active_children`] | who this process is, and whom it has started |
 //!
 //! A child is this executable, run again: see [`init`](crate::init) for where it begins. Sockets, files and locks are not
@@ -36,6 +38,7 @@ mod queue;
 mod queue_error;
 mod registry;
 mod serve;
+mod served;
 mod shared;
 mod status;
 mod supervisor;
@@ -55,8 +58,13 @@ pub use self::pipe::{Duplex, Receiver, Sender, duplex, pipe};
 pub use self::queue::Queue;
 pub use self::queue_error::{GetError, OnDeath, PutError};
 pub use self::registry::{ActiveChild, active_children};
+pub use self::served::{
+    Barrier, Condition, ConditionGuard, Dict, JoinableQueue, LifoQueue, List, LockError, Marked,
+    PriorityQueue, QueueBuilder, RLock, RLockGuard, Rank, ReadGuard, RwLock, WriteGuard,
+};
 pub use self::shared::{Event, Lock, LockGuard, Permit, Plain, Semaphore};
 pub use self::status::ExitStatus;
+pub use crate::sync::Itself;
 pub use crate::task::fd::Fd;
 
 pub(crate) use self::registry::end_of_main;

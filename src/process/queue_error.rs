@@ -150,7 +150,7 @@ pub enum OnDeath {
     /// Another gets it.
     #[default]
     HandBack,
-    /// Another is told of it, by [`GetError::TakerDied`].
+    /// Another is told of it: by [`GetError::TakerDied`], or of a queue that is served, by what `lost` gives.
     Report,
     /// Nothing: it is gone.
     Drop,

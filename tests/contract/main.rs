@@ -8,6 +8,9 @@
 mod green;
 mod mixed;
 mod process;
+mod served;
+mod served_by_coroutines;
+mod served_by_threads;
 mod support;
 mod thread;
 mod waiting;

@@ -53,6 +53,12 @@ mod nested;
 mod payloads;
 #[path = "process/pipes.rs"]
 mod pipes;
+#[path = "process/served.rs"]
+mod served;
+#[path = "process/served_deaths.rs"]
+mod served_deaths;
+#[path = "process/served_waits.rs"]
+mod served_waits;
 #[path = "process/shared_words.rs"]
 mod shared_words;
 #[path = "process/stress.rs"]

@@ -7,11 +7,11 @@ use scale::{GetError, PriorityQueue, PutError};
 fn the_smallest_comes_first_by_the_order_of_the_whole_item() {
     inside(|| {
         let queue = PriorityQueue::bounded(4);
-        for item in [(20, "b"), (3, "z"), (20, "a"), (-7, "m")] {
+        for item in [(20, 'b'), (3, 'z'), (20, 'a'), (-7, 'm')] {
             queue.put(item).unwrap();
         }
-        assert_eq!(queue.try_put((0, "late")), Err(PutError::Full((0, "late"))));
-        assert!(queue.try_iter().eq([(-7, "m"), (3, "z"), (20, "a"), (20, "b")]));
+        assert_eq!(queue.try_put((0, 'l')), Err(PutError::Full((0, 'l'))));
+        assert!(queue.try_iter().eq([(-7, 'm'), (3, 'z'), (20, 'a'), (20, 'b')]));
         assert_eq!(queue.get_timeout(SHORT), Err(GetError::Empty));
     });
 }

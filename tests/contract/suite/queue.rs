@@ -2,8 +2,9 @@
 
 use super::{SHORT, all, inside, scale, still_waits};
 use scale::{GetError, PutError, Queue};
+use serde::{Deserialize, Serialize};
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 enum Mixed {
     Text(String),
     Pairs(Vec<(String, i32)>),
