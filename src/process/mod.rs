@@ -8,8 +8,9 @@
 //! | [`Command`], [`Jobs`] | programs to run, one or many at once |
 //! | [`pipe()`], [`duplex`] | messages from process to process, whole and in order |
 //! | [`Fd`] | a socket, a file, a pipe as an argument or a value |
-//! | [`RLock`], [`RwLock`], [`Condition`], [`Barrier`] | locks that survive their holder, and meeting places |
-//! | [`LifoQueue`], [`PriorityQueue`], [`JoinableQueue`], [`List`], [`Dict`] | what several processes share, whoever of them dies |
+//! | [`Lock`], [`Semaphore`], [`Event`], [`Queue`] | words in memory that processes share: well under a microsecond, whoever dies |
+//! | [`RLock`], [`RwLock`], [`Condition`], [`Barrier`] | locks that survive their holder, and meeting places, served by the root of the tree of processes: a round trip to it |
+//! | [`UnboundedQueue`], [`LifoQueue`], [`PriorityQueue`], [`JoinableQueue`], [`List`], [`Dict`] | what several processes share, served in the same way |
 //! | [`current()`], [`active_children`] | who this process is, and whom it has started |
 //!
 //! A child is this executable, run again: see [`init`](crate::init) for where it begins. Sockets, files and locks are not
@@ -60,7 +61,8 @@ pub use self::queue_error::{GetError, OnDeath, PutError};
 pub use self::registry::{ActiveChild, active_children};
 pub use self::served::{
     Barrier, Condition, ConditionGuard, Dict, JoinableQueue, LifoQueue, List, LockError, Marked,
-    PriorityQueue, QueueBuilder, RLock, RLockGuard, Rank, ReadGuard, RwLock, WriteGuard,
+    PriorityQueue, QueueBuilder, RLock, RLockGuard, Rank, ReadGuard, RwLock, UnboundedQueue,
+    WriteGuard,
 };
 pub use self::shared::{Event, Lock, LockGuard, Permit, Plain, Semaphore};
 pub use self::status::ExitStatus;

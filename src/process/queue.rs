@@ -30,8 +30,8 @@ use crate::wait::{Waitable, Watch};
 ///
 /// | scale | what differs |
 /// | --- | --- |
-/// | `green`, `thread` | items of any type; each queue can be joined |
-/// | `process` | items that serde can write; a queue that can be joined is a `JoinableQueue` |
+/// | `green`, `thread` | items of any type; each queue can be joined; one may be made without a bound |
+/// | `process` | items that serde can write; one that can be joined is a [`JoinableQueue`](super::JoinableQueue), one without a bound an [`UnboundedQueue`](super::UnboundedQueue) |
 /// | `cluster` | on a server: each call can fail |
 ///
 /// # Examples

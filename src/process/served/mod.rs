@@ -29,7 +29,6 @@ mod server;
 #[cfg(test)]
 mod tests;
 mod thing;
-mod unbounded;
 mod undo;
 mod wire;
 mod world;
@@ -41,12 +40,10 @@ pub use self::dict::Dict;
 pub use self::list::List;
 pub use self::lock_error::LockError;
 pub use self::priority::PriorityQueue;
-pub use self::queue::{JoinableQueue, LifoQueue};
+pub use self::queue::{JoinableQueue, LifoQueue, UnboundedQueue};
 pub use self::rank::Rank;
 pub use self::rlock::{RLock, RLockGuard};
 pub use self::rwlock::{ReadGuard, RwLock, WriteGuard};
 
 pub(crate) use self::link::{heir, hold, inherit};
 pub(crate) use self::server::{hold_ends, take_ends, watch};
-#[allow(unused_imports)]
-pub(crate) use self::unbounded::Unbounded;

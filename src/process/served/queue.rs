@@ -1,4 +1,4 @@
-//! Queues that are served: last in first out, joinable, and first in first out without a bound.
+//! Queues that are served: last in first out, joinable, and without a bound.
 
 use std::fmt;
 use std::panic::Location;
@@ -108,4 +108,30 @@ queue! {
     pub JoinableQueue, "JoinableQueue", Order::Fifo, OnDeath::HandBack
 }
 
-pub(super) use queue;
+queue! {
+    /// A queue between processes with room for any number of items: first in, first out.
+    ///
+    /// A bounded one lies in memory that processes share, and is some hundred times as fast: [`Queue`](crate::process::Queue).
+    /// What a consumer had taken is gone when its process dies, unless the queue is [made](UnboundedQueue::builder) otherwise.
+    ///
+    /// # Scales
+    ///
+    /// | scale | what differs |
+    /// | --- | --- |
+    /// | `green`, `thread` | a `Queue` that is made without a bound |
+    /// | `process` | served by the root: each call can fail |
+    /// | `cluster` | a queue that is made without a bound |
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fourfold::process::{self, UnboundedQueue};
+    ///
+    /// let queue = UnboundedQueue::new()?;
+    /// let child = process::spawn(|queue: UnboundedQueue<u32>| queue.put_many(0..1_000).unwrap(), queue.clone())?;
+    /// child.join()?;
+    /// assert_eq!(queue.len()?, 1_000);
+    /// # Ok::<(), fourfold::Error>(())
+    /// ```
+    pub UnboundedQueue, "UnboundedQueue", Order::Fifo, OnDeath::Drop
+}

@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::handle::count;
-use super::{Barrier, Condition, Dict, JoinableQueue, LifoQueue, List, RLock, RwLock, Unbounded};
+use super::{
+    Barrier, Condition, Dict, JoinableQueue, LifoQueue, List, RLock, RwLock, UnboundedQueue,
+};
 use crate::process::{Executor, Queue, spawn};
 
 /// Waits until there are so many words, and no more.
@@ -98,8 +100,8 @@ fn nothing_is_left_of_words_whose_handles_are_gone() {
     assert_eq!(count().unwrap(), 0);
 
     // A word among its own items is there for ever: told in the README. Cleared, it is not.
-    let queue = Unbounded::<Vec<Unbounded<()>>>::new().unwrap();
-    queue.put(vec![Unbounded::new().unwrap()]).unwrap();
+    let queue = UnboundedQueue::<Vec<UnboundedQueue<()>>>::new().unwrap();
+    queue.put(vec![UnboundedQueue::new().unwrap()]).unwrap();
     queue.shut_down(true).unwrap();
     let lifo = LifoQueue::<RLock>::new().unwrap();
     lifo.put_many((0..10).map(|_| RLock::new().unwrap())).unwrap();
