@@ -1,7 +1,6 @@
 //! The bounded queue between processes: values as bytes, in a ring.
 #![allow(unsafe_code)]
 
-use std::cell::RefCell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -19,7 +18,8 @@ use crate::error::{Error, Result};
 use crate::process::OnDeath;
 use crate::process::queue_error::{GetError, PutError};
 use crate::sync::park::{Wait, after};
-use crate::task::{Payload, codec, ticket};
+use crate::task::codec::{self, Short};
+use crate::task::{Payload, ticket};
 
 /// The most items that a queue has room for.
 pub(crate) const MAX_CAPACITY: usize = 1 << 24;
@@ -42,13 +42,6 @@ pub(crate) struct Bounded<T> {
 
 /// Where the cells begin.
 const CELLS: u64 = size_of::<RingHead>() as u64;
-
-thread_local! {
-    /// Room to write an item in.
-    static SPARE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-/// Bytes of room that a thread keeps.
-const KEPT: usize = 64 << 10;
 
 impl<T: Payload> Bounded<T> {
     pub(crate) fn new(capacity: usize, on_death: OnDeath) -> Result<Bounded<T>> {
@@ -168,19 +161,15 @@ impl<T: Payload> Bounded<T> {
         item: T,
         put: impl FnOnce(&[u8]) -> Result<(), Refused>,
     ) -> Result<(), PutError<T>> {
-        // Out of its place meanwhile: an item's own `Serialize` may put another.
-        let mut room = SPARE.try_with(RefCell::take).unwrap_or_default();
-        room.clear();
+        // Not into the cell itself: an item's own `Serialize` may take long, panic, or put another.
+        let mut room = Short::new();
         let (written, tickets) = ticket::collect(|| codec::encode_into(&mut room, &item, "item"));
         let done = match written {
-            Ok(()) => put(&room).map_err(|refused| refused.with(item)),
+            Ok(()) => put(room.bytes()).map_err(|refused| refused.with(item)),
             Err(error) => Err(PutError::Failed(item, error)),
         };
         if done.is_ok() {
             tickets.sent();
-        }
-        if room.capacity() <= KEPT {
-            let _ = SPARE.try_with(|spare| spare.replace(room));
         }
         done
     }

@@ -23,16 +23,20 @@
 //! through, say so in any case, and types with two forms (addresses, times) must be written in the one that is read.
 
 mod de;
+mod out;
 mod ser;
 #[cfg(test)]
 mod tests;
 
+use std::any::type_name;
 use std::fmt;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, ErrorKind, Result};
+
+pub(crate) use self::out::{Out, Short};
 
 /// How deep values may be in each other: each is a few frames on the stack of who writes or reads it.
 pub(crate) const MAX_DEPTH: usize = 256;
@@ -103,35 +107,30 @@ impl serde::de::Error for Fault {
 
 /// Writes a value. `what` names it in the error: "argument", "value".
 pub(crate) fn encode<T: Serialize>(value: &T, what: &str) -> Result<Vec<u8>> {
-    write(ser::Writer::new(), value, what)
+    let mut out = Vec::with_capacity(64);
+    encode_into(&mut out, value, what)?;
+    Ok(out)
 }
 
 /// As [`encode`], behind what is in `out`, which is left with part of a value if there is an error.
 #[inline]
-pub(crate) fn encode_into<T: Serialize>(out: &mut Vec<u8>, value: &T, what: &str) -> Result<()> {
-    *out = write(ser::Writer::behind(std::mem::take(out)), value, what)?;
-    Ok(())
+pub(crate) fn encode_into<T: Serialize>(out: &mut impl Out, value: &T, what: &str) -> Result<()> {
+    value.serialize(&mut ser::Writer::behind(out)).map_err(|fault| {
+        not_serializable(fault, format_args!("{what} of type {}", type_name::<T>()))
+    })
 }
 
-#[inline]
-fn write<T: Serialize>(mut writer: ser::Writer, value: &T, what: &str) -> Result<Vec<u8>> {
-    value.serialize(&mut writer).map_err(|fault| {
-        Error::new(ErrorKind::NotSerializable)
-            .with_message(format!("{what} of type {}", std::any::type_name::<T>()))
-            .with_source(fault)
-    })?;
-    Ok(writer.into_bytes())
+#[cold]
+fn not_serializable(fault: Fault, message: fmt::Arguments<'_>) -> Error {
+    Error::new(ErrorKind::NotSerializable).with_message(message.to_string()).with_source(fault)
 }
 
 /// Reads a value back.
+#[inline]
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T> {
     let mut reader = de::Reader::new(bytes);
     T::deserialize(&mut reader).and_then(|value| reader.end().map(|()| value)).map_err(|fault| {
-        Error::new(ErrorKind::NotSerializable)
-            .with_message(format!(
-                "{what} of type {} cannot be read back",
-                std::any::type_name::<T>()
-            ))
-            .with_source(fault)
+        let name = type_name::<T>();
+        not_serializable(fault, format_args!("{what} of type {name} cannot be read back"))
     })
 }

@@ -1,0 +1,104 @@
+//! Where a value is written: on the heap, or on the stack as long as it is short.
+
+use std::ops::Range;
+
+/// Bytes that grow.
+pub(crate) trait Out {
+    fn len(&self) -> usize;
+    fn push(&mut self, byte: u8);
+    fn extend(&mut self, bytes: &[u8]);
+    /// Puts others in the place of some of the bytes.
+    fn replace(&mut self, place: Range<usize>, bytes: &[u8]);
+}
+
+impl Out for Vec<u8> {
+    #[inline]
+    fn len(&self) -> usize {
+        self.len()
+    }
+
+    #[inline]
+    fn push(&mut self, byte: u8) {
+        self.push(byte);
+    }
+
+    #[inline]
+    fn extend(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+
+    fn replace(&mut self, place: Range<usize>, bytes: &[u8]) {
+        self.splice(place, bytes.iter().copied());
+    }
+}
+
+/// How many bytes are short.
+const SHORT: usize = 128;
+
+/// Bytes that lie on the stack until they are too many for it, and then all on the heap.
+pub(crate) struct Short {
+    here: [u8; SHORT],
+    len: usize,
+    /// How many there may be in `here`; 0 once they are in `there`.
+    room: usize,
+    there: Vec<u8>,
+}
+
+impl Short {
+    #[inline]
+    pub(crate) fn new() -> Short {
+        Short { here: [0; SHORT], len: 0, room: SHORT, there: Vec::new() }
+    }
+
+    #[inline]
+    pub(crate) fn bytes(&self) -> &[u8] {
+        if self.room == 0 { &self.there } else { &self.here[..self.len] }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn extend_there(&mut self, bytes: &[u8]) {
+        if self.room != 0 {
+            self.there.reserve((self.len + bytes.len()).max(4 * SHORT));
+            self.there.extend_from_slice(&self.here[..self.len]);
+            self.room = 0;
+        }
+        self.there.extend_from_slice(bytes);
+        self.len = self.there.len();
+    }
+}
+
+impl Out for Short {
+    #[inline]
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    #[inline]
+    fn push(&mut self, byte: u8) {
+        if self.len < self.room {
+            self.here[self.len] = byte;
+            self.len += 1;
+        } else {
+            self.extend_there(&[byte]);
+        }
+    }
+
+    #[inline]
+    fn extend(&mut self, bytes: &[u8]) {
+        if bytes.len() <= self.room && self.len <= self.room - bytes.len() {
+            self.here[self.len..self.len + bytes.len()].copy_from_slice(bytes);
+            self.len += bytes.len();
+        } else {
+            self.extend_there(bytes);
+        }
+    }
+
+    #[cold]
+    fn replace(&mut self, place: Range<usize>, bytes: &[u8]) {
+        // A type that said a wrong number of elements: rare enough to be slow.
+        self.extend_there(&[]);
+        self.there.splice(place, bytes.iter().copied());
+        self.len = self.there.len();
+    }
+}
