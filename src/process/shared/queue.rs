@@ -40,6 +40,16 @@ pub(crate) struct Bounded<T> {
     items: PhantomData<fn(T) -> T>,
 }
 
+/// For how many pauses who waits for room lets some come together, in a large ring.
+const PATIENCE: usize = 64;
+
+#[inline]
+fn be_patient(pauses: usize) {
+    if !cfg!(all(loom, test)) {
+        (0..pauses).for_each(|_| std::hint::spin_loop());
+    }
+}
+
 /// Where the cells begin.
 const CELLS: u64 = size_of::<RingHead>() as u64;
 
@@ -202,7 +212,13 @@ impl<T: Payload> Bounded<T> {
     ) -> Result<(), Refused> {
         let (ring, _) = self.ring();
         let deadline = limit.and_then(after);
-        let look = |now| self.put_look(bytes, now);
+        // Who comes back for each place that becomes free takes from those who get the lines that they are reading; and they have
+        // a whole ring to go on with.
+        let patience = (self.cells.len() / 8).min(PATIENCE);
+        let look = |now: Look| {
+            be_patient(patience);
+            self.put_look(bytes, now)
+        };
         wait::wait(ring.host, self.not_full(), wait, deadline, look).unwrap_or(Err(Refused::Full))
     }
 

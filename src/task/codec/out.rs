@@ -7,6 +7,12 @@ pub(crate) trait Out {
     fn len(&self) -> usize;
     fn push(&mut self, byte: u8);
     fn extend(&mut self, bytes: &[u8]);
+    /// A tag, and the lowest bytes of a number, 8 at most, the lowest first.
+    #[inline]
+    fn number(&mut self, tag: u8, number: u64, width: usize) {
+        self.push(tag);
+        self.extend(&number.to_le_bytes()[..width]);
+    }
     /// Puts others in the place of some of the bytes.
     fn replace(&mut self, place: Range<usize>, bytes: &[u8]);
 }
@@ -91,6 +97,21 @@ impl Out for Short {
             self.len += bytes.len();
         } else {
             self.extend_there(bytes);
+        }
+    }
+
+    #[inline]
+    fn number(&mut self, tag: u8, number: u64, width: usize) {
+        // All 8 at once, which is one instruction; what is too many of them is written over by what follows.
+        if let Some(place) = self.here.get_mut(self.len..self.len + 9)
+            && self.room != 0
+        {
+            place[0] = tag;
+            place[1..].copy_from_slice(&number.to_le_bytes());
+            self.len += 1 + width;
+        } else {
+            self.extend(&[tag]);
+            self.extend(&number.to_le_bytes()[..width]);
         }
     }
 

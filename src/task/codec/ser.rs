@@ -23,16 +23,13 @@ impl<'o, O: Out> Writer<'o, O> {
     #[inline]
     fn unsigned(&mut self, number: u64) {
         if number < 0x80 {
-            self.out.push(SMALL + number as u8);
-        } else if number <= u64::from(u8::MAX) {
-            self.out.extend(&[U8, number as u8]);
-        } else if number <= u64::from(u16::MAX) {
-            self.tagged(U16, &(number as u16).to_le_bytes());
-        } else if number <= u64::from(u32::MAX) {
-            self.tagged(U32, &(number as u32).to_le_bytes());
-        } else {
-            self.tagged(U64, &number.to_le_bytes());
+            return self.out.push(SMALL + number as u8);
         }
+        // The tags of the widths follow each other.
+        let width = u8::from(number > u64::from(u8::MAX))
+            + u8::from(number > u64::from(u16::MAX))
+            + u8::from(number > u64::from(u32::MAX));
+        self.out.number(U8 + width, number, 1 << width);
     }
 
     #[inline]
@@ -56,7 +53,7 @@ impl<'o, O: Out> Writer<'o, O> {
         self.out.extend(bytes);
     }
 
-    #[inline]
+    #[inline(always)]
     fn text(&mut self, text: &str) {
         if text.len() <= SHORT_TEXT {
             self.out.push(TEXT + text.len() as u8);
@@ -140,7 +137,7 @@ impl<O: Out> Group<'_, '_, O> {
         value.serialize(&mut *self.writer)
     }
 
-    #[inline]
+    #[inline(always)]
     fn field(&mut self, name: &str, value: &(impl Serialize + ?Sized)) -> Done {
         self.count += 1;
         self.writer.text(name);
