@@ -10,6 +10,11 @@ use super::host::{Host, Member};
 /// Bytes of an item that lie in its cell.
 pub(super) const INLINE: usize = 104;
 
+/// As many as are on the cell's first line of the cache.
+pub(super) const FIRST_LINE: usize = 40;
+const _: () = assert!(std::mem::offset_of!(Cell, bytes) + FIRST_LINE == 64);
+const _: () = assert!(INLINE <= crate::task::codec::ROOM);
+
 /// What all users of a ring share, before its cells.
 #[repr(C, align(64))]
 pub(super) struct RingHead {
@@ -228,6 +233,7 @@ impl<'a, H: Host> Ring<'a, H> {
     }
 
     /// Makes a cell ours to write into.
+    #[inline]
     pub(super) fn claim(&self, me: Member) -> Result<Hold<'a>, Refusal> {
         if self.is_closed() {
             return Err(Refusal::Closed);
@@ -272,6 +278,18 @@ impl<'a, H: Host> Ring<'a, H> {
         }
     }
 
+    /// Whether so many more can be put, about. For who has looked in vain for one place.
+    pub(super) fn has_room_for(&self, count: u64) -> bool {
+        let mut position = Position::from_word(self.head.tail.0.load(Ordering::Relaxed));
+        position.index += count.saturating_sub(1);
+        if position.index >= self.capacity() {
+            position.index -= self.capacity();
+            position.lap += 1;
+        }
+        let state = State(self.cell(position).state.load(Ordering::Relaxed));
+        state.ahead_of(position.lap % LAPS) >= 0
+    }
+
     /// Lets others take what was written. Then open `not_empty`.
     #[inline]
     pub(super) fn publish(&self, hold: Hold<'a>, order: Ordering) {
@@ -284,6 +302,7 @@ impl<'a, H: Host> Ring<'a, H> {
     }
 
     /// Makes the next item's cell ours.
+    #[inline]
     pub(super) fn take(&self, me: Member) -> Result<Hold<'a>, Refusal> {
         // Before the look at the cells: what was put before it was closed is found.
         let closed = self.is_closed();

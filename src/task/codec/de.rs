@@ -108,9 +108,9 @@ impl<'de> Reader<'de> {
         })
     }
 
-    /// A number, of whatever kind it was written as.
+    /// A value, of whatever kind it was written as.
     #[inline(never)]
-    fn number<V: Visitor<'de>>(&mut self, visitor: V) -> Read<V::Value> {
+    fn other<V: Visitor<'de>>(&mut self, visitor: V) -> Read<V::Value> {
         self.peel()?;
         de::Deserializer::deserialize_any(self, visitor)
     }
@@ -168,7 +168,7 @@ macro_rules! integers {
                     self.rest = &self.rest[1..];
                     visitor.visit_u32(u32::from_le_bytes(self.array()?))
                 }
-                _ => self.number(visitor),
+                _ => self.other(visitor),
             }
         }
     )*};
@@ -333,7 +333,22 @@ impl<'de> de::Deserializer<'de> for &mut Reader<'de> {
     as_it_was_written! {
         deserialize_bool deserialize_char deserialize_str deserialize_string
         deserialize_i128 deserialize_u128 deserialize_f32 deserialize_f64
-        deserialize_bytes deserialize_byte_buf deserialize_unit deserialize_map
+        deserialize_unit deserialize_map
+    }
+
+    #[inline]
+    fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Read<V::Value> {
+        if self.rest.first() != Some(&BYTES) {
+            return self.other(visitor);
+        }
+        self.rest = &self.rest[1..];
+        let length = self.length()?;
+        visitor.visit_borrowed_bytes(self.bytes(length)?)
+    }
+
+    #[inline]
+    fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Read<V::Value> {
+        self.deserialize_bytes(visitor)
     }
 
     integers! {

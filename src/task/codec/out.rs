@@ -39,7 +39,7 @@ impl Out for Vec<u8> {
 }
 
 /// How many bytes are short.
-const SHORT: usize = 128;
+pub(crate) const SHORT: usize = 128;
 
 /// Bytes that lie on the stack until they are too many for it, and then all on the heap.
 pub(crate) struct Short {
@@ -59,6 +59,12 @@ impl Short {
     #[inline]
     pub(crate) fn bytes(&self) -> &[u8] {
         if self.room == 0 { &self.there } else { &self.here[..self.len] }
+    }
+
+    /// If they lie on the stack: all that there may be, and how many there are.
+    #[inline]
+    pub(crate) fn here(&self) -> Option<(&[u8; SHORT], usize)> {
+        (self.room != 0).then_some((&self.here, self.len))
     }
 
     #[cold]

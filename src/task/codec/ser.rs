@@ -273,7 +273,7 @@ impl<'a, 'o, O: Out> ser::Serializer for &'a mut Writer<'o, O> {
 
     #[inline]
     fn serialize_bytes(self, v: &[u8]) -> Done {
-        self.tagged(BYTES, &(v.len() as u64).to_le_bytes());
+        self.out.number(BYTES, v.len() as u64, 8);
         self.out.extend(v);
         Ok(())
     }
