@@ -1,7 +1,6 @@
 //! The bounded queue between processes: values as bytes, in a ring.
 #![allow(unsafe_code)]
 
-use std::cell::RefCell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -14,13 +13,14 @@ use super::gate::{Gate, Look};
 use super::host::Member;
 use super::journal::Transaction;
 use super::object::{Attached, ObjectKind, type_mark};
-use super::ring::{Cell, Hold, INLINE, Left, Refusal, Ring, RingHead};
+use super::ring::{Cell, FIRST_LINE, Hold, INLINE, Left, Refusal, Ring, RingHead};
 use super::wait::{self, Watch};
 use crate::error::{Error, Result};
 use crate::process::OnDeath;
 use crate::process::queue_error::{GetError, PutError};
-use crate::sync::park::{Wait, after};
-use crate::task::{Payload, codec, ticket};
+use crate::sync::park::{self, Wait, after};
+use crate::task::codec::{self, Short};
+use crate::task::{Payload, ticket};
 
 /// The most items that a queue has room for.
 pub(crate) const MAX_CAPACITY: usize = 1 << 24;
@@ -41,15 +41,14 @@ pub(crate) struct Bounded<T> {
     items: PhantomData<fn(T) -> T>,
 }
 
+/// Bytes of room for items that are got together, to begin with.
+const FIRST_ROOM: usize = 4096;
+
+/// How often who finds a large queue full looks whether there is some room, with a pause in between.
+const PATIENCE: usize = 32;
+
 /// Where the cells begin.
 const CELLS: u64 = size_of::<RingHead>() as u64;
-
-thread_local! {
-    /// Room to write an item in.
-    static SPARE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-/// Bytes of room that a thread keeps.
-const KEPT: usize = 64 << 10;
 
 impl<T: Payload> Bounded<T> {
     pub(crate) fn new(capacity: usize, on_death: OnDeath) -> Result<Bounded<T>> {
@@ -116,11 +115,11 @@ impl<T: Payload> Bounded<T> {
     }
 
     pub(crate) async fn put_async(&self, item: T) -> Result<(), PutError<T>> {
-        let (written, tickets) = ticket::collect(|| codec::encode(&item, "item"));
-        let bytes = match written {
-            Ok(bytes) => bytes,
-            Err(error) => return Err(PutError::Failed(item, error)),
-        };
+        let mut bytes = Short::new();
+        let (written, tickets) = ticket::collect(|| codec::encode_into(&mut bytes, &item, "item"));
+        if let Err(error) = written {
+            return Err(PutError::Failed(item, error));
+        }
         let (ring, _) = self.ring();
         let mut watch = Watch::new(ring.host, self.not_full());
         let put =
@@ -167,11 +166,10 @@ impl<T: Payload> Bounded<T> {
     fn put_bytes(
         &self,
         item: T,
-        put: impl FnOnce(&[u8]) -> Result<(), Refused>,
+        put: impl FnOnce(&Short) -> Result<(), Refused>,
     ) -> Result<(), PutError<T>> {
-        // Out of its place meanwhile: an item's own `Serialize` may put another.
-        let mut room = SPARE.try_with(RefCell::take).unwrap_or_default();
-        room.clear();
+        // Not into the cell itself: an item's own `Serialize` may take long, panic, or put another.
+        let mut room = Short::new();
         let (written, tickets) = ticket::collect(|| codec::encode_into(&mut room, &item, "item"));
         let done = match written {
             Ok(()) => put(&room).map_err(|refused| refused.with(item)),
@@ -180,14 +178,11 @@ impl<T: Payload> Bounded<T> {
         if done.is_ok() {
             tickets.sent();
         }
-        if room.capacity() <= KEPT {
-            let _ = SPARE.try_with(|spare| spare.replace(room));
-        }
         done
     }
 
     #[inline]
-    fn put_now(&self, bytes: &[u8], search: bool) -> Result<(), Refused> {
+    fn put_now(&self, bytes: &Short, search: bool) -> Result<(), Refused> {
         let (ring, me) = self.ring();
         let mut claimed = ring.claim(me);
         if search && matches!(claimed, Err(Refusal::Not)) && self.search(ring, me) {
@@ -208,17 +203,35 @@ impl<T: Payload> Bounded<T> {
     #[cold]
     fn put_slowly(
         &self,
-        bytes: &[u8],
+        bytes: &Short,
         wait: &Wait,
         limit: Option<Duration>,
     ) -> Result<(), Refused> {
         let (ring, _) = self.ring();
         let deadline = limit.and_then(after);
+        self.let_room_grow(ring);
         let look = |now| self.put_look(bytes, now);
         wait::wait(ring.host, self.not_full(), wait, deadline, look).unwrap_or(Err(Refused::Full))
     }
 
-    fn put_look(&self, bytes: &[u8], now: Look) -> Option<Result<(), Refused>> {
+    /// Waits for more room than for one, for a few microseconds, in a large queue that is full.
+    ///
+    /// Who comes back for each place that becomes free takes from those who get the lines that they are about to read; and they
+    /// have a whole ring to go on with.
+    fn let_room_grow(&self, ring: Ring<'static, Arena>) {
+        let some = self.cells.len() / 8;
+        if cfg!(all(loom, test)) || some < 2 || !park::may_spin() {
+            return;
+        }
+        for _ in 0..PATIENCE {
+            if ring.has_room_for(some as u64) {
+                return;
+            }
+            (0..32).for_each(|_| std::hint::spin_loop());
+        }
+    }
+
+    fn put_look(&self, bytes: &Short, now: Look) -> Option<Result<(), Refused>> {
         match self.put_now(bytes, now.ask) {
             Err(Refused::Full) => None,
             other => Some(other),
@@ -231,18 +244,24 @@ impl<T: Payload> Bounded<T> {
         &self,
         ring: Ring<'static, Arena>,
         hold: Hold<'static>,
-        bytes: &[u8],
+        bytes: &Short,
     ) -> Result<(), Refused> {
         let cell = hold.cell;
-        if bytes.len() > INLINE {
-            return self.write_block(ring, hold, bytes);
-        }
+        let (from, len) = match bytes.here() {
+            Some((from, len)) if len <= INLINE => (from, len),
+            _ => return self.write_block(ring, hold, bytes.bytes()),
+        };
         step();
-        // SAFETY: the cell is ours alone until it is published, and has room for so many bytes.
+        let place = cell.bytes.get().cast();
+        // Of a number that the compiler knows, since that takes a few instructions; and on one line of the cache, if they fit.
+        // SAFETY: the cell is ours alone until it is published, and has room for INLINE bytes, as `from` has.
         unsafe {
-            std::ptr::copy_nonoverlapping(bytes.as_ptr(), cell.bytes.get().cast(), bytes.len());
+            match len {
+                0..=FIRST_LINE => from.as_ptr().copy_to_nonoverlapping(place, FIRST_LINE),
+                _ => from.as_ptr().copy_to_nonoverlapping(place, INLINE),
+            }
         }
-        cell.len.store(bytes.len() as u64, Ordering::Relaxed);
+        cell.len.store(len as u64, Ordering::Relaxed);
         Ok(())
     }
 
@@ -349,6 +368,7 @@ impl<T: Payload> Bounded<T> {
         }
         let (ring, me) = self.ring();
         let batch = Batch { gate: self.not_full(), arena: ring.host, some: false.into() };
+        items.reserve_exact(most.min((FIRST_ROOM / size_of::<T>().max(1)).max(4)));
         while items.len() < most {
             let Ok(hold) = ring.take(me) else { break };
             if ring.is_emptied() {
