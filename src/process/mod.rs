@@ -52,7 +52,10 @@ pub use self::owner_died::OwnerDied;
 pub use self::queue::Queue;
 pub use self::queue_error::{GetError, OnDeath, PutError};
 pub use self::registry::{ActiveChild, active_children};
-pub use self::shared::{Event, Lock, LockGuard, Permit, Plain, Semaphore};
+pub use self::shared::{
+    Array, ArrayGuard, Buffer, Event, Lock, LockGuard, Permit, Plain, Semaphore, SharedBuffer,
+    Value,
+};
 pub use self::status::ExitStatus;
 pub use crate::task::fd::Fd;
 

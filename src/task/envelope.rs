@@ -23,6 +23,6 @@ impl Envelope {
 
     /// Reads the value back.
     pub(crate) fn unpack<T: Payload>(self, what: &str) -> Result<T> {
-        fd::provide(self.fds, || codec::decode(&self.body, what))
+        fd::provide(self.fds, || ticket::reading(false, || codec::decode(&self.body, what)))
     }
 }

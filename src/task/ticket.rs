@@ -4,14 +4,20 @@
 //! The ticket is kept beside the bytes by who sends them until they need it no more, and given back then, if nobody has
 //! taken it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 
 /// Something that was put aside for who reads a value.
 pub(crate) trait Ticket: Send + Sync {
     /// Nobody will read the value that it is in, or somebody has.
     fn give_back(&self);
+
+    /// What whoever keeps the bytes can give it back by. `None`: it needs nobody for that.
+    fn number(&self) -> Option<Number>;
 }
+
+/// What is known of a ticket, to those who give tickets back that others made.
+pub(crate) type Number = [u64; 3];
 
 /// The tickets in the bytes of a value. Dropped, they are given back.
 #[derive(Default)]
@@ -25,6 +31,11 @@ impl Tickets {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// What those are known by that whoever keeps the bytes is to give back.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = Number> + '_ {
+        self.0.iter().filter_map(|ticket| ticket.number())
     }
 }
 
@@ -45,6 +56,26 @@ impl fmt::Debug for Tickets {
 thread_local! {
     /// The tickets of the value that this thread is writing; none at any other time.
     static WRITING: RefCell<Option<Tickets>> = const { RefCell::new(None) };
+    /// Whether the tickets of the value that this thread is reading are given back by who keeps its bytes.
+    static KEPT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Calls `read`, for a value whose tickets are to stay until it has been read: `kept`, or whose reader takes them.
+pub(crate) fn reading<R>(kept: bool, read: impl FnOnce() -> R) -> R {
+    /// Also when a user's `Deserialize` panics.
+    struct Back(bool);
+    impl Drop for Back {
+        fn drop(&mut self) {
+            KEPT.set(self.0);
+        }
+    }
+    let _back = Back(KEPT.replace(kept));
+    read()
+}
+
+/// Whether the reader of the value that this thread is reading leaves its tickets where they are.
+pub(crate) fn are_kept() -> bool {
+    KEPT.get()
 }
 
 /// Calls `write`, and gives the tickets of the handles that were met in the values it wrote.
