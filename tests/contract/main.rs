@@ -8,5 +8,8 @@
 mod green;
 mod mixed;
 mod process;
+mod shared;
+mod shared_by_coroutines;
+mod shared_by_threads;
 mod support;
 mod thread;

@@ -11,6 +11,7 @@ use crate::support::{LIMIT, within};
 mod barrier;
 mod condition;
 mod event;
+mod joinable_queue;
 mod lifo_queue;
 mod lock;
 mod pipe;
