@@ -30,6 +30,8 @@ mod queue;
 mod ring;
 mod semaphore;
 mod travel;
+#[cfg(test)]
+mod usage_tests;
 mod values;
 mod wait;
 
