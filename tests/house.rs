@@ -42,6 +42,8 @@ const UNSAFE: &[&str] = &[
     "src/process/page.rs",
     "src/process/serve.rs",
     "src/process/shared/arena.rs",
+    "src/process/shared/array.rs",
+    "src/process/shared/buffer.rs",
     "src/process/shared/event.rs",
     "src/process/shared/lock.rs",
     "src/process/shared/object.rs",

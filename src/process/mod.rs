@@ -64,7 +64,10 @@ pub use self::served::{
     PriorityQueue, QueueBuilder, RLock, RLockGuard, Rank, ReadGuard, RwLock, UnboundedQueue,
     WriteGuard,
 };
-pub use self::shared::{Event, Lock, LockGuard, Permit, Plain, Semaphore};
+pub use self::shared::{
+    Array, ArrayGuard, Buffer, Event, Lock, LockGuard, Permit, Plain, Semaphore, SharedBuffer,
+    Value,
+};
 pub use self::status::ExitStatus;
 pub use crate::sync::Itself;
 pub use crate::task::fd::Fd;

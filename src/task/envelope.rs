@@ -28,6 +28,7 @@ impl Envelope {
 
     /// Reads the value back.
     pub(crate) fn unpack<T: Payload>(self, what: &str) -> Result<T> {
-        fd::provide(self.fds, || travel::receive(|| codec::decode(&self.body, what)))
+        let read = || travel::receive(|| codec::decode(&self.body, what));
+        fd::provide(self.fds, || ticket::reading(false, read))
     }
 }

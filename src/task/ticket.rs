@@ -11,7 +11,13 @@ use std::fmt;
 pub(crate) trait Ticket: Send + Sync {
     /// Nobody will read the value that it is in, or somebody has.
     fn give_back(&self);
+
+    /// What whoever keeps the bytes can give it back by. `None`: it needs nobody for that.
+    fn number(&self) -> Option<Number>;
 }
+
+/// What is known of a ticket, to those who give tickets back that others made.
+pub(crate) type Number = [u64; 3];
 
 /// The tickets in the bytes of a value. Dropped, they are given back.
 #[derive(Default)]
@@ -28,6 +34,11 @@ impl Tickets {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// What those are known by that whoever keeps the bytes is to give back.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = Number> + '_ {
+        self.0.iter().filter_map(|ticket| ticket.number())
     }
 
     #[cold]
@@ -64,6 +75,29 @@ thread_local! {
 struct Writing {
     some: bool,
     kept: usize,
+}
+
+thread_local! {
+    /// Whether the tickets of the value that this thread is reading are given back by who keeps its bytes.
+    static STAY: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Calls `read`, for a value whose tickets are to stay until it has been read: `kept`, or whose reader takes them.
+pub(crate) fn reading<R>(kept: bool, read: impl FnOnce() -> R) -> R {
+    /// Also when a user's `Deserialize` panics.
+    struct Back(bool);
+    impl Drop for Back {
+        fn drop(&mut self) {
+            STAY.set(self.0);
+        }
+    }
+    let _back = Back(STAY.replace(kept));
+    read()
+}
+
+/// Whether the reader of the value that this thread is reading leaves its tickets where they are.
+pub(crate) fn are_kept() -> bool {
+    STAY.get()
 }
 
 /// Calls `write`, and gives the tickets of the handles that were met in the values it wrote.

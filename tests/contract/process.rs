@@ -59,6 +59,16 @@ mod served;
 mod served_deaths;
 #[path = "process/served_waits.rs"]
 mod served_waits;
+#[path = "process/shared_lives.rs"]
+mod shared_lives;
+#[path = "process/shared_many.rs"]
+mod shared_many;
+#[path = "process/shared_travel.rs"]
+mod shared_travel;
+#[path = "process/shared_values.rs"]
+mod shared_values;
+#[path = "process/shared_waits.rs"]
+mod shared_waits;
 #[path = "process/shared_words.rs"]
 mod shared_words;
 #[path = "process/stress.rs"]

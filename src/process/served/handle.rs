@@ -149,6 +149,11 @@ impl Ticket for Aside {
     fn give_back(&self) {
         self.handle.tell(0, &Ask::TakeBack(self.ticket));
     }
+
+    /// It is the root's, which who keeps the bytes knows nothing of.
+    fn number(&self) -> Option<ticket::Number> {
+        None
+    }
 }
 
 impl Serialize for Handle {
@@ -242,8 +247,10 @@ pub(super) fn pack_with_tickets<T: Payload>(value: &T, what: &str) -> Result<(Lo
 }
 
 /// Reads a value that an answer brought, with handles that are this process's already.
-pub(super) fn unpack<T: DeserializeOwned>(load: Load, what: &str) -> Result<T> {
-    let (value, left) = travel::receive_granted(load.words, || codec::decode(&load.bytes, what));
+pub(super) fn unpack<T: DeserializeOwned + 'static>(load: Load, what: &str) -> Result<T> {
+    let (value, left) = travel::receive_granted(load.words, || {
+        ticket::reading(false, || codec::decode(&load.bytes, what))
+    });
     give_back(left);
     value
 }

@@ -9,11 +9,13 @@
 //! | `lock_word.rs` | the lock that survives its holder |
 //! | `journal.rs` | changes that are made all or not at all |
 //! | `heap.rs`, `members.rs`, `object.rs` | blocks; participants and what the dead leave; words and references to them |
-//! | `lock.rs`, `event.rs`, `semaphore.rs`, `values.rs`, `buffer.rs` | the words |
+//! | `lock.rs`, `event.rs`, `semaphore.rs`, `values.rs`, `array.rs`, `buffer.rs` | the words |
 //! | `ring.rs`, `queue.rs` | the bounded queue: its cells, and values in them |
 
 mod arena;
+mod array;
 mod atomic;
+mod buffer;
 mod event;
 mod gate;
 mod heap;
@@ -28,13 +30,19 @@ mod queue;
 mod ring;
 mod semaphore;
 mod travel;
+#[cfg(test)]
+mod usage_tests;
+mod values;
 mod wait;
 
+pub use self::array::{Array, ArrayGuard};
+pub use self::buffer::{Buffer, SharedBuffer};
 pub use self::event::Event;
 pub use self::lock::{Lock, LockGuard};
 pub use self::plain::Plain;
 pub(crate) use self::queue::{Bounded, MAX_CAPACITY};
 pub use self::semaphore::{Permit, Semaphore};
+pub use self::values::Value;
 
 use std::sync::OnceLock;
 

@@ -19,6 +19,7 @@ use super::journal::Transaction;
 use super::members::REFERENCE;
 use crate::error::{Error, ErrorKind, Result};
 use crate::system::forks;
+use crate::task::ticket;
 
 /// What a word is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +87,18 @@ pub(super) struct TicketNumber {
     serial: u64,
     ticket: u64,
     number: u64,
+}
+
+impl TicketNumber {
+    /// What the ticket is given back by.
+    pub(super) fn parts(&self) -> ticket::Number {
+        [self.object, self.ticket, self.number]
+    }
+
+    /// That of no other ticket.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
 }
 
 impl Attached {
@@ -194,11 +207,13 @@ impl Attached {
     }
 
     /// Makes a reference that is under way this process's own. One that has been taken is as good as long as the word is there.
+    /// `kept`: the ticket is left for who keeps the bytes that it came in.
     pub(super) fn redeem(
         arena: &'static Arena,
         number: TicketNumber,
         kind: ObjectKind,
         mark: u64,
+        kept: bool,
     ) -> Result<Arc<Attached>> {
         let me = arena.take_part()?;
         if !arena.is_block(number.object) || !arena.is_block(number.ticket) {
@@ -227,7 +242,9 @@ impl Attached {
                 attached
             }
         };
-        transaction.take_ticket(&number);
+        if !kept {
+            transaction.take_ticket(number.parts());
+        }
         transaction.end();
         Ok(attached)
     }
@@ -256,11 +273,12 @@ impl fmt::Debug for Attached {
 
 /// Gives a ticket back that nobody has taken.
 pub(super) fn return_ticket(arena: &'static Arena, number: &TicketNumber) {
-    if arena.take_part().is_err() || !arena.is_block(number.ticket) {
+    if arena.take_part().is_err() {
         return;
     }
     let mut transaction = arena.begin();
-    transaction.take_ticket(number);
+    transaction.take_ticket(number.parts());
+    transaction.finish_condemned();
     transaction.end();
 }
 
@@ -304,18 +322,26 @@ impl Transaction<'_> {
         Ok(reference)
     }
 
-    /// Ends a ticket, if nobody has yet.
-    fn take_ticket(&mut self, number: &TicketNumber) {
+    /// Ends a ticket, if nobody has yet. If that was the last reference to its word, this is condemned.
+    pub(super) fn take_ticket(&mut self, [object, ticket, number]: ticket::Number) {
         let arena = self.arena;
-        let same = arena.number(number.ticket).load(Ordering::Relaxed) == number.object
-            && arena.number(number.ticket + 24).load(Ordering::Relaxed) == number.number;
+        let same = arena.is_block(ticket)
+            && arena.number(ticket).load(Ordering::Relaxed) == object
+            && arena.number(ticket + 24).load(Ordering::Relaxed) == number;
         if same {
-            self.release(&arena.header().tickets, number.ticket);
+            self.take_out(&arena.header().tickets, ticket);
         }
     }
 
-    /// Takes a reference out of a list, and frees the word if that was its last.
+    /// Takes a reference out of a list, and frees the word if that was its last, and what it alone referred to.
     pub(super) fn release(&mut self, list: &Number64, reference: u64) {
+        self.take_out(list, reference);
+        self.commit();
+        self.finish_condemned();
+    }
+
+    /// Takes a reference out of a list, and condemns the word if that was its last.
+    fn take_out(&mut self, list: &Number64, reference: u64) {
         let arena = self.arena;
         let object = arena.number(reference).load(Ordering::Relaxed);
         let head = head(arena, object);
@@ -333,11 +359,9 @@ impl Transaction<'_> {
         self.link(&arena.header().condemned, reference);
         self.set(&head.serial, 0);
         self.set(&head.references, 0);
-        self.commit();
-        self.take_apart(reference);
     }
 
-    /// Frees what is left of words that somebody died taking apart.
+    /// Frees the condemned words, and those that only these referred to: one after the other, however long the chain is.
     pub(super) fn finish_condemned(&mut self) {
         while let Some(reference) = self.first(&self.arena.header().condemned) {
             self.take_apart(reference);
@@ -345,7 +369,7 @@ impl Transaction<'_> {
         }
     }
 
-    /// Frees a condemned word, with its reference.
+    /// Frees a condemned word, with its reference. It may condemn others.
     fn take_apart(&mut self, reference: u64) {
         let arena = self.arena;
         let object = arena.number(reference).load(Ordering::Relaxed);

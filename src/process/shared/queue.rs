@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::process::OnDeath;
 use crate::process::queue_error::{GetError, PutError};
 use crate::sync::park::{self, Wait, after};
+use crate::task::codec::Out;
 use crate::task::codec::{self, Short};
 use crate::task::{Payload, ticket};
 
@@ -29,6 +30,11 @@ pub(crate) const MAX_CAPACITY: usize = 1 << 24;
 const DONE: u64 = 1 << 63;
 /// In a cell's `len`: bytes of the item.
 const LEN: u64 = (1 << 40) - 1;
+/// In a cell's `len`: how many tickets are in it, whose numbers lie behind its bytes.
+const TICKETS: u64 = (DONE - 1) & !LEN;
+const ONE_TICKET: u64 = LEN + 1;
+/// Bytes of a ticket's number.
+const NUMBER: usize = size_of::<ticket::Number>();
 
 /// How often a thread looks for an item that somebody is putting at this moment.
 const SOON: u32 = 1000;
@@ -120,10 +126,12 @@ impl<T: Payload> Bounded<T> {
         if let Err(error) = written {
             return Err(PutError::Failed(item, error));
         }
+        let len = append(&mut bytes, &tickets);
+        let bytes = Written { bytes: &bytes, len };
         let (ring, _) = self.ring();
         let mut watch = Watch::new(ring.host, self.not_full());
         let put =
-            std::future::poll_fn(|context| watch.poll(context, |now| self.put_look(&bytes, now)));
+            std::future::poll_fn(|context| watch.poll(context, |now| self.put_look(bytes, now)));
         match put.await {
             Ok(()) => {
                 tickets.sent();
@@ -166,13 +174,16 @@ impl<T: Payload> Bounded<T> {
     fn put_bytes(
         &self,
         item: T,
-        put: impl FnOnce(&Short) -> Result<(), Refused>,
+        put: impl FnOnce(Written<'_>) -> Result<(), Refused>,
     ) -> Result<(), PutError<T>> {
         // Not into the cell itself: an item's own `Serialize` may take long, panic, or put another.
         let mut room = Short::new();
         let (written, tickets) = ticket::collect(|| codec::encode_into(&mut room, &item, "item"));
         let done = match written {
-            Ok(()) => put(&room).map_err(|refused| refused.with(item)),
+            Ok(()) => {
+                let len = append(&mut room, &tickets);
+                put(Written { bytes: &room, len }).map_err(|refused| refused.with(item))
+            }
             Err(error) => Err(PutError::Failed(item, error)),
         };
         if done.is_ok() {
@@ -182,7 +193,7 @@ impl<T: Payload> Bounded<T> {
     }
 
     #[inline]
-    fn put_now(&self, bytes: &Short, search: bool) -> Result<(), Refused> {
+    fn put_now(&self, bytes: Written<'_>, search: bool) -> Result<(), Refused> {
         let (ring, me) = self.ring();
         let mut claimed = ring.claim(me);
         if search && matches!(claimed, Err(Refusal::Not)) && self.search(ring, me) {
@@ -203,7 +214,7 @@ impl<T: Payload> Bounded<T> {
     #[cold]
     fn put_slowly(
         &self,
-        bytes: &Short,
+        bytes: Written<'_>,
         wait: &Wait,
         limit: Option<Duration>,
     ) -> Result<(), Refused> {
@@ -231,7 +242,7 @@ impl<T: Payload> Bounded<T> {
         }
     }
 
-    fn put_look(&self, bytes: &Short, now: Look) -> Option<Result<(), Refused>> {
+    fn put_look(&self, bytes: Written<'_>, now: Look) -> Option<Result<(), Refused>> {
         match self.put_now(bytes, now.ask) {
             Err(Refused::Full) => None,
             other => Some(other),
@@ -244,24 +255,25 @@ impl<T: Payload> Bounded<T> {
         &self,
         ring: Ring<'static, Arena>,
         hold: Hold<'static>,
-        bytes: &Short,
+        Written { bytes, len }: Written<'_>,
     ) -> Result<(), Refused> {
         let cell = hold.cell;
-        let (from, len) = match bytes.here() {
-            Some((from, len)) if len <= INLINE => (from, len),
-            _ => return self.write_block(ring, hold, bytes.bytes()),
+        let (from, size) = match bytes.here() {
+            Some((from, size)) if size <= INLINE => (from, size),
+            _ => return self.write_block(ring, hold, bytes.bytes(), len),
         };
         step();
         let place = cell.bytes.get().cast();
         // Of a number that the compiler knows, since that takes a few instructions; and on one line of the cache, if they fit.
         // SAFETY: the cell is ours alone until it is published, and has room for INLINE bytes, as `from` has.
         unsafe {
-            match len {
+            match size {
                 0..=FIRST_LINE => from.as_ptr().copy_to_nonoverlapping(place, FIRST_LINE),
                 _ => from.as_ptr().copy_to_nonoverlapping(place, INLINE),
             }
         }
-        cell.len.store(len as u64, Ordering::Relaxed);
+        // Release: whoever finds us dead and the count of tickets finds their numbers.
+        cell.len.store(len, Ordering::Release);
         Ok(())
     }
 
@@ -271,12 +283,12 @@ impl<T: Payload> Bounded<T> {
         ring: Ring<'static, Arena>,
         hold: Hold<'static>,
         bytes: &[u8],
+        len: u64,
     ) -> Result<(), Refused> {
         let arena = ring.host;
-        let len = bytes.len() as u64;
         let allocate = || {
             let mut transaction = arena.begin();
-            let block = transaction.allocate(len)?;
+            let block = transaction.allocate(bytes.len() as u64)?;
             transaction.set(&hold.cell.block, block);
             transaction.set(&hold.cell.len, len);
             transaction.end();
@@ -439,15 +451,16 @@ impl<T: Payload> Bounded<T> {
         if leave.0.policy() == OnDeath::Report && hold.again {
             return Err(GetError::TakerDied);
         }
-        let cell = hold.cell;
-        let len = (cell.len.load(Ordering::Relaxed) & LEN) as usize;
-        let start: *const u8 = match len <= INLINE {
-            true => cell.bytes.get().cast(),
-            false => ring.host.at(cell.block.load(Ordering::Relaxed), len),
-        };
+        let len = hold.cell.len.load(Ordering::Relaxed);
+        let start = place(ring.host, hold.cell, len);
         // SAFETY: the cell, and its block, are ours alone, and have so many bytes, which were written before it was published.
-        let bytes = unsafe { std::slice::from_raw_parts(start, len) };
-        codec::decode(bytes, "item").map_err(GetError::Failed)
+        let bytes = unsafe { std::slice::from_raw_parts(start, (len & LEN) as usize) };
+        let decode = || codec::decode(bytes, "item").map_err(GetError::Failed);
+        if len & TICKETS == 0 {
+            return decode();
+        }
+        // They go when the cell is left: until then another may have to read the item.
+        ticket::reading(true, decode)
     }
 
     fn policy(&self) -> OnDeath {
@@ -507,21 +520,91 @@ impl<T: Payload> Bounded<T> {
     }
 }
 
-/// Gives the block of a cell of ours back, if it has one.
+/// An item as bytes, with the numbers of its tickets behind them, and what its cell is to say of it.
+#[derive(Clone, Copy)]
+struct Written<'a> {
+    bytes: &'a Short,
+    len: u64,
+}
+
+/// Puts the numbers of the tickets behind the item's bytes, and gives what the cell is to say.
 #[inline]
-fn finish(arena: &Arena, cell: &Cell) {
-    if cell.block.load(Ordering::Relaxed) != 0 {
-        let mut transaction = arena.begin();
-        free_block(&mut transaction, cell);
-        transaction.end();
+fn append(bytes: &mut Short, tickets: &ticket::Tickets) -> u64 {
+    let len = bytes.len() as u64;
+    if tickets.is_empty() {
+        return len;
+    }
+    let before = bytes.len();
+    for number in tickets.numbers() {
+        number.iter().for_each(|part| bytes.extend(&part.to_ne_bytes()));
+    }
+    len + ((bytes.len() - before) / NUMBER) as u64 * ONE_TICKET
+}
+
+fn count(len: u64) -> usize {
+    ((len & TICKETS) / ONE_TICKET) as usize
+}
+
+/// Bytes of an item and of the numbers behind it.
+fn total(len: u64) -> usize {
+    (len & LEN) as usize + count(len) * NUMBER
+}
+
+/// Where the item in a cell of ours begins, whose `len` says that.
+fn place(arena: &Arena, cell: &Cell, len: u64) -> *const u8 {
+    match total(len) {
+        ..=INLINE => cell.bytes.get().cast(),
+        total => arena.at(cell.block.load(Ordering::Relaxed), total),
     }
 }
 
-fn free_block(transaction: &mut Transaction<'_>, cell: &Cell) {
+/// Gives back what the item in a cell of ours has beside its cell: a block, tickets.
+#[inline]
+fn finish(arena: &Arena, cell: &Cell) {
+    if has_more(cell) {
+        finish_slowly(arena, cell);
+    }
+}
+
+fn has_more(cell: &Cell) -> bool {
+    cell.block.load(Ordering::Relaxed) != 0 || cell.len.load(Ordering::Relaxed) & TICKETS != 0
+}
+
+#[cold]
+fn finish_slowly(arena: &Arena, cell: &Cell) {
+    let mut transaction = arena.begin();
+    take_out(&mut transaction, cell);
+    transaction.commit();
+    transaction.finish_condemned();
+    transaction.end();
+}
+
+/// Gives back what an item has. It may condemn words that only the item referred to.
+fn take_out(transaction: &mut Transaction<'_>, cell: &Cell) {
+    let arena = transaction.arena;
+    let len = cell.len.load(Ordering::Relaxed);
+    if count(len) > 0 {
+        // Who finds this of a dead one goes on here: the item is not whole any more. A ticket is given back once, by its number.
+        transaction.set(&cell.len, len | DONE);
+        transaction.commit();
+        for index in 0..count(len) {
+            let at = (len & LEN) as usize + index * NUMBER;
+            let mut number = [[0; 8]; 3];
+            // SAFETY: the cell, or its block, which is ours alone, has so many bytes, as has `number`.
+            unsafe {
+                let from = place(arena, cell, len).add(at);
+                std::ptr::copy_nonoverlapping(from, number.as_mut_ptr().cast(), NUMBER);
+            }
+            transaction.take_ticket(number.map(u64::from_ne_bytes));
+            transaction.commit();
+        }
+    }
     let block = cell.block.load(Ordering::Relaxed);
-    transaction.free(block, cell.len.load(Ordering::Relaxed) & LEN);
-    transaction.set(&cell.block, 0);
-    // Who finds this of a dead one knows that the item is not there any more.
+    if block != 0 {
+        transaction.free(block, total(len) as u64);
+        transaction.set(&cell.block, 0);
+    }
+    // As above.
     transaction.set(&cell.len, DONE);
 }
 
@@ -530,8 +613,8 @@ pub(super) fn take_apart(transaction: &mut Transaction<'_>, body: u64) {
     let arena = transaction.arena;
     let (_, cells) = parts(arena, body);
     for cell in cells {
-        if cell.block.load(Ordering::Relaxed) != 0 {
-            free_block(transaction, cell);
+        if has_more(cell) {
+            take_out(transaction, cell);
             transaction.commit();
         }
     }
