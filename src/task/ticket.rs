@@ -22,8 +22,13 @@ impl Tickets {
     #[inline]
     pub(crate) fn sent(mut self) {
         if !self.0.is_empty() {
-            self.0.drain(..).for_each(drop);
+            self.forget();
         }
+    }
+
+    #[cold]
+    fn forget(&mut self) {
+        self.0.drain(..).for_each(drop);
     }
 
     pub(crate) fn is_empty(&self) -> bool {

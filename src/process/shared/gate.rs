@@ -142,6 +142,25 @@ fn bit(member: Member) -> u64 {
     1 << (member.slot() % 64)
 }
 
+/// Between looks at what changes hands often: who has it does more with it before it loses its line of the cache to who looks.
+pub(super) struct Patience(std::cell::Cell<u32>);
+
+impl Patience {
+    pub(super) fn new() -> Patience {
+        Patience(std::cell::Cell::new(0))
+    }
+
+    /// Before a look: the longer, the more there were.
+    pub(super) fn pause(&self, now: Look) {
+        if now.slept || cfg!(all(loom, test)) {
+            return;
+        }
+        let looks = self.0.get();
+        self.0.set(looks + 1);
+        (0..1u32 << looks.min(7)).for_each(|_| std::hint::spin_loop());
+    }
+}
+
 /// What is known at a look.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Look {

@@ -136,6 +136,11 @@ pub(crate) fn encode_into<T: Serialize + 'static>(
     value: &T,
     what: &str,
 ) -> Result<()> {
+    if let Some(bytes) = as_bytes(value) {
+        out.number(BYTES, bytes.len() as u64, 8);
+        out.extend(bytes);
+        return Ok(());
+    }
     value.serialize(&mut ser::Writer::behind(out)).map_err(|fault| {
         not_serializable(fault, format_args!("{what} of type {}", type_name::<T>()))
     })
