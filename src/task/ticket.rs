@@ -14,47 +14,44 @@ pub(crate) trait Ticket: Send + Sync {
 }
 
 /// The tickets in the bytes of a value. Dropped, they are given back.
+///
+/// Most values have none: then it is one word, which costs nothing to move.
 #[derive(Default)]
-pub(crate) struct Tickets(Vec<Box<dyn Ticket>>);
+pub(crate) struct Tickets(Option<Box<Kept>>);
+
+struct Kept(Vec<Box<dyn Ticket>>);
 
 impl Tickets {
     /// The bytes are somebody else's now, who takes the tickets or keeps them.
     #[inline]
     pub(crate) fn sent(mut self) {
-        if !self.0.is_empty() {
-            self.forget();
+        if let Some(kept) = self.0.take() {
+            drop(kept);
         }
-    }
-
-    #[cold]
-    fn forget(&mut self) {
-        self.0.drain(..).for_each(drop);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.is_none()
     }
 
     #[cold]
-    fn give_back(&mut self) {
-        for ticket in self.0.drain(..) {
-            ticket.give_back();
-        }
+    fn give_back(kept: &Kept) {
+        kept.0.iter().for_each(|ticket| ticket.give_back());
     }
 }
 
 impl Drop for Tickets {
     #[inline]
     fn drop(&mut self) {
-        if !self.0.is_empty() {
-            self.give_back();
+        if let Some(kept) = &self.0 {
+            Tickets::give_back(kept);
         }
     }
 }
 
 impl fmt::Debug for Tickets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} tickets", self.0.len())
+        write!(f, "{} tickets", self.0.as_ref().map_or(0, |kept| kept.0.len()))
     }
 }
 
@@ -107,7 +104,8 @@ impl Drop for Inner {
 /// The tickets from that on.
 #[cold]
 fn taken(first: usize) -> Tickets {
-    Tickets(KEPT.with_borrow_mut(|kept| kept.split_off(first)))
+    let kept = KEPT.with_borrow_mut(|kept| kept.split_off(first));
+    Tickets(Some(Box::new(Kept(kept))))
 }
 
 /// Whether this thread writes a value with which tickets can go.

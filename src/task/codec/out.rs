@@ -106,7 +106,7 @@ impl Out for Short {
         }
     }
 
-    #[inline(always)]
+    #[inline]
     fn number(&mut self, tag: u8, number: u64, width: usize) {
         // All 8 at once, which is one instruction; what is too many of them is written over by what follows.
         if let Some(place) = self.here.get_mut(self.len..self.len + 9)
