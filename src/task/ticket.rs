@@ -127,3 +127,62 @@ pub(crate) fn keep(ticket: impl Ticket + 'static) {
 
 /// What to say of a handle in a value that is not going anywhere.
 pub(crate) const NOWHERE: &str = "a word can travel in the arguments and the value of a task, and in an item of another word only";
+
+#[cfg(test)]
+mod tests {
+    //! Each value has its own tickets, whatever becomes of the others.
+
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    struct Counted(Arc<AtomicUsize>);
+
+    impl Ticket for Counted {
+        fn give_back(&self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn tickets_of_values_in_values() {
+        let (inner, outer) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let back = |count: &AtomicUsize| count.load(Ordering::Relaxed);
+        let ((), tickets) = collect(|| {
+            keep(Counted(outer.clone()));
+            let ((), none) = collect(|| ());
+            assert!(none.is_empty());
+            let ((), given_back) = collect(|| keep(Counted(inner.clone())));
+            drop(given_back);
+            let ((), sent) = collect(|| keep(Counted(inner.clone())));
+            sent.sent();
+            keep(Counted(outer.clone()));
+        });
+        assert_eq!((back(&inner), back(&outer)), (1, 0));
+        drop(tickets);
+        assert_eq!((back(&inner), back(&outer)), (1, 2));
+        assert!(!is_writing());
+        keep(Counted(outer.clone()));
+        assert_eq!(back(&outer), 3);
+    }
+
+    #[test]
+    fn a_write_that_panics_gives_back_its_own() {
+        let (inner, outer) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let ((), tickets) = collect(|| {
+            keep(Counted(outer.clone()));
+            let panicked = std::panic::catch_unwind(|| {
+                collect(|| {
+                    keep(Counted(inner.clone()));
+                    std::panic::panic_any(());
+                })
+            });
+            assert!(panicked.is_err() && is_writing());
+        });
+        assert_eq!(inner.load(Ordering::Relaxed), 1);
+        assert_eq!(outer.load(Ordering::Relaxed), 0);
+        tickets.sent();
+        assert_eq!(outer.load(Ordering::Relaxed), 0);
+    }
+}
