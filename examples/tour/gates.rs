@@ -117,6 +117,30 @@ fn broken_barrier(place: &Place) -> fourfold::Result<()> {
     Ok(())
 }
 
+/// As `visit`, with words in memory: goes out when three are in.
+fn visit_there(room: process::Semaphore, doings: process::Queue<i32>, three: process::Event) {
+    let _permit = room.permit();
+    doings.put(1).expect("there is room for all");
+    if room.permits() == 0 {
+        three.set();
+    }
+    three.wait();
+    doings.put(-1).expect("there is room for all");
+}
+
+fn semaphore_there() -> fourfold::Result<()> {
+    let (room, doings) = (process::Semaphore::bounded(3)?, process::Queue::bounded(18)?);
+    let three = process::Event::new()?;
+    let args = (room, doings.clone(), three);
+    let visitors = [(); 9].map(|()| process::spawn(visit_there, args.clone()));
+    for visitor in visitors {
+        visitor?.join()?;
+    }
+    let most = counts(doings.try_iter().collect()).into_iter().max().unwrap_or(0);
+    println!("  a semaphore of 3: nine went in, {most} at a time");
+    Ok(())
+}
+
 /// What all of one process share.
 struct Shared {
     room: Semaphore,
@@ -233,6 +257,8 @@ fn main() -> fourfold::Result<()> {
         _ => "meets two others",
     });
 
+    println!("process:");
+    semaphore_there()?;
     println!("cluster:");
     let key = "the key to the gates";
     for program in [semaphore, condition, barrier, broken_barrier] {
