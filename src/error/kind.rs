@@ -52,6 +52,8 @@ pub enum ErrorKind {
     OwnerDied,
     /// Waiting would never end: a handle joined by the very callback that its work waits for, say.
     Deadlock,
+    /// The process that serves the words of this tree of processes, its root, has ended.
+    RootGone,
     /// An argument or a setting is not valid.
     InvalidInput,
     /// This system lacks what the call needs.
@@ -80,6 +82,7 @@ impl fmt::Display for ErrorKind {
             ErrorKind::AlreadyTaken => f.write_str("outcome already taken"),
             ErrorKind::OwnerDied => f.write_str("its holder died"),
             ErrorKind::Deadlock => f.write_str("would wait for ever"),
+            ErrorKind::RootGone => f.write_str("the root of the processes is gone"),
             ErrorKind::InvalidInput => f.write_str("invalid input"),
             ErrorKind::Unsupported => f.write_str("not supported on this system"),
             ErrorKind::Io => f.write_str("system call failed"),

@@ -15,6 +15,7 @@ use crate::error::{Error, ErrorKind, Outcome, Result, Scale};
 use crate::sync::park::after;
 use crate::vocab::wait::{Pending, for_a_task};
 use crate::vocab::{Handle, TaskState};
+use crate::wait::{Waitable, Watch};
 
 /// A coroutine that was started with [`spawn`](super::spawn) or a [`Builder`](super::Builder).
 ///
@@ -262,6 +263,13 @@ impl<T: 'static> LocalChild<T> {
     pub fn kill(self) -> Outcome<T> {
         self.cancel();
         self.join()
+    }
+}
+
+/// Ready when there is an outcome, or it was taken.
+impl<T: Send + 'static> Waitable for Child<T> {
+    fn watch(&self) -> Watch<'_> {
+        self.handle.watch()
     }
 }
 

@@ -126,14 +126,19 @@ impl Parcel {
                 format!("{} descriptors in one value; at most {MAX_FDS} can be sent", fds.len()),
             ));
         }
-        let tickets = Tickets::default();
         if body.len() <= INLINE {
+            let tickets = Tickets::default();
             return Ok(Parcel { body: Body::Inline(body), fds, tickets });
         }
+        Parcel::in_memfd(&body, fds)
+    }
+
+    /// Puts a body into a memfd, whatever its length.
+    pub(crate) fn in_memfd(body: &[u8], fds: Vec<OwnedFd>) -> io::Result<Parcel> {
         let memfd = rustix::fs::memfd_create("fourfold-body", MemfdFlags::CLOEXEC)?;
         let mut file = File::from(memfd);
-        file.write_all(&body)?;
-        Ok(Parcel { body: Body::Memfd(file.into()), fds, tickets })
+        file.write_all(body)?;
+        Ok(Parcel { body: Body::Memfd(file.into()), fds, tickets: Tickets::default() })
     }
 
     /// As `new`, for a value.

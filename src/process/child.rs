@@ -21,6 +21,7 @@ use crate::task::{Payload, codec, next_id};
 use crate::vocab::outcome::Cell;
 use crate::vocab::wait::{Backend, Pending, park};
 use crate::vocab::{Handle, TaskState};
+use crate::wait::{self, Waitable};
 
 /// A process that this one has started to run one function, and the outcome that it will have.
 ///
@@ -342,6 +343,13 @@ impl<T: Payload> Child<T> {
     /// The outcome alone.
     pub fn into_handle(self) -> Handle<T> {
         self.handle
+    }
+}
+
+/// Ready when there is an outcome, or it was taken.
+impl<T: Payload> Waitable for Child<T> {
+    fn watch(&self) -> wait::Watch<'_> {
+        self.handle.watch()
     }
 }
 

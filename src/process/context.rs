@@ -15,6 +15,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
+use super::served;
 use crate::error::Result;
 
 /// Bytes of the memory. None of them is there before it is used.
@@ -55,6 +56,9 @@ pub(crate) fn context() -> Result<&'static Context> {
     }
     // For ever: what it lends has no end before that of the process.
     let context: &'static Context = Box::leak(Box::new(Context::new()?));
+    if let Some(inside) = context.inside() {
+        served::watch(inside)?;
+    }
     *slot = Some(context);
     Ok(context)
 }
@@ -97,7 +101,6 @@ impl Context {
     }
 
     /// The receiving end, if this process is the root.
-    #[cfg_attr(not(test), expect(dead_code))]
     pub(crate) fn inside(&self) -> Option<BorrowedFd<'_>> {
         let inside = self.inside.as_ref()?;
         (inside.owner == std::process::id()).then(|| inside.receiver.as_fd())

@@ -12,6 +12,7 @@ use super::shared::Bounded;
 use crate::error::Result;
 use crate::sync::park::Wait;
 use crate::task::Payload;
+use crate::wait::{Waitable, Watch};
 
 /// A queue between processes: what is put first comes out first.
 ///
@@ -29,8 +30,8 @@ use crate::task::Payload;
 ///
 /// | scale | what differs |
 /// | --- | --- |
-/// | `green`, `thread` | items of any type; each queue can be joined |
-/// | `process` | items that serde can write; a queue that can be joined is a `JoinableQueue` |
+/// | `green`, `thread` | items of any type; each queue can be joined; one may be made without a bound |
+/// | `process` | items that serde can write; one that can be joined is a [`JoinableQueue`](super::JoinableQueue), one without a bound an [`UnboundedQueue`](super::UnboundedQueue) |
 /// | `cluster` | on a server: each call can fail |
 ///
 /// # Examples
@@ -236,6 +237,13 @@ impl<T> Clone for Queue<T> {
     /// The same queue.
     fn clone(&self) -> Queue<T> {
         Queue { bounded: self.bounded.clone() }
+    }
+}
+
+/// Ready when there is an item, or it was shut down.
+impl<T: Payload> Waitable for Queue<T> {
+    fn watch(&self) -> Watch<'_> {
+        Watch::poll_fn(self.bounded.look())
     }
 }
 

@@ -1,10 +1,10 @@
-//! Why an item was not put into a queue between processes or did not come out of one.
+//! Why an item was not put into a queue or a pipe between processes, or did not come out of one.
 
 use std::fmt;
 
 use crate::error::{Error, ErrorKind};
 
-/// Why an item was not put into a queue between processes. It comes back.
+/// Why an item was not put into a queue, or a message not sent through a pipe, between processes. It comes back.
 ///
 /// # Examples
 ///
@@ -23,10 +23,10 @@ use crate::error::{Error, ErrorKind};
 pub enum PutError<T> {
     /// There is no room, or there was none within the time given.
     Full(T),
-    /// The queue was shut down.
+    /// The queue was shut down; of a pipe, the other end is closed, in every process that had it.
     ShutDown(T),
     /// The item cannot be serialised, there is no room for it in the memory that processes share, or the process that serves
-    /// the queue is gone: the error says which.
+    /// the queue is gone: the error says which. Of a pipe, the system has no memory or descriptors left for the message.
     Failed(T, Error),
 }
 
@@ -70,7 +70,7 @@ impl<T> From<PutError<T>> for Error {
     }
 }
 
-/// Why no item came out of a queue between processes.
+/// Why no item came out of a queue, or no message out of a pipe, between processes.
 ///
 /// # Examples
 ///
@@ -88,12 +88,13 @@ impl<T> From<PutError<T>> for Error {
 pub enum GetError {
     /// There is none, or none came within the time given.
     Empty,
-    /// The queue was shut down and is empty.
+    /// The queue was shut down and is empty; of a pipe, its end.
     ShutDown,
     /// A process died as it took an item, which is lost: told once for each, by a queue that was made to
     /// [`Report`](super::OnDeath::Report) it.
     TakerDied,
-    /// The item cannot be read back, or the process that serves the queue is gone: the error says which.
+    /// The item cannot be read back, or the process that serves the queue is gone: the error says which. Of a pipe, a message that cannot
+    /// be read back, or whose descriptors this process had no room for: it is lost, and what was sent after it is not.
     Failed(Error),
 }
 
@@ -149,7 +150,7 @@ pub enum OnDeath {
     /// Another gets it.
     #[default]
     HandBack,
-    /// Another is told of it, by [`GetError::TakerDied`].
+    /// Another is told of it: by [`GetError::TakerDied`], or of a queue that is served, by what `lost` gives.
     Report,
     /// Nothing: it is gone.
     Drop,

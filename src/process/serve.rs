@@ -231,7 +231,7 @@ fn call(word: u64, parcel: Parcel) -> Result<Envelope> {
     entry(Envelope { body, fds, ..Envelope::default() })
 }
 
-fn open<T: serde::de::DeserializeOwned>(frame: Frame) -> Result<(T, Vec<OwnedFd>)> {
+fn open<T: serde::de::DeserializeOwned + 'static>(frame: Frame) -> Result<(T, Vec<OwnedFd>)> {
     let (body, fds) = frame.parcel.open()?;
     Ok((codec::decode(&body, "greeting")?, fds))
 }

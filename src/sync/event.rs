@@ -125,6 +125,15 @@ impl Event {
         .await;
     }
 
+    /// Polls until the flag is set, or was.
+    pub(crate) fn look(&self) -> impl FnMut(&mut Context<'_>) -> Poll<()> {
+        let mut waiter = self.waiter();
+        move |context| match self.is_set() {
+            true => Poll::Ready(()),
+            false => self.poll(&mut waiter, context),
+        }
+    }
+
     fn waiter(&self) -> Waiter<'_> {
         Waiter::new(&self.list, Kind::All)
     }

@@ -2,6 +2,8 @@
 
 mod forks;
 mod handlers;
+pub(crate) mod reactor;
+pub(crate) mod ready;
 mod signal_stack;
 
 pub(crate) use self::forks::{count_forks, forks};

@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use super::ticket::{self, Tickets};
-use super::{Payload, codec, fd};
+use super::{Payload, codec, fd, travel};
 use crate::error::Result;
 
 /// A value as bytes, descriptors and tickets.
@@ -17,12 +17,18 @@ pub(crate) struct Envelope {
 impl Envelope {
     /// Writes a value. `what` names it in the error: "argument", "value".
     pub(crate) fn pack<T: Payload>(value: &T, what: &str) -> Result<Envelope> {
-        let ((body, fds), tickets) = ticket::collect(|| fd::collect(|| codec::encode(value, what)));
-        Ok(Envelope { body: body?, fds, tickets })
+        let (written, tickets) =
+            ticket::collect(|| fd::collect(|| travel::collect(|| codec::encode(value, what))));
+        let ((body, marks), mut fds) = written;
+        let body = body?;
+        // Behind all others, so that nobody in the value takes it: it is closed once the value has been read.
+        fds.extend(travel::ticket(&marks)?);
+        Ok(Envelope { body, fds, tickets })
     }
 
     /// Reads the value back.
     pub(crate) fn unpack<T: Payload>(self, what: &str) -> Result<T> {
-        fd::provide(self.fds, || ticket::reading(false, || codec::decode(&self.body, what)))
+        let read = || travel::receive(|| codec::decode(&self.body, what));
+        fd::provide(self.fds, || ticket::reading(false, read))
     }
 }

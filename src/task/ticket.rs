@@ -25,8 +25,11 @@ pub(crate) struct Tickets(Vec<Box<dyn Ticket>>);
 
 impl Tickets {
     /// The bytes are somebody else's now, who takes the tickets or keeps them.
+    #[inline]
     pub(crate) fn sent(mut self) {
-        self.0.drain(..).for_each(drop);
+        if !self.0.is_empty() {
+            self.0.drain(..).for_each(drop);
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -37,12 +40,20 @@ impl Tickets {
     pub(crate) fn numbers(&self) -> impl Iterator<Item = Number> + '_ {
         self.0.iter().filter_map(|ticket| ticket.number())
     }
+
+    #[cold]
+    fn give_back(&mut self) {
+        for ticket in self.0.drain(..) {
+            ticket.give_back();
+        }
+    }
 }
 
 impl Drop for Tickets {
+    #[inline]
     fn drop(&mut self) {
-        for ticket in self.0.drain(..) {
-            ticket.give_back();
+        if !self.0.is_empty() {
+            self.give_back();
         }
     }
 }
@@ -54,10 +65,21 @@ impl fmt::Debug for Tickets {
 }
 
 thread_local! {
-    /// The tickets of the value that this thread is writing; none at any other time.
-    static WRITING: RefCell<Option<Tickets>> = const { RefCell::new(None) };
+    /// Whether this thread is writing a value, and how many are in `KEPT`: all that a value without handles has to do with.
+    static WRITING: Cell<Writing> = const { Cell::new(Writing { some: false, kept: 0 }) };
+    /// The tickets of the values that this thread is writing, the innermost last; none at any other time.
+    static KEPT: RefCell<Vec<Box<dyn Ticket>>> = const { RefCell::new(Vec::new()) };
+}
+
+#[derive(Clone, Copy)]
+struct Writing {
+    some: bool,
+    kept: usize,
+}
+
+thread_local! {
     /// Whether the tickets of the value that this thread is reading are given back by who keeps its bytes.
-    static KEPT: Cell<bool> = const { Cell::new(false) };
+    static STAY: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Calls `read`, for a value whose tickets are to stay until it has been read: `kept`, or whose reader takes them.
@@ -66,56 +88,72 @@ pub(crate) fn reading<R>(kept: bool, read: impl FnOnce() -> R) -> R {
     struct Back(bool);
     impl Drop for Back {
         fn drop(&mut self) {
-            KEPT.set(self.0);
+            STAY.set(self.0);
         }
     }
-    let _back = Back(KEPT.replace(kept));
+    let _back = Back(STAY.replace(kept));
     read()
 }
 
 /// Whether the reader of the value that this thread is reading leaves its tickets where they are.
 pub(crate) fn are_kept() -> bool {
-    KEPT.get()
+    STAY.get()
 }
 
 /// Calls `write`, and gives the tickets of the handles that were met in the values it wrote.
+#[inline]
 pub(crate) fn collect<R>(write: impl FnOnce() -> R) -> (R, Tickets) {
-    let restore = Restore(WRITING.replace(Some(Tickets::default())));
+    let outer = WRITING.get();
+    WRITING.set(Writing { some: true, ..outer });
+    let inner = Inner(outer);
     let result = write();
-    let tickets = WRITING.take().unwrap_or_default();
-    drop(restore);
-    (result, tickets)
+    (result, inner.end())
 }
 
-/// Puts the outer ones back, also when a user's `Serialize` panics.
-struct Restore(Option<Tickets>);
+/// A value that is being written, maybe in the course of writing another. Dropped when a user's `Serialize` panics.
+struct Inner(Writing);
 
-impl Drop for Restore {
-    fn drop(&mut self) {
-        let inner = WRITING.replace(self.0.take());
-        drop(inner);
+impl Inner {
+    #[inline]
+    fn end(self) -> Tickets {
+        let Writing { kept, .. } = WRITING.replace(self.0);
+        let first = self.0.kept;
+        std::mem::forget(self);
+        if kept == first { Tickets::default() } else { taken(first) }
     }
+}
+
+impl Drop for Inner {
+    #[cold]
+    fn drop(&mut self) {
+        let Writing { kept, .. } = WRITING.replace(self.0);
+        if kept != self.0.kept {
+            drop(taken(self.0.kept));
+        }
+    }
+}
+
+/// The tickets from that on.
+#[cold]
+fn taken(first: usize) -> Tickets {
+    Tickets(KEPT.with_borrow_mut(|kept| kept.split_off(first)))
 }
 
 /// Whether this thread writes a value with which tickets can go.
 pub(crate) fn is_writing() -> bool {
-    WRITING.with_borrow(Option::is_some)
+    WRITING.get().some
 }
 
 /// Keeps a ticket of the value that this thread writes.
 pub(crate) fn keep(ticket: impl Ticket + 'static) {
-    // Boxed and pushed with nothing borrowed but for the push: giving it back may be a call of any length.
-    let boxed: Box<dyn Ticket> = Box::new(ticket);
-    let unkept = WRITING.with_borrow_mut(|writing| match writing {
-        Some(tickets) => {
-            tickets.0.push(boxed);
-            None
-        }
-        None => Some(boxed),
-    });
-    if let Some(ticket) = unkept {
-        ticket.give_back();
+    let writing = WRITING.get();
+    if !writing.some {
+        return ticket.give_back();
     }
+    // Boxed before anything is borrowed.
+    let boxed: Box<dyn Ticket> = Box::new(ticket);
+    KEPT.with_borrow_mut(|kept| kept.push(boxed));
+    WRITING.set(Writing { kept: writing.kept + 1, ..writing });
 }
 
 /// What to say of a handle in a value that is not going anywhere.

@@ -15,6 +15,7 @@ use crate::task::next_id;
 use crate::vocab::outcome::Cell;
 use crate::vocab::wait::Backend;
 use crate::vocab::{Handle, TaskState};
+use crate::wait::{Waitable, Watch};
 
 /// A thread that was started with [`spawn`](super::spawn) or a [`Builder`](super::Builder).
 ///
@@ -176,6 +177,13 @@ impl<T: Send + 'static> Child<T> {
     /// once, if it has ended. A panic in a callback goes to the panic hook and harms nothing else.
     pub fn on_done(&self, callback: impl FnOnce(&Outcome<T>) + Send + 'static) {
         self.handle.on_done(callback);
+    }
+}
+
+/// Ready when there is an outcome, or it was taken.
+impl<T: Send + 'static> Waitable for Child<T> {
+    fn watch(&self) -> Watch<'_> {
+        self.handle.watch()
     }
 }
 

@@ -8,9 +8,10 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::outcome::{Core, Promise};
-use super::wait::{Pending, for_a_task};
+use super::wait::{self, Pending, for_a_task};
 use crate::error::Outcome;
 use crate::sync::park::{Wait, after};
+use crate::wait::{Waitable, Watch};
 
 /// A task that was submitted, and the outcome that it will have.
 ///
@@ -240,6 +241,13 @@ impl<T: Send + 'static> Future for Handle<T> {
         // A registration on a finished task wakes at once, so an outcome that came in between is not missed.
         self.core().register(context.waker());
         Poll::Pending
+    }
+}
+
+/// Ready when there is an outcome, or it was taken.
+impl<T: Send + 'static> Waitable for Handle<T> {
+    fn watch(&self) -> Watch<'_> {
+        wait::watch(self.core())
     }
 }
 

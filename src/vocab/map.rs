@@ -17,10 +17,10 @@ type Source<'a, T> = Box<dyn FnMut() -> Option<Handle<T>> + 'a>;
 ///
 /// # Scales
 ///
-/// | | `thread` | `process` |
-/// | --- | --- | --- |
-/// | the buffer, unless set | 4 for each worker | 64 for each worker, and 64 |
-/// | the executor meanwhile | is kept alive | is borrowed |
+/// | | `green` | `thread` | `process` |
+/// | --- | --- | --- | --- |
+/// | the buffer, unless set | as many as run at a time | 4 for each worker | 64 for each worker, and 64 |
+/// | the executor meanwhile | is kept alive | is kept alive | is borrowed |
 ///
 /// # Examples
 ///

@@ -1,10 +1,11 @@
 //! How the caller waits for a thing that wakers can be left with.
 
 use std::panic::Location;
-use std::task::Waker;
+use std::task::{Poll, Waker};
 use std::time::Instant;
 
 use crate::sync::park::{Parker, Wait};
+use crate::wait::Watch;
 
 /// A thing that comes to pass once, and wakes whom it was told of.
 pub(crate) trait Pending {
@@ -69,6 +70,31 @@ pub(crate) fn park(pending: &dyn Pending, wait: &Wait, deadline: Option<Instant>
         }
     }
     std::mem::forget(left);
+}
+
+/// Watches it, in a wait for several things.
+pub(crate) fn watch(pending: &(impl Pending + Sync)) -> Watch<'_> {
+    let mut left: Option<Registered<'_>> = None;
+    Watch::poll_fn(move |context| {
+        let waker = context.waker();
+        if !left.as_ref().is_some_and(|left| left.waker.will_wake(waker)) {
+            left = Some(Registered { pending, waker: waker.clone() });
+            pending.register(waker);
+        }
+        if pending.is_done() { Poll::Ready(()) } else { Poll::Pending }
+    })
+}
+
+/// As [`Left`], with a waker of its own.
+struct Registered<'a> {
+    pending: &'a (dyn Pending + Sync),
+    waker: Waker,
+}
+
+impl Drop for Registered<'_> {
+    fn drop(&mut self) {
+        self.pending.forget(&self.waker);
+    }
 }
 
 /// A waker that was left, and is taken back.

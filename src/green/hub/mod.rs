@@ -31,11 +31,11 @@ use super::control::Control;
 use super::greenlet::Context;
 use super::stack::Cache;
 use crate::sync::park::Wait;
+pub(super) use crate::system::ready::Direction;
 
 #[cfg(feature = "patch")]
 pub(super) use self::descriptors::may_suspend;
 pub(super) use self::descriptors::{Sources, poll_until, wait_for_any};
-pub(super) use self::poller::Direction;
 pub(super) use self::remote::{Remote, Slot};
 pub(super) use self::run::{run, serve};
 pub(super) use self::switch::{

@@ -19,6 +19,7 @@
 #![allow(unsafe_code)]
 
 use std::cell::Cell;
+use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::ptr;
 use std::sync::Arc;
@@ -30,9 +31,11 @@ use corosensei::CoroutineResult;
 use super::super::control::Control;
 use super::super::greenlet;
 use super::super::stack::{Class, Stack};
+use super::descriptors::wait_for_any;
 use super::{Entry, Hub, Limit, Raw, Ready, Running, Slot, Yielder};
 use crate::error::{Error, ErrorKind, Result, Scale};
 use crate::sync::park::{Scheduler, Wait};
+use crate::system::ready::Wanted;
 
 /// What a coroutine is unwound with.
 pub(in crate::green) enum Interrupt {
@@ -105,6 +108,15 @@ impl Scheduler for Green {
 
     fn suspend(&self, wait: &Wait, deadline: Option<Instant>) -> bool {
         with_hub(|hub| hub.wait(wait, deadline)).expect("a coroutine runs on a hub")
+    }
+
+    fn suspend_for(
+        &self,
+        fds: &[Wanted<'_>],
+        wait: &Wait,
+        deadline: Option<Instant>,
+    ) -> io::Result<bool> {
+        wait_for_any(fds, wait, deadline)
     }
 }
 

@@ -12,6 +12,7 @@ use super::object::{Attached, ObjectKind};
 use super::wait::{self, Watch};
 use crate::error::Result;
 use crate::sync::park::{Wait, after};
+use crate::wait::Waitable;
 
 /// What lies in shared memory.
 #[repr(C)]
@@ -155,6 +156,15 @@ impl Event {
     fn since(&self, before: u64) -> Option<()> {
         let now = self.body.state.load(Ordering::Acquire);
         (now & SET != 0 || now / ONCE != before / ONCE).then_some(())
+    }
+}
+
+/// Ready when it is set, or was set for a moment during the wait.
+impl Waitable for Event {
+    fn watch(&self) -> crate::wait::Watch<'_> {
+        let before = self.body.state.load(Ordering::Acquire);
+        let mut watch = Watch::new(self.attached.enter().0, &self.body.gate);
+        crate::wait::Watch::poll_fn(move |context| watch.poll(context, |_| self.since(before)))
     }
 }
 

@@ -11,8 +11,16 @@ use super::host::{Host, Member};
 const FIRST_ASK: Duration = Duration::from_millis(2);
 /// Between two such questions; so a death that nobody tells of is found within this time.
 pub(super) const ASK: Duration = Duration::from_millis(50);
-/// How often a thread looks before it goes to sleep.
-const SPINS: u32 = 200;
+/// For how long a thread looks before it goes to sleep: about what it costs to be woken, so it never waits for more than
+/// twice as long as who knew beforehand what is better.
+const SPIN: Duration = Duration::from_micros(40);
+/// After this long it lets others run in between, one of whom it may wait for.
+const ALONE: Duration = Duration::from_micros(20);
+/// Looks between those at the clock.
+const SPINS: u32 = 16;
+/// The longest pause between two looks. They grow with the time that has passed, so little is lost by them, and who changes
+/// what is looked at is left in peace to do so several times.
+const LONGEST: u32 = 32;
 
 /// Threads sleep here.
 const SLEEPERS: u32 = 1;
@@ -156,14 +164,26 @@ pub(super) fn sleep_until<T>(
     tend: impl Fn(),
     mut look: impl FnMut(Look) -> Option<T>,
 ) -> Option<T> {
-    let spins = if cfg!(all(loom, test)) { 0 } else { SPINS };
-    for _ in 0..spins {
-        if let Some(found) = look(Look::FIRST) {
-            return Some(found);
-        }
-        std::hint::spin_loop();
-    }
     let mut asked = Instant::now();
+    let mut looks = 0;
+    while !cfg!(all(loom, test)) {
+        for _ in 0..SPINS {
+            if let Some(found) = look(Look::FIRST) {
+                return Some(found);
+            }
+            looks += 1;
+            (0..(looks / 8).clamp(1, LONGEST)).for_each(|_| std::hint::spin_loop());
+        }
+        let now = Instant::now();
+        match now - asked {
+            spun if spun >= SPIN => {
+                asked = now;
+                break;
+            }
+            spun if spun >= ALONE => std::thread::yield_now(),
+            _ => {}
+        }
+    }
     let mut slice = FIRST_ASK;
     let mut now = Look::FIRST;
     loop {

@@ -1,10 +1,10 @@
 //! The bounded queue between processes: values as bytes, in a ring.
 #![allow(unsafe_code)]
 
-use std::cell::RefCell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::arena::Arena;
@@ -13,13 +13,15 @@ use super::gate::{Gate, Look};
 use super::host::Member;
 use super::journal::Transaction;
 use super::object::{Attached, ObjectKind, type_mark};
-use super::ring::{Cell, Hold, INLINE, Left, Refusal, Ring, RingHead};
+use super::ring::{Cell, FIRST_LINE, Hold, INLINE, Left, Refusal, Ring, RingHead};
 use super::wait::{self, Watch};
 use crate::error::{Error, Result};
 use crate::process::OnDeath;
 use crate::process::queue_error::{GetError, PutError};
-use crate::sync::park::{Wait, after};
-use crate::task::{Payload, codec, ticket};
+use crate::sync::park::{self, Wait, after};
+use crate::task::codec::Out;
+use crate::task::codec::{self, Short};
+use crate::task::{Payload, ticket};
 
 /// The most items that a queue has room for.
 pub(crate) const MAX_CAPACITY: usize = 1 << 24;
@@ -45,15 +47,14 @@ pub(crate) struct Bounded<T> {
     items: PhantomData<fn(T) -> T>,
 }
 
+/// Bytes of room for items that are got together, to begin with.
+const FIRST_ROOM: usize = 4096;
+
+/// How often who finds a large queue full looks whether there is some room, with a pause in between.
+const PATIENCE: usize = 32;
+
 /// Where the cells begin.
 const CELLS: u64 = size_of::<RingHead>() as u64;
-
-thread_local! {
-    /// Room to write an item in.
-    static SPARE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-/// Bytes of room that a thread keeps.
-const KEPT: usize = 64 << 10;
 
 impl<T: Payload> Bounded<T> {
     pub(crate) fn new(capacity: usize, on_death: OnDeath) -> Result<Bounded<T>> {
@@ -120,7 +121,7 @@ impl<T: Payload> Bounded<T> {
     }
 
     pub(crate) async fn put_async(&self, item: T) -> Result<(), PutError<T>> {
-        let mut bytes = Vec::new();
+        let mut bytes = Short::new();
         let (written, tickets) = ticket::collect(|| codec::encode_into(&mut bytes, &item, "item"));
         if let Err(error) = written {
             return Err(PutError::Failed(item, error));
@@ -175,9 +176,8 @@ impl<T: Payload> Bounded<T> {
         item: T,
         put: impl FnOnce(Written<'_>) -> Result<(), Refused>,
     ) -> Result<(), PutError<T>> {
-        // Out of its place meanwhile: an item's own `Serialize` may put another.
-        let mut room = SPARE.try_with(RefCell::take).unwrap_or_default();
-        room.clear();
+        // Not into the cell itself: an item's own `Serialize` may take long, panic, or put another.
+        let mut room = Short::new();
         let (written, tickets) = ticket::collect(|| codec::encode_into(&mut room, &item, "item"));
         let done = match written {
             Ok(()) => {
@@ -188,9 +188,6 @@ impl<T: Payload> Bounded<T> {
         };
         if done.is_ok() {
             tickets.sent();
-        }
-        if room.capacity() <= KEPT {
-            let _ = SPARE.try_with(|spare| spare.replace(room));
         }
         done
     }
@@ -223,8 +220,26 @@ impl<T: Payload> Bounded<T> {
     ) -> Result<(), Refused> {
         let (ring, _) = self.ring();
         let deadline = limit.and_then(after);
+        self.let_room_grow(ring);
         let look = |now| self.put_look(bytes, now);
         wait::wait(ring.host, self.not_full(), wait, deadline, look).unwrap_or(Err(Refused::Full))
+    }
+
+    /// Waits for more room than for one, for a few microseconds, in a large queue that is full.
+    ///
+    /// Who comes back for each place that becomes free takes from those who get the lines that they are about to read; and they
+    /// have a whole ring to go on with.
+    fn let_room_grow(&self, ring: Ring<'static, Arena>) {
+        let some = self.cells.len() / 8;
+        if cfg!(all(loom, test)) || some < 2 || !park::may_spin() {
+            return;
+        }
+        for _ in 0..PATIENCE {
+            if ring.has_room_for(some as u64) {
+                return;
+            }
+            (0..32).for_each(|_| std::hint::spin_loop());
+        }
     }
 
     fn put_look(&self, bytes: Written<'_>, now: Look) -> Option<Result<(), Refused>> {
@@ -243,13 +258,19 @@ impl<T: Payload> Bounded<T> {
         Written { bytes, len }: Written<'_>,
     ) -> Result<(), Refused> {
         let cell = hold.cell;
-        if bytes.len() > INLINE {
-            return self.write_block(ring, hold, bytes, len);
-        }
+        let (from, size) = match bytes.here() {
+            Some((from, size)) if size <= INLINE => (from, size),
+            _ => return self.write_block(ring, hold, bytes.bytes(), len),
+        };
         step();
-        // SAFETY: the cell is ours alone until it is published, and has room for so many bytes.
+        let place = cell.bytes.get().cast();
+        // Of a number that the compiler knows, since that takes a few instructions; and on one line of the cache, if they fit.
+        // SAFETY: the cell is ours alone until it is published, and has room for INLINE bytes, as `from` has.
         unsafe {
-            std::ptr::copy_nonoverlapping(bytes.as_ptr(), cell.bytes.get().cast(), bytes.len());
+            match size {
+                0..=FIRST_LINE => from.as_ptr().copy_to_nonoverlapping(place, FIRST_LINE),
+                _ => from.as_ptr().copy_to_nonoverlapping(place, INLINE),
+            }
         }
         // Release: whoever finds us dead and the count of tickets finds their numbers.
         cell.len.store(len, Ordering::Release);
@@ -331,6 +352,20 @@ impl<T: Payload> Bounded<T> {
         found.unwrap_or(Err(GetError::Empty))
     }
 
+    /// What says that there is an item, or that it was shut down, and takes nothing.
+    pub(crate) fn look(&self) -> impl FnMut(&mut Context<'_>) -> Poll<()> + Send + '_ {
+        let (ring, me) = self.ring();
+        let mut watch = Watch::new(ring.host, self.not_empty());
+        move |context| {
+            watch.poll(context, |now| {
+                if now.ask {
+                    self.search(ring, me);
+                }
+                ring.is_ready().then_some(())
+            })
+        }
+    }
+
     pub(crate) async fn get_async(&self) -> Result<T, GetError> {
         let (ring, _) = self.ring();
         let mut watch = Watch::new(ring.host, self.not_empty());
@@ -345,6 +380,7 @@ impl<T: Payload> Bounded<T> {
         }
         let (ring, me) = self.ring();
         let batch = Batch { gate: self.not_full(), arena: ring.host, some: false.into() };
+        items.reserve_exact(most.min((FIRST_ROOM / size_of::<T>().max(1)).max(4)));
         while items.len() < most {
             let Ok(hold) = ring.take(me) else { break };
             if ring.is_emptied() {
@@ -487,20 +523,20 @@ impl<T: Payload> Bounded<T> {
 /// An item as bytes, with the numbers of its tickets behind them, and what its cell is to say of it.
 #[derive(Clone, Copy)]
 struct Written<'a> {
-    bytes: &'a [u8],
+    bytes: &'a Short,
     len: u64,
 }
 
 /// Puts the numbers of the tickets behind the item's bytes, and gives what the cell is to say.
 #[inline]
-fn append(bytes: &mut Vec<u8>, tickets: &ticket::Tickets) -> u64 {
+fn append(bytes: &mut Short, tickets: &ticket::Tickets) -> u64 {
     let len = bytes.len() as u64;
     if tickets.is_empty() {
         return len;
     }
     let before = bytes.len();
     for number in tickets.numbers() {
-        bytes.extend(number.iter().flat_map(|part| part.to_ne_bytes()));
+        number.iter().for_each(|part| bytes.extend(&part.to_ne_bytes()));
     }
     len + ((bytes.len() - before) / NUMBER) as u64 * ONE_TICKET
 }

@@ -10,6 +10,11 @@ use super::host::{Host, Member};
 /// Bytes of an item that lie in its cell.
 pub(super) const INLINE: usize = 104;
 
+/// As many as are on the cell's first line of the cache.
+pub(super) const FIRST_LINE: usize = 40;
+const _: () = assert!(std::mem::offset_of!(Cell, bytes) + FIRST_LINE == 64);
+const _: () = assert!(INLINE <= crate::task::codec::ROOM);
+
 /// What all users of a ring share, before its cells.
 #[repr(C, align(64))]
 pub(super) struct RingHead {
@@ -175,7 +180,49 @@ pub(super) enum Left<'a> {
     Taken(Hold<'a>),
 }
 
+/// How many cells ahead of the one that is being used the next are fetched.
+const AHEAD: usize = 6;
+
+/// Has the processor fetch a cell to be written, which the other side had last. A hint: nothing is read or written.
+#[inline(always)]
+fn fetch(cell: &Cell) {
+    let place = std::ptr::from_ref(cell);
+    // SAFETY: the instruction accesses nothing, whatever the address is; where a processor does not know it, it does nothing.
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        std::arch::asm!("prefetchw [{0}]", "prefetchw [{0} + 64]", in(reg) place, options(nostack, preserves_flags, readonly));
+    }
+    // SAFETY: as above.
+    #[cfg(target_arch = "aarch64")]
+    unsafe {
+        std::arch::asm!("prfm pstl1keep, [{0}]", "prfm pstl1keep, [{0}, #64]", in(reg) place, options(nostack, preserves_flags, readonly));
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let _ = place;
+}
+
+/// After another was faster: the longer, the more often. What it has just taken is left to it meanwhile.
+#[inline]
+fn pause(lost: &mut u32) {
+    if !cfg!(all(loom, test)) {
+        (0..1u32 << (*lost).min(6)).for_each(|_| std::hint::spin_loop());
+    }
+    *lost += 1;
+}
+
 impl<'a, H: Host> Ring<'a, H> {
+    #[inline]
+    fn fetch_ahead(&self, index: u64) {
+        let mut ahead = index as usize + AHEAD;
+        if ahead >= self.cells.len() {
+            ahead = ahead.wrapping_sub(self.cells.len());
+        }
+        if let Some(cell) = self.cells.get(ahead) {
+            fetch(cell);
+        }
+    }
+
+    #[inline]
     fn cell(&self, position: Position) -> &'a Cell {
         // An index beyond was written by somebody who damages what all share.
         &self.cells[(position.index as usize).min(self.cells.len() - 1)]
@@ -186,11 +233,13 @@ impl<'a, H: Host> Ring<'a, H> {
     }
 
     /// Makes a cell ours to write into.
+    #[inline]
     pub(super) fn claim(&self, me: Member) -> Result<Hold<'a>, Refusal> {
         if self.is_closed() {
             return Err(Refusal::Closed);
         }
         let mut position = Position::from_word(self.head.tail.0.load(Ordering::Relaxed));
+        let mut lost = 0;
         loop {
             let cell = self.cell(position);
             let state = State(cell.state.load(Ordering::Acquire));
@@ -199,6 +248,8 @@ impl<'a, H: Host> Ring<'a, H> {
                     let claimed = State::new(position.lap, CLAIMED, brief(me));
                     // SeqCst, with the look at the ring's own state: see `README.md`.
                     if cell.state.exchange(state.0, claimed.0, Ordering::SeqCst).is_err() {
+                        pause(&mut lost);
+                        position = Position::from_word(self.head.tail.0.load(Ordering::Relaxed));
                         continue;
                     }
                     // A hint, which is never ahead: all before it have been claimed.
@@ -206,6 +257,7 @@ impl<'a, H: Host> Ring<'a, H> {
                         .tail
                         .0
                         .store(position.next(self.capacity()).word(), Ordering::Relaxed);
+                    self.fetch_ahead(position.index);
                     let hold = Hold { cell, lap: position.lap, again: false };
                     if self.is_closed() {
                         self.leave(hold);
@@ -226,6 +278,18 @@ impl<'a, H: Host> Ring<'a, H> {
         }
     }
 
+    /// Whether so many more can be put, about. For who has looked in vain for one place.
+    pub(super) fn has_room_for(&self, count: u64) -> bool {
+        let mut position = Position::from_word(self.head.tail.0.load(Ordering::Relaxed));
+        position.index += count.saturating_sub(1);
+        if position.index >= self.capacity() {
+            position.index -= self.capacity();
+            position.lap += 1;
+        }
+        let state = State(self.cell(position).state.load(Ordering::Relaxed));
+        state.ahead_of(position.lap % LAPS) >= 0
+    }
+
     /// Lets others take what was written. Then open `not_empty`.
     #[inline]
     pub(super) fn publish(&self, hold: Hold<'a>, order: Ordering) {
@@ -238,6 +302,7 @@ impl<'a, H: Host> Ring<'a, H> {
     }
 
     /// Makes the next item's cell ours.
+    #[inline]
     pub(super) fn take(&self, me: Member) -> Result<Hold<'a>, Refusal> {
         // Before the look at the cells: what was put before it was closed is found.
         let closed = self.is_closed();
@@ -247,6 +312,7 @@ impl<'a, H: Host> Ring<'a, H> {
             return Ok(hold);
         }
         let mut position = Position::from_word(self.head.head.0.load(Ordering::Relaxed));
+        let mut lost = 0;
         loop {
             let cell = self.cell(position);
             let state = State(cell.state.load(Ordering::Acquire));
@@ -255,8 +321,11 @@ impl<'a, H: Host> Ring<'a, H> {
                     let taken = State::new(position.lap, TAKEN, brief(me));
                     // Acquire: the item is seen.
                     if cell.state.exchange(state.0, taken.0, Ordering::AcqRel).is_err() {
+                        pause(&mut lost);
+                        position = Position::from_word(self.head.head.0.load(Ordering::Relaxed));
                         continue;
                     }
+                    self.fetch_ahead(position.index);
                     self.head
                         .head
                         .0
@@ -273,6 +342,25 @@ impl<'a, H: Host> Ring<'a, H> {
                 // The item of the lap before is being read, or was handed back.
                 _ => return Err(if closed { Refusal::Closed } else { Refusal::Not }),
             }
+        }
+    }
+
+    /// Whether there is something to take, or nothing comes any more.
+    pub(super) fn is_ready(&self) -> bool {
+        if self.is_closed() || self.may_have_back() {
+            return true;
+        }
+        let mut position = Position::from_word(self.head.head.0.load(Ordering::Relaxed));
+        loop {
+            let state = State(self.cell(position).state.load(Ordering::Acquire));
+            match (state.ahead_of(position.lap), state.what()) {
+                (0, FULL) => return true,
+                (0, EMPTY | CLAIMED) => return false,
+                (0, _) => {}
+                (1.., _) => position.lap = state.lap().wrapping_sub(1) % LAPS,
+                _ => return false,
+            }
+            position = position.next(self.capacity());
         }
     }
 

@@ -106,3 +106,20 @@ fn permits_of_the_dead_come_back() {
     assert!(seats.acquire_timeout(Duration::from_secs(5)));
     assert!(!seats.try_acquire());
 }
+
+#[test]
+fn a_queue_and_an_event_can_be_waited_for_beside_others() {
+    use fourfold::wait::{wait_any, wait_any_timeout};
+    let (queue, event) = (Queue::<u32>::bounded(2).unwrap(), Event::new().unwrap());
+    let nothing = wait_any_timeout(&[&queue, &event], Duration::from_millis(20)).unwrap();
+    assert!(nothing.is_empty());
+    fn put(queue: Queue<u32>) {
+        queue.put(5).unwrap();
+    }
+    let child = process::spawn(put, queue.clone()).unwrap();
+    assert_eq!(wait_any_timeout(&[&event, &queue], Duration::from_secs(20)).unwrap(), [1]);
+    assert_eq!(queue.try_get().unwrap(), 5);
+    child.join().unwrap();
+    event.set();
+    assert_eq!(wait_any(&[&event, &queue]).unwrap(), [0]);
+}

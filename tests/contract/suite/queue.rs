@@ -1,6 +1,6 @@
 //! `Queue`: rows Q1, Q3, Q4 and Q6.
 
-use super::{SHORT, all, inside, scale};
+use super::{SHORT, all, inside, scale, still_waits};
 use scale::{GetError, PutError, Queue};
 use serde::{Deserialize, Serialize};
 
@@ -87,8 +87,10 @@ fn shutting_down_wakes_who_waits_and_leaves_what_is_in_it() {
         let (full, empty) = (Queue::bounded(1), Queue::<u32>::new());
         full.put(1).unwrap();
         let (same_full, same_empty) = (full.clone(), empty.clone());
-        let puts = scale::spawn(move || same_full.put(2), ()).unwrap();
-        let gets = scale::spawn(move || same_empty.get(), ()).unwrap();
+        let mut puts = scale::spawn(move || same_full.put(2), ()).unwrap();
+        still_waits(&mut puts);
+        let mut gets = scale::spawn(move || same_empty.get(), ()).unwrap();
+        still_waits(&mut gets);
         full.shut_down(false);
         empty.shut_down(true);
         assert_eq!(puts.join().unwrap(), Err(PutError::ShutDown(2)));
