@@ -68,7 +68,7 @@ pub use self::served::{
 };
 pub use self::shared::{
     Array, ArrayGuard, Buffer, Event, Lock, LockGuard, Permit, Plain, Semaphore, SharedBuffer,
-    Value,
+    SharedMemory, Value, shared_memory,
 };
 pub use self::status::ExitStatus;
 pub use crate::sync::Itself;

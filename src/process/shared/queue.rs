@@ -98,10 +98,6 @@ impl<T: Payload> Bounded<T> {
         self.ring().0.len()
     }
 
-    pub(crate) fn is_shut_down(&self) -> bool {
-        self.ring().0.is_closed()
-    }
-
     /// Puts an item, if there is room.
     pub(crate) fn try_put(&self, item: T) -> Result<(), PutError<T>> {
         self.put_bytes(item, |bytes| self.put_now(bytes, true))
