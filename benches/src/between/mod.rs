@@ -10,7 +10,7 @@ mod transfer;
 
 use std::hint::black_box;
 
-use fourfold::process;
+use fourfold::process::{self, Buffer};
 
 use self::partner::{Partner, Work};
 use self::peers::{C, Python};
@@ -46,6 +46,8 @@ pub(crate) fn run() -> Result<Vec<Verdict>, Failure> {
         });
         verdicts.extend(measured?);
     }
+    verdicts.push(served(&partner, &mut c)?);
+    verdicts.push(handed_over(&partner)?);
     verdicts.push(submit(&mut c)?);
     many::run()?;
     Ok(verdicts)
@@ -107,6 +109,54 @@ fn locks(seats: Seats, partner: &Partner, c: &mut C) -> Result<Vec<Verdict>, Fai
     both.entry(MUTEX, || c.borrow_mut().mutex(CONTENDED_TURNS, seats));
     let both = both.run(ROUNDS)?;
     Ok(vec![alone.within(15e-9, OURS), both.at_most(1.0, OURS, MUTEX)])
+}
+
+/// A word that this process, the root, serves to another.
+fn served(partner: &Partner, c: &mut C) -> Result<Verdict, Failure> {
+    const CALLS: u32 = 2_000;
+    const SOCKET: &str = "socketpair, 64 B";
+    let mut contest = Contest::new("A word that the root serves, a call, not pinned");
+    let calls = |work| Ok(partner.round(Seats::Free, work, || Ok(()))? / f64::from(CALLS));
+    contest.entry(OURS, || calls(Work::Ask(CALLS)));
+    contest.entry("fourfold, RLock taken and given back", || calls(Work::TurnsServed(CALLS)));
+    contest.entry(SOCKET, || c.socket(CALLS, Seats::Free));
+    Ok(contest.run(ROUNDS)?.at_most(2.0, OURS, SOCKET))
+}
+
+/// A buffer that goes to the other process, and comes back.
+fn handed_over(partner: &Partner) -> Result<Verdict, Failure> {
+    const SIZE: usize = 64 << 20;
+    const TIMES: u32 = 500;
+    let words = partner.words();
+    let made = || -> Result<Option<Buffer>, Failure> {
+        let mut buffer = Buffer::new(SIZE)?;
+        buffer.fill(1);
+        Ok(Some(buffer))
+    };
+    let mut buffer = made()?;
+    let mut contest = Contest::new("Buffer of 64 MiB between 2 processes, a hand-over, not pinned");
+    contest.entry(OURS, || {
+        let times = || {
+            for _ in 0..TIMES {
+                words
+                    .full
+                    .put(buffer.take().ok_or("it has come back")?)
+                    .map_err(|_| "shut down")?;
+                buffer = Some(words.empty.get()?);
+            }
+            Ok(())
+        };
+        Ok(partner.round(Seats::Free, Work::Hand(TIMES), times)? / f64::from(2 * TIMES))
+    });
+    contest.entry("the first touch of its pages, by who gets it", || {
+        let mut buffer = made()?;
+        let hand = || {
+            let buffer = buffer.take().ok_or("it was made")?;
+            Ok(words.full.put(buffer).map_err(|_| "shut down")?)
+        };
+        partner.round(Seats::Free, Work::Touch, hand)
+    });
+    Ok(contest.run(ROUNDS)?.within(20e-6, OURS))
 }
 
 /// Submit and join on an idle pool of two.

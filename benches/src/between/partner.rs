@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
-use fourfold::process::{self, Lock, Queue};
+use fourfold::process::{self, Buffer, Lock, Queue, RLock};
 use serde::{Deserialize, Serialize};
 
 use super::transfer::{Bytes, Item, Struct};
@@ -22,6 +22,9 @@ pub(super) struct Words {
     pub(super) there: Queue<u64>,
     pub(super) back: Queue<u64>,
     pub(super) lock: Lock<u64>,
+    pub(super) full: Queue<Buffer>,
+    pub(super) empty: Queue<Buffer>,
+    served: RLock,
     orders: Queue<(Seats, Work)>,
     done: Queue<u64>,
 }
@@ -34,6 +37,13 @@ pub(super) enum Work {
     GetBytes(usize, usize, usize),
     /// To give back so many messages.
     Echo(u32),
+    /// To give back a buffer so many times.
+    Hand(u32),
+    /// To touch each page of a buffer.
+    Touch,
+    /// So many calls of a word that the caller serves; and turns of it.
+    Ask(u32),
+    TurnsServed(u32),
     /// So many turns of the lock.
     Turns(u32),
 }
@@ -52,6 +62,9 @@ impl Partner {
             there: Queue::bounded(8)?,
             back: Queue::bounded(8)?,
             lock: Lock::new(0)?,
+            full: Queue::bounded(1)?,
+            empty: Queue::bounded(1)?,
+            served: RLock::new()?,
             orders: Queue::bounded(1)?,
             done: Queue::bounded(2)?,
         };
@@ -111,6 +124,27 @@ fn follow(words: Words) {
                     words.back.put(message).expect("room for it");
                 }
                 0
+            }
+            Work::Hand(count) => {
+                ready();
+                for _ in 0..count {
+                    let buffer = words.full.get().expect("a buffer");
+                    words.empty.put(buffer).expect("room for it");
+                }
+                0
+            }
+            Work::Touch => {
+                ready();
+                let buffer = words.full.get().expect("a buffer");
+                u64::from(buffer.iter().step_by(4096).any(|byte| black_box(*byte) != 1))
+            }
+            Work::Ask(count) => {
+                ready();
+                (0..count).filter(|_| words.served.is_locked().unwrap_or(true)).count() as u64
+            }
+            Work::TurnsServed(count) => {
+                ready();
+                (0..count).filter(|_| words.served.lock().is_err()).count() as u64
             }
             Work::Turns(count) => {
                 ready();

@@ -27,7 +27,6 @@ fn same<T: Serialize + DeserializeOwned + PartialEq + Debug + 'static>(value: T)
     }
 }
 
-/// What is written where short values are.
 fn on_the_stack<T: Serialize + 'static>(value: &T) -> Vec<u8> {
     let mut out = Short::new();
     encode_into(&mut out, value, "value").unwrap();
