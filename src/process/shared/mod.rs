@@ -9,7 +9,7 @@
 //! | `lock_word.rs` | the lock that survives its holder |
 //! | `journal.rs` | changes that are made all or not at all |
 //! | `heap.rs`, `members.rs`, `object.rs` | blocks; participants and what the dead leave; words and references to them |
-//! | `lock.rs`, `event.rs`, `semaphore.rs`, `values.rs`, `array.rs`, `buffer.rs` | the words |
+//! | `lock.rs`, `event.rs`, `semaphore.rs`, `values.rs`, `array.rs`, `buffer.rs`, `shared_buffer.rs` | the words |
 //! | `ring.rs`, `queue.rs` | the bounded queue: its cells, and values in them |
 
 mod arena;
@@ -29,6 +29,7 @@ mod plain;
 mod queue;
 mod ring;
 mod semaphore;
+mod shared_buffer;
 mod travel;
 mod usage;
 #[cfg(test)]
@@ -37,12 +38,13 @@ mod values;
 mod wait;
 
 pub use self::array::{Array, ArrayGuard};
-pub use self::buffer::{Buffer, SharedBuffer};
+pub use self::buffer::Buffer;
 pub use self::event::Event;
 pub use self::lock::{Lock, LockGuard};
 pub use self::plain::Plain;
 pub(crate) use self::queue::{Bounded, MAX_CAPACITY};
 pub use self::semaphore::{Permit, Semaphore};
+pub use self::shared_buffer::SharedBuffer;
 pub use self::usage::{SharedMemory, shared_memory};
 pub use self::values::Value;
 
