@@ -29,7 +29,8 @@ use self::poller::Poller;
 use self::timers::Timers;
 use super::control::Control;
 use super::greenlet::Context;
-use super::stack::Cache;
+use super::jump::Point;
+use super::stack::{Cache, Stack};
 use crate::sync::park::Wait;
 
 #[cfg(feature = "patch")]
@@ -41,9 +42,6 @@ pub(super) use self::run::{run, serve};
 pub(super) use self::switch::{
     Interrupt, current, current_id, limited, running, with_hub, without_suspension,
 };
-
-type Raw = corosensei::Coroutine<(), (), (), super::stack::Stack>;
-type Yielder = corosensei::Yielder<(), ()>;
 
 pub(super) struct Hub {
     remote: &'static Remote,
@@ -57,8 +55,10 @@ pub(super) struct Hub {
     stacks: RefCell<Cache>,
     /// The place of the coroutine that runs.
     current: Cell<Option<&'static Slot>>,
-    /// Its way out; null before it has begun.
-    yielder: Cell<*const Yielder>,
+    /// Who resumed it: its way out.
+    resumer: Cell<Option<Point>>,
+    /// Where a coroutine has just been left; `None` if it has ended.
+    left: Cell<Option<Point>>,
     /// How many coroutines are there that the end of the hub waits for.
     foreground: Cell<usize>,
     /// How many coroutines wait for descriptors.
@@ -95,13 +95,11 @@ impl Running {
 /// A place for a coroutine.
 struct Entry {
     slot: &'static Slot,
-    /// `None` while it runs, and if there is none.
-    raw: Option<Raw>,
+    /// Where it goes on. `None` while it runs, and if there is none.
+    point: Option<Point>,
+    /// What it is on.
+    stack: Option<Stack>,
     control: Option<Arc<Control>>,
-    /// Where the guard of its stack begins, and ends.
-    guard: (usize, usize),
-    /// Its way out, once it has begun.
-    yielder: *const Yielder,
     /// The greenlets that it is the root of, while it does not run.
     greenlets: *const Context,
     /// What it waits for.

@@ -4,7 +4,6 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::panic::{self, AssertUnwindSafe};
-use std::ptr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
@@ -52,7 +51,8 @@ impl Hub {
             poller: RefCell::new(poller),
             stacks: RefCell::new(Cache::default()),
             current: Cell::new(None),
-            yielder: Cell::new(ptr::null()),
+            resumer: Cell::new(None),
+            left: Cell::new(None),
             foreground: Cell::new(0),
             polling: Cell::new(0),
             no_suspend: Cell::new(false),
