@@ -89,6 +89,10 @@ pub fn active_count() -> usize {
 }
 
 impl Identity {
+    fn control(&self) -> &Control {
+        &self.control
+    }
+
     identity!();
 }
 

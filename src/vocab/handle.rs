@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::outcome::{Core, Promise};
-use super::wait::Pending;
+use super::wait::{Pending, park};
 use crate::error::Outcome;
 
 /// A task that was submitted, and the outcome that it will have.
@@ -92,6 +92,17 @@ impl<T: Send + 'static> Handle<T> {
     /// What kept the task from giving a value: see [`ErrorKind`](crate::ErrorKind).
     pub fn join(self) -> Outcome<T> {
         self.wait(None).expect("a wait without a deadline ends with an outcome")
+    }
+
+    /// As [`join`](Handle::join), of a task that is waited for by parking and in no other way.
+    #[track_caller]
+    pub(crate) fn join_parked(self) -> Outcome<T> {
+        loop {
+            if let Some(outcome) = self.core().take() {
+                return outcome;
+            }
+            park(self.core(), None);
+        }
     }
 
     /// Waits for the outcome, at most this long. `None` if the task has not finished by then: it goes on.
