@@ -37,6 +37,7 @@ use crate::sync::park::Wait;
 pub(super) use self::descriptors::may_suspend;
 pub(super) use self::descriptors::{Sources, poll_until, wait_for_any};
 pub(super) use self::poller::Direction;
+use self::remote::Request;
 pub(super) use self::remote::{Remote, Slot};
 pub(super) use self::run::{run, serve};
 pub(super) use self::switch::{
@@ -53,6 +54,8 @@ pub(super) struct Hub {
     timers: RefCell<Timers>,
     poller: RefCell<Poller>,
     stacks: RefCell<Cache>,
+    /// For what comes in next, so that it is not allocated each time. Empty.
+    spare: RefCell<(Vec<u32>, Vec<Request>)>,
     /// The place of the coroutine that runs.
     current: Cell<Option<&'static Slot>>,
     /// Who resumed it: its way out.
@@ -118,6 +121,16 @@ struct Limit {
 #[derive(Clone, Copy)]
 struct Ready {
     index: u32,
-    /// Whether `queued` of its slot stands for this.
-    woken: bool,
+    why: Why,
+}
+
+/// Why a coroutine is in the queue of those that run next: which flag of its slot stands for that.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Why {
+    /// None: it has begun or given way, or what the hub itself watches over has come.
+    Turn,
+    /// `queued_here`.
+    Here,
+    /// `queued`.
+    Elsewhere,
 }

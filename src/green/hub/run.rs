@@ -14,7 +14,7 @@ use super::super::stack::{Cache, Class};
 use super::poller::Poller;
 use super::switch::{Green, Interrupt};
 use super::timers::Timers;
-use super::{Hub, Ready, Remote, Running, with_hub};
+use super::{Hub, Ready, Remote, Running, Why, with_hub};
 use crate::error::{Error, ErrorKind, Result, Scale};
 use crate::sync::park;
 use crate::system;
@@ -22,6 +22,9 @@ use crate::task::catch;
 
 /// So many coroutines run before the hub looks at timers and descriptors again.
 const TURNS: u32 = 61;
+
+/// Room for so many wake-ups and requests is kept.
+const SPARE: usize = 1024;
 
 /// The place of a hub's first coroutine.
 const FIRST: u32 = 0;
@@ -50,6 +53,7 @@ impl Hub {
             timers: RefCell::new(Timers::default()),
             poller: RefCell::new(poller),
             stacks: RefCell::new(Cache::default()),
+            spare: RefCell::default(),
             current: Cell::new(None),
             resumer: Cell::new(None),
             left: Cell::new(None),
@@ -118,12 +122,18 @@ impl Hub {
 
     /// Takes in what others have woken and asked for.
     fn receive(&self) {
-        let (mut wakes, mut requests) = (Vec::new(), Vec::new());
+        let (mut wakes, mut requests) = self.spare.take();
         self.remote.receive(&mut wakes, &mut requests);
-        self.ready.borrow_mut().extend(wakes.into_iter().map(|index| Ready { index, woken: true }));
-        for request in requests {
+        self.ready
+            .borrow_mut()
+            .extend(wakes.drain(..).map(|index| Ready { index, why: Why::Elsewhere }));
+        for request in requests.drain(..) {
             catch::shield(|| request(self));
         }
+        // After a crowd, not for good.
+        wakes.shrink_to(SPARE);
+        requests.shrink_to(SPARE);
+        self.spare.replace((wakes, requests));
     }
 
     /// Waits for descriptors until the deadline, if there is one, and then wakes those whose time has come.
@@ -141,7 +151,7 @@ impl Hub {
         let now = Instant::now();
         let mut ready = self.ready.borrow_mut();
         while let Some(index) = timers.pop_due(now) {
-            ready.push_back(Ready { index, woken: false });
+            ready.push_back(Ready { index, why: Why::Turn });
         }
     }
 
@@ -231,7 +241,7 @@ pub(in crate::green) fn run<R>(name: Name, class: Class, f: impl FnOnce() -> R) 
     let done = |hub: &Hub| hub.foreground.get() == 0;
     if !hub.turn(true, done) {
         // The first is told, and may clean up with the help of the others.
-        hub.ready.borrow_mut().push_back(Ready { index: FIRST, woken: false });
+        hub.ready.borrow_mut().push_back(Ready { index: FIRST, why: Why::Turn });
         hub.turn(true, done);
     }
     let stuck = hub.stuck.take();

@@ -32,7 +32,7 @@ use super::super::control::Control;
 use super::super::greenlet;
 use super::super::jump;
 use super::super::stack::{Class, Stack};
-use super::{Entry, Hub, Limit, Ready, Running, Slot};
+use super::{Entry, Hub, Limit, Ready, Running, Slot, Why};
 use crate::error::{Error, ErrorKind, Result, Scale};
 use crate::sync::park::{Scheduler, Wait};
 
@@ -123,13 +123,14 @@ impl Hub {
         Entered { outer: HUB.with(|hub| hub.replace(self)) }
     }
 
-    /// Puts the coroutine in the queue if it is one of the calling thread's hub.
+    /// Whether the coroutine is one of the calling thread's hub: then it is in the queue.
     #[inline]
     pub(super) fn push_if_own(slot: &'static Slot) -> bool {
         let push = |hub: &Hub| {
             let own = ptr::eq(hub.remote, slot.remote);
-            if own {
-                hub.ready.borrow_mut().push_back(Ready { index: slot.index, woken: true });
+            if own && !slot.queued_here.load(Ordering::Relaxed) {
+                slot.queued_here.store(true, Ordering::Relaxed);
+                hub.ready.borrow_mut().push_back(Ready { index: slot.index, why: Why::Here });
             }
             own
         };
@@ -192,7 +193,7 @@ impl Hub {
         entry.stack = Some(stack);
         entry.control = Some(control);
         drop(entries);
-        self.ready.borrow_mut().push_back(Ready { index: slot.index, woken: false });
+        self.ready.borrow_mut().push_back(Ready { index: slot.index, why: Why::Turn });
         Ok(slot.index)
     }
 
@@ -218,8 +219,9 @@ impl Hub {
                 slot
             }
         };
-        // A waker of an earlier coroutine may have set it, and found no hub.
+        // A waker of an earlier coroutine may have set it, and found no hub, or one that ended then.
         slot.queued.store(false, Ordering::Relaxed);
+        slot.queued_here.store(false, Ordering::Relaxed);
         slot
     }
 
@@ -227,10 +229,13 @@ impl Hub {
     #[inline(always)]
     pub(super) fn run_next(&self) -> bool {
         let Some(next) = self.ready.borrow_mut().pop_front() else { return false };
-        if next.woken {
-            // AcqRel: pairs with the swaps of `Slot::wake`; whoever finds it set from now on comes after this.
+        if next.why != Why::Turn {
             let slot = self.entries.borrow()[next.index as usize].slot;
-            slot.queued.swap(false, Ordering::AcqRel);
+            match next.why {
+                // AcqRel: pairs with the swaps of `Slot::wake`; whoever finds it set from now on comes after this.
+                Why::Elsewhere => _ = slot.queued.swap(false, Ordering::AcqRel),
+                _ => slot.queued_here.store(false, Ordering::Relaxed),
+            }
         }
         #[cfg(feature = "watch")]
         self.remote.beat();
@@ -307,7 +312,7 @@ impl Hub {
             refuse_yield();
         }
         self.check(slot);
-        self.ready.borrow_mut().push_back(Ready { index: slot.index, woken: false });
+        self.ready.borrow_mut().push_back(Ready { index: slot.index, why: Why::Turn });
         self.switch_out();
         self.check(slot);
     }
