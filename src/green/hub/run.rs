@@ -87,7 +87,7 @@ impl Hub {
     }
 
     /// Runs coroutines until `done` says so. True, unless nothing can go on: what waits for what is in `stuck` then.
-    fn turn(&self, watch_out: bool, done: impl Fn(&Hub) -> bool) -> bool {
+    fn turn(&self, watch_out: bool, done: fn(&Hub) -> bool) -> bool {
         let mut turns = 0;
         loop {
             // Relaxed: what it tells of is read under the lock of the remote.
@@ -238,7 +238,7 @@ pub(in crate::green) fn run<R>(name: Name, class: Class, f: impl FnOnce() -> R) 
     // SAFETY: `f` and what it borrows outlive this call, `result` and `main` outlive `ending`; its drop, here or in an unwinding, ends
     // all coroutines of the hub.
     unsafe { hub.start_unchecked(slot, control, class, body) }?;
-    let done = |hub: &Hub| hub.foreground.get() == 0;
+    let done: fn(&Hub) -> bool = |hub| hub.foreground.get() == 0;
     if !hub.turn(true, done) {
         // The first is told, and may clean up with the help of the others.
         hub.ready.borrow_mut().push_back(Ready { index: FIRST, why: Why::Turn });

@@ -246,7 +246,10 @@ impl Hub {
     }
 
     /// Switches to a coroutine, until it waits or ends. Does nothing if there is none at this place, or if it runs.
-    #[inline]
+    ///
+    /// Inlined into the loop of the hub: its return would be the next one after the last call of the coroutine, where the processor
+    /// expects that one's: see `jump.rs`.
+    #[inline(always)]
     fn resume(&self, index: u32) {
         let (outer, point) = {
             let mut entries = self.entries.borrow_mut();
@@ -286,6 +289,7 @@ impl Hub {
         }
     }
 
+    #[inline(never)]
     fn vacate(&self, index: u32) {
         let mut entries = self.entries.borrow_mut();
         let entry = &mut entries[index as usize];
