@@ -135,9 +135,10 @@ impl Control {
 
     /// Has it end at the wait that it is in, or at the next. Whether it will have no value because of that.
     pub(super) fn transition_to_cancelled(&self) -> bool {
-        let before = self.state.fetch_or(CANCELLED, Ordering::Relaxed);
-        if before & ENDED != 0 {
-            return before & CANCELLED != 0;
+        // Nothing is noted of one that has ended: the next who asks is to have the same answer.
+        let note = |state: u8| (state & ENDED == 0).then_some(state | CANCELLED);
+        if let Err(end) = self.state.try_update(Ordering::Relaxed, Ordering::Relaxed, note) {
+            return end & CANCELLED != 0;
         }
         fence(Ordering::SeqCst);
         if let Some(slot) = self.slot() {

@@ -387,3 +387,17 @@ fn a_value_that_panics_when_it_is_dropped_harms_nobody_where_nobody_takes_it() {
     });
     assert_eq!(last.unwrap(), 7);
 }
+
+#[test]
+fn one_that_has_ended_with_a_value_is_never_said_to_be_cancelled() {
+    let values = green::run(|| {
+        let (sent, local) =
+            (green::spawn(|| 7, ()).unwrap(), green::spawn_local(|| 8, ()).unwrap());
+        green::yield_now();
+        for _ in 0..3 {
+            assert!(!sent.cancel() && !local.cancel());
+        }
+        (sent.join().unwrap(), local.join().unwrap())
+    });
+    assert_eq!(values.unwrap(), (7, 8));
+}
