@@ -81,11 +81,20 @@ unsafe extern "C" fn call<F: FnOnce() -> Point>(object: *mut F) -> ! {
     // SAFETY: as the caller promises: `put` has written it there.
     let f = unsafe { object.read() };
     let there = f();
-    // Left from in here: for valgrind, what is returned from is no memory any more, and it does not see that a stack begins anew.
+    // Left from in here, and with the stack pointer low: for valgrind, what lies below it is no memory any more, and it does not see
+    // that a stack begins anew.
     // SAFETY: the point is one that may be gone to, as `prepare` has it of `f`. Nothing on this stack is of use any more.
     #[cfg(target_arch = "x86_64")]
     unsafe {
-        asm!("mov rsp, rdi", "pop rax", "jmp rax", in("rdi") there.0.get(), options(noreturn));
+        asm!(
+            "sub rsp, {low}",
+            "mov rax, [rdi]",
+            "lea rsp, [rdi + 8]",
+            "jmp rax",
+            low = const 2 * ROOM + 256,
+            in("rdi") there.0.get(),
+            options(noreturn),
+        );
     }
     // SAFETY: as above.
     #[cfg(target_arch = "aarch64")]
