@@ -91,7 +91,7 @@ unsafe extern "C" fn call<F: FnOnce() -> Point>(object: *mut F) -> ! {
             "mov rax, [rdi]",
             "lea rsp, [rdi + 8]",
             "jmp rax",
-            low = const 2 * ROOM + 256,
+            low = const ROOM + 256,
             in("rdi") there.0.get(),
             options(noreturn),
         );
