@@ -15,12 +15,15 @@ mod system;
 pub mod task;
 pub mod thread;
 pub mod vocab;
-#[cfg(feature = "cluster")]
+pub mod wait;
+// Not all of them are served to processes.
+#[cfg_attr(not(feature = "cluster"), allow(dead_code, unused_imports))]
 mod words;
 
 pub use error::{Error, ErrorKind, Outcome, Result, Scale};
 pub use fourfold_macros::{main, task};
 pub use vocab::{Handle, TaskState, as_completed};
+pub use wait::{WaitSet, wait_any};
 
 /// Makes this process serve, and never returns, if it was started to run a task; otherwise does nothing.
 ///

@@ -4,5 +4,6 @@
 //! [`Duration`], which every time is given in.
 
 pub use crate::vocab::{Executor, Handle, TaskState, as_completed};
+pub use crate::wait::{WaitSet, wait_any};
 pub use crate::{green, process, thread};
 pub use std::time::Duration;

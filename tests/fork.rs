@@ -5,8 +5,10 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use fourfold::green;
 use fourfold::process::{self, Executor, ExitStatus, Forked};
 use fourfold::{ErrorKind, Result};
 
@@ -22,17 +24,19 @@ fn main() {
         eprintln!("the tests did not end within {:?}", 2 * LIMIT);
         std::process::abort();
     });
-    let tests: [(&str, fn()); 10] = [
+    let tests: [(&str, fn()); 12] = [
         ("both_branches_know_who_they_are", both_branches_know_who_they_are),
         ("each_end_is_told", each_end_is_told),
         ("memory_is_the_child_s_own_from_then_on", memory_is_the_child_s_own_from_then_on),
         ("a_fork_has_children_and_pools_of_its_own", a_fork_has_children_and_pools_of_its_own),
+        ("an_executor_of_coroutines_is_dropped_in_a_fork", an_executor_of_coroutines),
         ("what_the_parent_has_survives_a_fork_that_drops_it", survives_a_fork_that_drops_it),
         ("a_builder_s_fork_is_a_child_like_any_other", a_builder_s_fork),
         ("a_fork_leaves_the_parent_s_tasks_alone", a_fork_leaves_the_parent_s_tasks_alone),
         ("a_fork_that_comes_back_from_a_task_ends", a_fork_that_comes_back_from_a_task_ends),
         ("forks_end_with_a_parent_that_is_killed", forks_end_with_a_parent_that_is_killed),
         ("a_fork_gives_back_nothing_of_the_parent_s", a_fork_gives_back_nothing_of_the_parent_s),
+        ("a_fork_has_the_served_words_of_its_parent", a_fork_has_the_served_words_of_its_parent),
     ];
     for (name, test) in tests {
         test();
@@ -100,6 +104,29 @@ fn memory_is_the_child_s_own_from_then_on() {
     });
     assert_eq!(child.join().unwrap_err().exit_code(), Some(2));
     assert_eq!(number.get(), 1);
+}
+
+/// It has no threads there, and tasks that never end.
+fn an_executor_of_coroutines() {
+    let pool = green::Executor::builder().workers(1).build().unwrap();
+    let go = Arc::new(green::Event::new());
+    let (begun, begins) = std::sync::mpsc::channel();
+    let on = go.clone();
+    let task = move || {
+        begun.send(()).unwrap();
+        on.wait();
+    };
+    let task = pool.submit(task, ());
+    begins.recv_timeout(LIMIT).unwrap();
+    let mut pool = Some(pool);
+    let child = fork(|| {
+        drop(pool.take());
+        0
+    });
+    child.join().unwrap();
+    go.set();
+    task.join().unwrap();
+    assert_eq!(pool.unwrap().submit(|| 7, ()).join().unwrap(), 7);
 }
 
 fn a_fork_has_children_and_pools_of_its_own() {
@@ -260,6 +287,44 @@ fn forks_end_with_a_parent_that_is_killed() {
 fn is_there(pid: &str) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
+}
+
+/// It has a connection of its own: what it holds is its own, and is free when it dies.
+fn a_fork_has_the_served_words_of_its_parent() {
+    use fourfold::process::{List, LockError, RLock};
+
+    let (lock, list) = (RLock::new().unwrap(), List::new().unwrap());
+    list.push(&0).unwrap();
+    let mine = lock.lock().unwrap();
+    let inherited = fork(|| {
+        list.push(&1).unwrap();
+        // The parent's guard is not the fork's.
+        let taken = lock.try_lock().unwrap().is_some();
+        let other = RLock::new().unwrap().try_lock().unwrap().is_some();
+        if !taken && other { 0 } else { 1 }
+    });
+    inherited.join().unwrap();
+    assert_eq!(list.to_vec().unwrap(), [0, 1]);
+    assert!(lock.is_locked().unwrap());
+    drop(mine);
+    // The fork's references are its own: they hold when the parent drops its handle.
+    let (mut reader, mut writer) = std::io::pipe().unwrap();
+    let only = List::new().unwrap();
+    only.push(&7).unwrap();
+    let keeps = fork(|| {
+        std::io::Read::read_exact(&mut reader, &mut [0]).unwrap();
+        if only.to_vec().unwrap() == [7] { 0 } else { 1 }
+    });
+    drop(only);
+    writer.write_all(&[0]).unwrap();
+    keeps.join().unwrap();
+    // A fork that dies with a lock, and one below it that goes on for a moment.
+    let dies = fork(|| {
+        std::mem::forget(lock.lock().unwrap());
+        std::process::abort()
+    });
+    assert_eq!(dies.join().unwrap_err().signal(), Some(6));
+    assert!(matches!(lock.lock(), Err(LockError::OwnerDied(_))));
 }
 
 #[cfg(not(feature = "cluster"))]

@@ -1,7 +1,7 @@
 //! Deadlocks of coroutines, on the only thread of a process: so this has no harness, which has threads of its own.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fourfold::{ErrorKind, green};
 
@@ -14,9 +14,11 @@ fn main() {
     }
     a_wait_in_a_destructor_that_nobody_can_end_aborts();
     a_deadlock_says_who_waits_for_what();
+    each_kind_of_join_is_told_with_the_place_of_the_call();
     the_first_may_clean_up();
     one_whose_first_has_ended_is_found_too();
     a_panic_of_the_first_comes_before_the_deadlock_that_it_leaves();
+    one_that_another_thread_leaves_is_found_when_that_has_ended();
     neither_time_nor_another_thread_is_a_deadlock();
     println!("deadlocks are found and told");
 }
@@ -72,9 +74,10 @@ fn a_deadlock_says_who_waits_for_what() {
     let error = green::run(waits).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Deadlock);
     let text = error.to_string();
-    for part in
-        ["'main' waits for a task at", "'philosopher' waits for a future at", "green_alone.rs"]
-    {
+    for part in [
+        "'main' waits for a task at tests/green_alone.rs:",
+        "'philosopher' waits for a future at tests/",
+    ] {
         assert!(text.contains(part), "{text}");
     }
     // All were unwound: the thread can go on, with another hub.
@@ -88,6 +91,46 @@ fn a_deadlock_says_who_waits_for_what() {
     };
     let text = green::run(many).unwrap_err().to_string();
     assert!(text.contains("81 more"), "{text}");
+}
+
+fn each_kind_of_join_is_told_with_the_place_of_the_call() {
+    fn endless() -> green::Child<()> {
+        green::spawn(wait_for_ever, ()).unwrap()
+    }
+    fn in_a_scope<'s>(scope: &'s green::Scope<'s, '_>) -> green::ScopedChild<'s, ()> {
+        scope.spawn(wait_for_ever, ()).unwrap()
+    }
+    type Join = fn();
+    let joins: [(&str, Join); 9] = [
+        ("a task", || drop(endless().join())),
+        ("a task", || drop(green::spawn_local(wait_for_ever, ()).unwrap().join())),
+        ("a task", || drop(endless().into_handle().join())),
+        ("a task", || drop(endless().into_handle().join_timeout(Duration::MAX))),
+        ("a task", || drop(green::join_all([endless().into_handle(), endless().into_handle()]))),
+        ("a task", || for _ in fourfold::as_completed([endless().into_handle()]) {}),
+        ("a task", || {
+            let mut all = fourfold::as_completed([endless().into_handle()]);
+            drop(all.next_timeout(Duration::MAX));
+        }),
+        ("a task", || green::scope(|scope| drop(in_a_scope(scope).join())).unwrap()),
+        ("green::scope", || green::scope(|scope| drop(in_a_scope(scope))).unwrap()),
+    ];
+    for (number, (what, join)) in joins.into_iter().enumerate() {
+        let text = green::run(join).unwrap_err().to_string();
+        let told = format!("'main' waits for {what} at tests/green_alone.rs:");
+        assert!(text.contains(&told), "{number}: {text}");
+    }
+    // The line too.
+    let error = green::run(|| {
+        let child = endless();
+        drop(child.join());
+    });
+    let line = line!() - 2;
+    let text = error.unwrap_err().to_string();
+    assert!(
+        text.contains(&format!("'main' waits for a task at tests/green_alone.rs:{line}:")),
+        "{text}"
+    );
 }
 
 fn the_first_may_clean_up() {
@@ -122,6 +165,19 @@ fn a_panic_of_the_first_comes_before_the_deadlock_that_it_leaves() {
         })
     });
     assert_eq!(*caught.unwrap_err().downcast::<&str>().unwrap(), "the first");
+}
+
+fn one_that_another_thread_leaves_is_found_when_that_has_ended() {
+    let began = Instant::now();
+    let error = green::run(|| {
+        // It is there when the hub goes to sleep first, most likely, and wakes nobody.
+        let nap = || std::thread::sleep(Duration::from_millis(50));
+        let thread = std::thread::spawn(nap);
+        wait_for_ever();
+        drop(thread);
+    });
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::Deadlock);
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
 }
 
 fn neither_time_nor_another_thread_is_a_deadlock() {

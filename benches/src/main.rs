@@ -1,6 +1,7 @@
 //! Measures fourfold beside its peers: each figure in one run, in turn, as a ratio.
 #![forbid(unsafe_code)]
 
+mod between;
 mod contest;
 mod costs;
 mod echo;
@@ -47,6 +48,7 @@ const FIGURES: &[Figure] = &[
     },
     figure("threads", "no-ops on a pool of threads, joined or counted down", threads::run),
     figure("words", "queues and locks between threads", words::run),
+    figure("between", "words between processes: queues, locks, round trips", between::run),
     figure("green", "coroutines: switches, yields, starts, memory", green::run),
     figure("manager", "calls of the network queue, beside CPython's manager", manager::run),
     figure("net", "echo on 64 connections by coroutines, and 10,000 that wait", net::run),
@@ -107,6 +109,7 @@ fn help_out(names: &[String]) -> Option<ExitCode> {
         }
         [part] if part == green::SLEEPERS => Some(ended(green::sleepers())),
         [part] if part == green::TOKIO_SLEEPERS => Some(ended(green::tokio_sleepers())),
+        [part, name] if part == between::IPC => Some(ended(between::ipc_partner(name))),
         [part, kind] if part == echo::SERVER => Some(echo::serve(kind)),
         _ => None,
     }

@@ -5,6 +5,8 @@ use std::fs;
 use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
+use serde::{Deserialize, Serialize};
+
 use crate::Failure;
 
 /// Where the caller and the process that it speaks with run.
@@ -73,4 +75,54 @@ fn pin(cores: &CpuSet) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Where those run who take part in a measurement, numbered from 0: who gives has an even number, who takes the next odd one.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(crate) enum Seats {
+    /// Each on the core of its number, modulo those there are.
+    Pinned,
+    /// Wherever the kernel puts them.
+    Free,
+}
+
+impl Seats {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Seats::Pinned => "a core each",
+            Seats::Free => "not pinned",
+        }
+    }
+
+    pub(crate) fn core(self, number: usize) -> Option<usize> {
+        match self {
+            // Not those of this thread, which may sit on one already.
+            Seats::Pinned => Some(
+                number % fs::read_dir("/sys/bus/cpu/devices").map_or(1, |dir| dir.count().max(1)),
+            ),
+            Seats::Free => None,
+        }
+    }
+
+    /// Puts the calling thread where the one of that number belongs.
+    pub(crate) fn sit(self, number: usize) -> Result<(), Failure> {
+        let mut set = CpuSet::new();
+        match self.core(number) {
+            Some(core) => set.set(core),
+            None => (0..CpuSet::MAX_CPU).for_each(|core| set.set(core)),
+        }
+        Ok(sched_setaffinity(None, &set)?)
+    }
+}
+
+/// Runs this with the calling thread as number 0, and where it was afterwards.
+pub(crate) fn seated<T>(
+    seats: Seats,
+    run: impl FnOnce() -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let before = sched_getaffinity(None)?;
+    seats.sit(0)?;
+    let result = run();
+    sched_setaffinity(None, &before)?;
+    result
 }

@@ -28,14 +28,7 @@ pub(crate) fn run() -> Result<Vec<Verdict>, Failure> {
 }
 
 fn measure(placing: Placing) -> Result<Vec<Verdict>, Failure> {
-    let ours = placing.place(|| {
-        let pool = process::Executor::builder().workers(2).build()?;
-        // Both workers have been started once both have worked.
-        let nap = std::time::Duration::from_millis(20);
-        let naps: Vec<_> = (0..4).map(|_| pool.submit(std::thread::sleep, nap)).collect();
-        naps.into_iter().try_for_each(|nap| nap.join())?;
-        Ok(pool)
-    })?;
+    let ours = placing.place(idle_pool)?;
     let theirs = placing.place(|| {
         let pool = procspawn::Pool::new(2)?;
         let naps: Vec<_> = (0..4)
@@ -58,6 +51,16 @@ fn measure(placing: Placing) -> Result<Vec<Verdict>, Failure> {
         results.at_most(2.0, "fourfold", "socketpair"),
         results.ahead(10.0, "fourfold", "procspawn"),
     ])
+}
+
+/// A pool of two processes, both of which have been started.
+pub(crate) fn idle_pool() -> Result<process::Executor, Failure> {
+    let pool = process::Executor::builder().workers(2).build()?;
+    // Both workers have been started once both have worked.
+    let nap = std::time::Duration::from_millis(20);
+    let naps: Vec<_> = (0..4).map(|_| pool.submit(std::thread::sleep, nap)).collect();
+    naps.into_iter().try_for_each(|nap| nap.join())?;
+    Ok(pool)
 }
 
 pub(crate) fn nothing() {}

@@ -46,6 +46,11 @@ pub(crate) fn spawn_loop() -> Result<PathBuf, Failure> {
     compile("spawn_loop", &["-O2"])
 }
 
+/// What processes can do for each other at the least.
+pub(crate) fn between() -> Result<PathBuf, Failure> {
+    compile("between", &["-O2", "-pthread"])
+}
+
 fn compile(name: &str, options: &[&str]) -> Result<PathBuf, Failure> {
     if find("cc").is_none() {
         return Err(

@@ -10,6 +10,9 @@ use fourfold::thread::{Barrier, Condition, Lock, Semaphore};
 
 type Place = (Address, String);
 
+/// In which one more would be heard of, if there were one.
+const A_WHILE: Duration = Duration::from_millis(50);
+
 /// Goes in when there is room, and out when three are in.
 fn visit(address: Address, key: String) -> fourfold::Result<()> {
     let client = Client::connect(address, Key::new(key))?;
@@ -77,7 +80,7 @@ fn condition(place: &Place) -> fourfold::Result<()> {
     // Who said that it listens had the lock then: who has it now knows that the other has gone to wait.
     news.lock()?.notify_one()?;
     heard.acquire()?;
-    println!("  one is notified, one goes on: more? {}", heard.try_acquire()?);
+    println!("  one is notified, one goes on: more? {}", heard.acquire_timeout(A_WHILE)?);
     news.lock()?.notify_all()?;
     for listener in listeners {
         listener?.join()??;
@@ -179,7 +182,7 @@ macro_rules! gates_here {
         }
         place.news.lock().notify_one();
         place.heard.acquire();
-        println!("  one is notified, one goes on: more? {}", place.heard.try_acquire());
+        println!("  one is notified, one goes on: more? {}", place.heard.acquire_timeout(A_WHILE));
         place.news.lock().notify_all();
         for listener in listeners {
             listener?.join()??;

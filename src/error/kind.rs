@@ -33,7 +33,8 @@ pub enum ErrorKind {
     StackOverflow,
     /// The work ran over the time it was given, and was ended; or what was waited for did not come in time.
     TimedOut,
-    /// The work's process tree went over the resident memory it was given, and was ended.
+    /// The work's process tree went over the resident memory it was given, and was ended; or there is no room left in the
+    /// memory that processes share.
     OutOfMemory,
     /// The process could not be started, or ended before it took up its work.
     NotStarted,
@@ -47,8 +48,12 @@ pub enum ErrorKind {
     Refused,
     /// The outcome was taken before by another call on the same handle.
     AlreadyTaken,
+    /// The lock was taken from a holder that has died, and what it guards may be half done.
+    OwnerDied,
     /// Waiting would never end: a handle joined by the very callback that its work waits for, say.
     Deadlock,
+    /// The process that serves the words of this tree of processes, its root, has ended.
+    RootGone,
     /// An argument or a setting is not valid.
     InvalidInput,
     /// This system lacks what the call needs.
@@ -75,7 +80,9 @@ impl fmt::Display for ErrorKind {
             ErrorKind::ShutDown => f.write_str("shut down"),
             ErrorKind::Refused => f.write_str("refused"),
             ErrorKind::AlreadyTaken => f.write_str("outcome already taken"),
+            ErrorKind::OwnerDied => f.write_str("its holder died"),
             ErrorKind::Deadlock => f.write_str("would wait for ever"),
+            ErrorKind::RootGone => f.write_str("the root of the processes is gone"),
             ErrorKind::InvalidInput => f.write_str("invalid input"),
             ErrorKind::Unsupported => f.write_str("not supported on this system"),
             ErrorKind::Io => f.write_str("system call failed"),

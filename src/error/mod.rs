@@ -7,6 +7,7 @@ mod build;
 mod kind;
 mod opaque;
 mod panic;
+mod shield;
 mod travel;
 
 pub(crate) use self::kind::signal_name;
@@ -14,6 +15,7 @@ pub use self::kind::{ErrorKind, Scale};
 pub use self::opaque::Error;
 use self::opaque::Inner;
 pub use self::panic::Panic;
+pub(crate) use self::shield::shield;
 
 /// The result of an operation of this library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

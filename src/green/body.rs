@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::control::Control;
 use super::hub::Interrupt;
-use crate::error::{Error, ErrorKind, Outcome, Scale};
+use crate::error::{Error, ErrorKind, Outcome, Scale, shield};
 use crate::task::catch;
 
 /// The function of a coroutine, and whom its outcome is told to.
@@ -30,7 +30,7 @@ where
         let Body { done, call } = self;
         if done.control().is_cancelled() {
             // It had not begun. Dropping `done` tells that it was cancelled.
-            catch::shield(|| drop(call));
+            shield(|| drop(call));
             return;
         }
         done.control().transition_to_started();
@@ -81,7 +81,7 @@ where
     fn returned(mut self, value: T) {
         if self.control().transition_to_ended() {
             // Whoever cancelled it was told that it would have no value.
-            catch::shield(|| drop(value));
+            shield(|| drop(value));
             self.tell(Err(Error::new(ErrorKind::Cancelled)));
         } else {
             self.tell(Ok(value));
@@ -110,7 +110,7 @@ where
         let name = self.name;
         let outcome = outcome.map_err(|error| error.with_task(name()).with_scale(Scale::Green));
         // Wakers and callbacks of the user's may panic, and so may the value, which is dropped with its place if nobody has a handle.
-        catch::shield(|| complete(holder, outcome));
+        shield(|| complete(holder, outcome));
     }
 }
 

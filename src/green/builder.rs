@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
 use super::body::{Body, Done};
-use super::child::{Child, LocalChild};
+use super::child::{Child, LocalChild, check_name};
 use super::control::{Control, Name, Place};
 use super::hub::{self, with_hub};
 use super::local::{LocalCell, LocalTask};
@@ -199,9 +199,7 @@ impl Builder {
     }
 
     pub(super) fn class(&self) -> Result<Class> {
-        if self.name.as_ref().is_some_and(|name| name.contains('\0')) {
-            return Err(Error::invalid("the name of a coroutine has a zero byte in it"));
-        }
+        self.name.as_deref().map_or(Ok(()), check_name)?;
         if self.stack_size == DEFAULT_SIZE && self.guard_size == 1 {
             return Ok(Class::usual());
         }

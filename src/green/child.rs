@@ -6,14 +6,16 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::control::Control;
 use super::hub;
 use super::local::LocalTask;
 use crate::error::{Error, ErrorKind, Outcome, Result, Scale};
-use crate::vocab::wait::Pending;
+use crate::sync::park::after;
+use crate::vocab::wait::{Pending, for_a_task};
 use crate::vocab::{Handle, TaskState};
+use crate::wait::{Waitable, Watch};
 
 /// A coroutine that was started with [`spawn`](super::spawn) or a [`Builder`](super::Builder).
 ///
@@ -97,11 +99,16 @@ macro_rules! identity {
 pub(super) use identity;
 
 pub(super) fn rename(control: &Control, name: String) -> Result<()> {
-    if name.contains('\0') {
-        return Err(Error::invalid("the name of a coroutine has a zero byte in it"));
-    }
+    check_name(&name)?;
     control.rename(name);
     Ok(())
+}
+
+pub(super) fn check_name(name: &str) -> Result<()> {
+    match name.contains('\0') {
+        true => Err(Error::invalid("the name of a coroutine has a zero byte in it")),
+        false => Ok(()),
+    }
 }
 
 /// The error of a coroutine that waits for its own end.
@@ -227,7 +234,8 @@ impl<T: 'static> LocalChild<T> {
     #[track_caller]
     pub fn join(self) -> Outcome<T> {
         refuse_self(self.control())?;
-        self.task.cell.wait(None).expect("a wait without a deadline ends with an outcome")
+        let outcome = self.task.cell.wait(&for_a_task(), None);
+        outcome.expect("a wait without a deadline ends with an outcome")
     }
 
     /// Waits for the outcome, at most this long. `None` if there is none by then: the coroutine goes on.
@@ -237,7 +245,7 @@ impl<T: 'static> LocalChild<T> {
     /// As [`Child::join`].
     #[track_caller]
     pub fn join_timeout(&mut self, timeout: Duration) -> Option<Outcome<T>> {
-        self.task.cell.wait(Instant::now().checked_add(timeout))
+        self.task.cell.wait(&for_a_task(), after(timeout))
     }
 
     /// Takes the outcome if there is one.
@@ -268,6 +276,13 @@ impl<T: 'static> LocalChild<T> {
     pub fn kill(self) -> Outcome<T> {
         self.cancel();
         self.join()
+    }
+}
+
+/// Ready when there is an outcome, or it was taken.
+impl<T: Send + 'static> Waitable for Child<T> {
+    fn watch(&self) -> Watch<'_> {
+        self.handle.watch()
     }
 }
 

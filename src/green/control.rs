@@ -44,7 +44,7 @@ pub(super) enum Name {
 const CANCELLED: u8 = 1;
 const ENDED: u8 = 2;
 
-/// Coroutines are numbered from here: threads have the numbers below, so that an owner of a lock is one or the other.
+/// Coroutines are numbered from here. Threads have the numbers below, so none has the number of a coroutine.
 const FIRST_ID: u64 = 1 << 48;
 
 impl Control {

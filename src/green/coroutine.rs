@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use corosensei::CoroutineResult;
 
-use super::stack::{Cache, Class, Stack};
+use super::stack::{Class, Stack};
 use super::thread_end;
 use crate::error::Result;
 
@@ -92,7 +92,7 @@ impl<In: 'static, Out: 'static, Ret: 'static> Coroutine<In, Out, Ret> {
     where
         F: FnOnce(&Suspender<'_, In, Out>, In) -> Ret + 'static,
     {
-        let stack = Cache::default().take(class)?;
+        let stack = Stack::take(class)?;
         let range = stack.range();
         let raw = Raw::with_stack(stack, |yielder, first| match first {
             Resumption::Value(value) => f(&Suspender { yielder, stack: range }, value),

@@ -47,9 +47,12 @@ pub fn current() -> Identity {
 /// ```
 /// use fourfold::green;
 ///
-/// let child = green::Builder::new().name("parked").daemon(true).spawn(std::thread::yield_now, ())?;
+/// use std::time::Duration;
+///
+/// let parked = || green::sleep(Duration::MAX);
+/// let child = green::Builder::new().name("parked").daemon(true).spawn(parked, ())?;
 /// let names: Vec<_> = green::enumerate().iter().map(|one| one.name()).collect();
-/// assert!(names.is_empty() || names == ["parked"]);
+/// assert_eq!(names, ["parked"]);
 /// # drop(child);
 /// # Ok::<(), fourfold::Error>(())
 /// ```

@@ -53,7 +53,12 @@ pub fn join_all<T: Send + 'static>(
 ) -> Vec<Outcome<T>> {
     // All are there before the first is waited for.
     let handles: Vec<_> = handles.into_iter().collect();
-    handles.into_iter().map(Handle::join).collect()
+    let mut outcomes = Vec::with_capacity(handles.len());
+    // No closure, in which the caller would not be known.
+    for handle in handles {
+        outcomes.push(handle.join());
+    }
+    outcomes
 }
 
 /// Waits until one of the futures has a value, and gives its index with it. The futures stay: those of handles and coroutines

@@ -24,7 +24,7 @@ use std::rc::Rc;
 
 use corosensei::CoroutineResult;
 
-use super::stack::{Cache, Class, Stack};
+use super::stack::{Class, Stack};
 use super::thread_end;
 use crate::error::Result;
 
@@ -340,7 +340,7 @@ impl<T: 'static> Greenlet<T> {
     pub fn define(&self, f: impl FnOnce(T) -> T + 'static) -> Result<()> {
         let core = &self.node.core;
         assert!(core.phase.get() == Phase::Undefined, "{self:?} has a function already");
-        let stack = Cache::default().take(Class::usual())?;
+        let stack = Stack::take(Class::usual())?;
         let raw = Raw::with_stack(stack, move |yielder, ()| body(yielder, f));
         // SAFETY: nobody else touches it before the phase is another.
         unsafe { *core.raw.get() = Some(raw) };

@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use super::body::Holds;
 use super::control::Control;
-use crate::error::{Error, ErrorKind, Outcome};
-use crate::task::catch;
+use crate::error::{Error, ErrorKind, Outcome, shield};
+use crate::sync::park::Wait;
 use crate::vocab::wait::{Pending, park};
 
 /// A coroutine that never leaves its hub, as it itself and its starter know it.
@@ -55,7 +55,7 @@ impl<T> LocalCell<T> {
         let (first, others) = (state.first.take(), std::mem::take(&mut state.others));
         drop(state);
         // One of async code may panic: the next one is woken all the same.
-        first.into_iter().chain(others).for_each(|waker| catch::shield(|| waker.wake()));
+        first.into_iter().chain(others).for_each(|waker| shield(|| waker.wake()));
     }
 
     pub(super) fn take(&self) -> Option<Outcome<T>> {
@@ -75,8 +75,7 @@ impl<T> LocalCell<T> {
     }
 
     /// Waits for the outcome and takes it. `None` if the deadline comes first.
-    #[track_caller]
-    pub(super) fn wait(&self, deadline: Option<Instant>) -> Option<Outcome<T>> {
+    pub(super) fn wait(&self, wait: &Wait, deadline: Option<Instant>) -> Option<Outcome<T>> {
         loop {
             if let Some(outcome) = self.take() {
                 return Some(outcome);
@@ -84,7 +83,7 @@ impl<T> LocalCell<T> {
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return None;
             }
-            park(self, deadline);
+            park(self, wait, deadline);
         }
     }
 }

@@ -4,6 +4,7 @@
 //! [`IDLE`] ends. What waits for a thread does so in order.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::thread;
@@ -23,7 +24,8 @@ const THREADS: usize = 64;
 /// How long a thread waits for the next call.
 const IDLE: Duration = Duration::from_secs(10);
 
-type Job = Box<dyn FnOnce() + Send>;
+/// A call to be made; or to be told why no thread comes to make it.
+type Job = Box<dyn FnOnce(Result<()>) + Send>;
 
 /// The threads of this process. Those of the parent's are not in a fork, which has the next one in its list.
 struct Pool {
@@ -69,20 +71,19 @@ where
     F::Output: Send + 'static,
     A: Send + 'static,
 {
-    if hub::current().is_none() || thread::panicking() {
+    if hub::current_id().is_none() || thread::panicking() {
         return call(f, args);
     }
     let cell = Cell::new(next_id(), Arc::new(Unstoppable));
     let handle = Handle::new(cell.clone());
-    let job = move || {
-        let outcome = call(f, args);
-        // Wakers of the user's, and the drop of a value that nobody waits for, may panic.
+    // Wakers of the user's, and the drop of a call that is not made or of a value that nobody waits for, may panic.
+    let job = |started: Result<()>| {
         catch::shield(move || {
-            cell.complete(outcome);
+            cell.complete(started.and_then(|()| call(f, args)));
             drop(cell);
         });
     };
-    Pool::of_this_process().submit(Box::new(job))?;
+    Pool::of_this_process().submit(Box::new(job));
     handle.join()
 }
 
@@ -130,34 +131,39 @@ impl Pool {
         pool
     }
 
-    fn submit(&'static self, job: Job) -> Result<()> {
+    fn submit(&'static self, job: Job) {
+        let start = || thread::Builder::new().name("offload".into()).spawn(|| self.serve());
+        self.submit_with(job, || start().map(drop));
+    }
+
+    fn submit_with(&self, job: Job, start: impl FnOnce() -> io::Result<()>) {
         let mut state = self.lock();
         state.jobs.push_back(job);
         if state.idle >= state.jobs.len() || state.threads >= LIMIT.load(Ordering::Relaxed) {
             drop(state);
             self.arrived.notify_one();
-            return Ok(());
+            return;
         }
         state.threads += 1;
         drop(state);
-        let started = thread::Builder::new().name("offload".into()).spawn(|| self.serve());
-        let Err(error) = started else { return Ok(()) };
+        let Err(error) = start() else { return };
         let mut state = self.lock();
         state.threads -= 1;
         if state.threads > 0 {
-            // One of them comes to it.
+            // One of them comes to it; or, if none of them starts, the last one to fail tells all who wait.
             drop(state);
             self.arrived.notify_one();
-            return Ok(());
+            return;
         }
-        // Nobody has taken it, since there is nobody.
-        let job = state.jobs.pop_back();
+        let jobs = std::mem::take(&mut state.jobs);
         drop(state);
-        drop(job);
-        Err(Error::new(ErrorKind::NotStarted)
-            .with_scale(Scale::Thread)
-            .with_message("the system gave no thread for a call that blocks")
-            .with_source(error))
+        for job in jobs {
+            let source = io::Error::new(error.kind(), error.to_string());
+            job(Err(Error::new(ErrorKind::NotStarted)
+                .with_scale(Scale::Thread)
+                .with_message("the system gave no thread for a call that blocks")
+                .with_source(source)));
+        }
     }
 
     fn serve(&self) {
@@ -165,7 +171,7 @@ impl Pool {
         loop {
             if let Some(job) = state.jobs.pop_front() {
                 drop(state);
-                job();
+                job(Ok(()));
                 state = self.lock();
                 continue;
             }
@@ -186,5 +192,76 @@ impl Pool {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(60);
+
+    /// A job that tells what it was told.
+    fn job(told: &Sender<Result<()>>) -> Job {
+        let told = told.clone();
+        Box::new(move |started| told.send(started).unwrap())
+    }
+
+    fn no_thread() -> io::Result<()> {
+        Err(io::Error::from(io::ErrorKind::WouldBlock))
+    }
+
+    fn all_are_told(told: &Receiver<Result<()>>, count: usize) {
+        for _ in 0..count {
+            let started =
+                told.recv_timeout(LIMIT).expect("a call waits for a thread that never comes");
+            assert_eq!(started.unwrap_err().kind(), ErrorKind::NotStarted);
+        }
+        assert!(told.try_recv().is_err(), "told twice");
+    }
+
+    #[test]
+    fn who_counted_on_a_thread_that_does_not_start_is_told() {
+        let (pool, (tell, told)) = (Pool::new(), channel());
+        // The second comes while the first is on its way, and both fail, the first one first.
+        thread::scope(|scope| {
+            let (begun, first_may_fail) = channel::<()>();
+            let (failed, second_may_fail) = channel();
+            let (pool, first, second) = (&pool, job(&tell), job(&tell));
+            let (may_begin, begins) = channel();
+            scope.spawn(move || {
+                pool.submit_with(first, || {
+                    may_begin.send(()).unwrap();
+                    first_may_fail.recv_timeout(LIMIT).unwrap();
+                    no_thread()
+                });
+                failed.send(()).unwrap();
+            });
+            begins.recv_timeout(LIMIT).unwrap();
+            pool.submit_with(second, || {
+                begun.send(()).unwrap();
+                second_may_fail.recv_timeout(LIMIT).unwrap();
+                no_thread()
+            });
+        });
+        all_are_told(&told, 2);
+        let state = pool.lock();
+        assert_eq!((state.jobs.len(), state.threads), (0, 0));
+    }
+
+    #[test]
+    fn who_came_while_the_only_thread_was_to_start_is_told() {
+        let (pool, (tell, told)) = (Pool::new(), channel());
+        pool.submit_with(job(&tell), || {
+            // As many as the limit: each counts on the one.
+            pool.lock().threads = THREADS;
+            pool.submit_with(job(&tell), || unreachable!("there are as many as may be"));
+            pool.submit_with(job(&tell), || unreachable!("there are as many as may be"));
+            pool.lock().threads = 1;
+            no_thread()
+        });
+        all_are_told(&told, 3);
     }
 }

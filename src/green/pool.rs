@@ -16,19 +16,20 @@
 //! `unfinished` counts all that are not gone. Who waits for the end leaves a waker before it looks at that number.
 
 use std::collections::{HashMap, VecDeque};
+use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::task::Waker;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::body::{Body, Done};
 use super::control::{Control, Name, Place};
 use super::hub::{self, Hub, Remote};
-use super::shared_hub::{self, Presence};
+use super::shared_hub::{self, Presence, Serving};
 use super::stack::Class;
-use crate::error::{Error, ErrorKind, Outcome, Result, Scale};
-use crate::task::{catch, name_of};
+use crate::error::{Error, ErrorKind, Outcome, Result, Scale, shield};
+use crate::sync::park::Wait;
+use crate::task::name_of;
 use crate::vocab::wait::{Backend, Pending, park};
 
 /// How long a pool makes do with fewer hubs before it asks for another again.
@@ -36,8 +37,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) struct Pool {
     id: u64,
+    /// The process that its threads are of: a fork takes along none of them.
+    process: u32,
     pub(super) settings: Settings,
-    me: Weak<Pool>,
     state: Mutex<State>,
     hubs: Mutex<Hubs>,
 }
@@ -79,7 +81,7 @@ enum Fate {
 
 #[derive(Default)]
 struct Hubs {
-    all: Vec<(&'static Remote, JoinHandle<()>)>,
+    all: Vec<Serving>,
     /// Who gets the next task.
     turn: usize,
     /// When the system refused the last one.
@@ -89,10 +91,10 @@ struct Hubs {
 impl Pool {
     pub(super) fn new(settings: Settings) -> Arc<Pool> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
-        Arc::new_cyclic(|me| Pool {
+        Arc::new(Pool {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            process: std::process::id(),
             settings,
-            me: me.clone(),
             state: Mutex::default(),
             hubs: Mutex::default(),
         })
@@ -100,7 +102,7 @@ impl Pool {
 
     /// Takes a task in: `call` runs in a coroutine, named as `F` is, and `complete` is told the outcome.
     pub(super) fn submit<F, T: Send + 'static>(
-        &self,
+        self: &Arc<Self>,
         task: u64,
         call: impl FnOnce() -> T + Send + 'static,
         complete: impl FnOnce(Outcome<T>) + Send + 'static,
@@ -109,7 +111,7 @@ impl Pool {
         let place = Place::Elsewhere(OnceLock::new());
         let control = Arc::new(Control::new(name, hub::current_id(), true, place).of_pool(self.id));
         let job: Job = {
-            let pool = self.me.upgrade().expect("who calls holds the pool");
+            let pool = self.clone();
             let (control, presence) = (control.clone(), Presence::new());
             Box::new(move |fate| {
                 let class = pool.settings.class;
@@ -124,7 +126,7 @@ impl Pool {
                             name_of::<F>,
                             move |_: Arc<Control>, outcome| {
                                 // It may drop the value, which is the user's.
-                                catch::shield(|| complete(outcome));
+                                shield(|| complete(outcome));
                                 pool.transition_to_gone(task);
                                 drop(presence);
                             },
@@ -203,7 +205,7 @@ impl Pool {
             let number = hubs.all.len() + 1;
             match shared_hub::begin(format!("{}-{number}", self.settings.name)) {
                 Ok(hub) => {
-                    let remote = hub.0;
+                    let remote = hub.remote;
                     hubs.all.push(hub);
                     return Ok(remote);
                 }
@@ -213,7 +215,7 @@ impl Pool {
             }
         }
         hubs.turn = (hubs.turn + 1) % hubs.all.len();
-        Ok(hubs.all[hubs.turn].0)
+        Ok(hubs.all[hubs.turn].remote)
     }
 
     /// All tasks are gone, and no others come: its hubs end.
@@ -221,9 +223,9 @@ impl Pool {
         if std::mem::replace(&mut state.stopped, true) {
             return;
         }
-        for (remote, _) in &self.lock_hubs().all {
+        for hub in &self.lock_hubs().all {
             // It is there: a hub of an executor ends at this word, and not before.
-            let _ = remote.ask(Box::new(Hub::stop));
+            let _ = hub.remote.ask(Box::new(Hub::stop));
         }
     }
 
@@ -250,30 +252,38 @@ impl Pool {
     }
 
     /// Closes, and waits until all tasks and all threads have ended. Who is on one of those threads, and would wait for itself, does
-    /// not wait.
+    /// not wait; nor does a fork, which has none of them.
     #[track_caller]
     pub(super) fn shutdown(&self) {
+        if self.process != std::process::id() {
+            return;
+        }
         self.close();
         if self.is_inside() {
             return;
         }
-        park(self, None);
+        let wait = Wait { what: "Executor::shutdown", place: Location::caller() };
+        park(self, &wait, None);
+        // Coroutines that tasks have started may be left, and may wait for others on the hub of the caller: so it waits as they do,
+        // and joins threads that have nothing left to do. Until then they stay known, for `is_inside`.
+        let ends: Vec<_> = self.lock_hubs().all.iter().map(|hub| hub.ended.clone()).collect();
+        ends.iter().for_each(|ended| ended.wait_for(&wait));
         let hubs = std::mem::take(&mut self.lock_hubs().all);
-        for (_, thread) in hubs {
+        for hub in hubs {
             // A hub does not panic.
-            let _ = thread.join();
+            let _ = hub.thread.join();
         }
     }
 
     /// Whether the caller is on a thread of this executor: a task, a coroutine that one has started, a callback.
     fn is_inside(&self) -> bool {
         let me = std::thread::current().id();
-        self.lock_hubs().all.iter().any(|(_, thread)| thread.thread().id() == me)
+        self.lock_hubs().all.iter().any(|hub| hub.thread.thread().id() == me)
     }
 
     /// Whether the caller is a task of this executor.
     fn is_mine(&self) -> bool {
-        hub::current().is_some_and(|control| control.pool == self.id)
+        hub::current_pool() == Some(self.id)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -326,15 +336,15 @@ impl Backend for Pool {
         self.lock().running.contains_key(&task)
     }
 
-    fn wait(&self, pending: &dyn Pending, deadline: Option<Instant>) {
+    fn wait(&self, pending: &dyn Pending, wait: &Wait, deadline: Option<Instant>) {
         if !self.is_mine() || pending.is_done() {
-            return park(pending, deadline);
+            return park(pending, wait, deadline);
         }
         let mut state = self.lock();
         state.busy -= 1;
         self.staff(state);
         let _busy = Busy(self);
-        park(pending, deadline);
+        park(pending, wait, deadline);
     }
 }
 

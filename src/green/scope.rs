@@ -10,10 +10,10 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::marker::PhantomData;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::body::{Body, Done};
 use super::builder::{Builder, no_hub};
@@ -22,7 +22,9 @@ use super::hub::{self, with_hub};
 use super::local::LocalCell;
 use super::main::run;
 use crate::error::{Outcome, Result};
+use crate::sync::park::{Wait, after};
 use crate::task::{Call, name_of};
+use crate::vocab::wait::for_a_task;
 
 /// Calls `f` with a scope, in which it may start coroutines that borrow what outlives the scope; waits for all of them.
 ///
@@ -51,17 +53,19 @@ use crate::task::{Call, name_of};
 /// assert_eq!(total, 3);
 /// # Ok::<(), fourfold::Error>(())
 /// ```
+#[track_caller]
 pub fn scope<'env, F, R>(f: F) -> Result<R>
 where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R,
 {
+    let wait = Wait { what: "green::scope", place: Location::caller() };
     if hub::current_id().is_none() {
-        return run(|| within(f));
+        return run(|| within(wait, f));
     }
-    Ok(within(f))
+    Ok(within(wait, f))
 }
 
-fn within<'env, F, R>(f: F) -> R
+fn within<'env, F, R>(wait: Wait, f: F) -> R
 where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R,
 {
@@ -77,7 +81,7 @@ where
         // the thread wait, and with it whom it waits for. Unwind safe: the panic goes on from here.
         catch_unwind(AssertUnwindSafe(|| {
             let value = f(&scope);
-            ending.wait();
+            ending.wait(&wait);
             value
         }))
     };
@@ -191,9 +195,9 @@ struct Ending<'a>(&'a RefCell<Vec<Started>>);
 
 impl Ending<'_> {
     /// Children may start others meanwhile.
-    fn wait(&self) {
+    fn wait(&self, wait: &Wait) {
         while let Some(ended) = self.first() {
-            ended.wait(None);
+            ended.wait(wait, None);
             self.0.borrow_mut().retain(|child| !child.ended.is_finished());
         }
     }
@@ -238,7 +242,10 @@ impl<T> ScopedChild<'_, T> {
     /// As [`Child::join`](super::Child::join).
     #[track_caller]
     pub fn join(self) -> Outcome<T> {
-        let outcome = self.cell.wait(None).expect("a wait without a deadline ends with an outcome");
+        let outcome = self
+            .cell
+            .wait(&for_a_task(), None)
+            .expect("a wait without a deadline ends with an outcome");
         self.told(outcome)
     }
 
@@ -249,7 +256,7 @@ impl<T> ScopedChild<'_, T> {
     /// As [`Child::join`](super::Child::join).
     #[track_caller]
     pub fn join_timeout(&mut self, timeout: Duration) -> Option<Outcome<T>> {
-        let outcome = self.cell.wait(Instant::now().checked_add(timeout))?;
+        let outcome = self.cell.wait(&for_a_task(), after(timeout))?;
         Some(self.told(outcome))
     }
 

@@ -1,8 +1,7 @@
 //! The hub for coroutines that are started where there is none: one for the process, on a thread of its own.
 
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 
 use super::body::{Body, Holds};
@@ -10,6 +9,7 @@ use super::control::Control;
 use super::hub::{self, Remote};
 use super::stack::Class;
 use crate::error::{Error, ErrorKind, Outcome, Result, Scale};
+use crate::sync::Event;
 
 /// The hub, and the process that its thread is of: a fork takes along none but the thread that calls it.
 static HUB: Mutex<Option<(u32, &'static Remote)>> = Mutex::new(None);
@@ -73,7 +73,7 @@ fn remote() -> Result<&'static Remote> {
     {
         return Ok(remote);
     }
-    let remote = begin("green".to_owned())?.0;
+    let remote = begin("green".to_owned())?.remote;
     *hub = Some((pid, remote));
     Ok(remote)
 }
@@ -84,10 +84,31 @@ pub(super) fn present_hub() -> Option<&'static Remote> {
     hub.filter(|(owner, _)| *owner == std::process::id()).map(|(_, remote)| remote)
 }
 
+/// A thread with a hub.
+pub(super) struct Serving {
+    pub(super) remote: &'static Remote,
+    pub(super) thread: thread::JoinHandle<()>,
+    /// Set when the hub is gone, with all its coroutines: from then on the thread waits for nothing but the destructors of its
+    /// thread-locals.
+    pub(super) ended: Arc<Event>,
+}
+
+/// Sets the event, whatever happens.
+struct Ending(Arc<Event>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.set();
+    }
+}
+
 /// Starts a thread with a hub.
-pub(super) fn begin(name: String) -> Result<(&'static Remote, thread::JoinHandle<()>)> {
+pub(super) fn begin(name: String) -> Result<Serving> {
     let (sender, receiver) = sync_channel(1);
+    let ended = Arc::new(Event::new());
+    let ending = Ending(ended.clone());
     let serve = move || {
+        let _ending = ending;
         hub::serve(|remote| {
             let _ = sender.send(remote);
         });
@@ -99,26 +120,26 @@ pub(super) fn begin(name: String) -> Result<(&'static Remote, thread::JoinHandle
             .with_source(error)
     })?;
     let remote = receiver.recv().expect("a hub tells how it began")?;
-    Ok((remote, thread))
+    Ok(Serving { remote, thread, ended })
 }
 
 /// The foreground coroutines that run on hubs of other threads than their starters'.
-static PRESENT: Mutex<Present> = Mutex::new(Present { started: 0, alive: 0 });
+static PRESENT: Mutex<Present> = Mutex::new(Present { owner: 0, started: 0, alive: 0 });
 static LEFT: Condvar = Condvar::new();
 
 struct Present {
+    /// The process that this counts for.
+    owner: u32,
     started: u64,
     alive: u64,
 }
 
-/// The process that `PRESENT` counts for.
-static OWNER: AtomicU32 = AtomicU32::new(0);
-
-fn present() -> std::sync::MutexGuard<'static, Present> {
+/// For the process of this number, which is the calling one. By its number, and not by how many forks were counted: a fork of a zygote is
+/// made behind the C library's back.
+fn present(pid: u32) -> MutexGuard<'static, Present> {
     let mut present = PRESENT.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    let pid = std::process::id();
-    // Relaxed: under the lock.
-    if OWNER.swap(pid, Ordering::Relaxed) != pid {
+    if present.owner != pid {
+        present.owner = pid;
         present.alive = 0;
     }
     present
@@ -131,17 +152,20 @@ pub(super) struct Presence {
 
 impl Presence {
     pub(super) fn new() -> Presence {
-        let mut present = present();
+        // Asked for once, and not under the lock: it is a system call.
+        let pid = std::process::id();
+        let mut present = present(pid);
         present.started += 1;
         present.alive += 1;
-        Presence { pid: std::process::id() }
+        Presence { pid }
     }
 }
 
 impl Drop for Presence {
     fn drop(&mut self) {
-        let mut present = present();
-        if self.pid == std::process::id() {
+        let pid = std::process::id();
+        let mut present = present(pid);
+        if self.pid == pid {
             present.alive -= 1;
         }
         if present.alive == 0 {
@@ -152,6 +176,6 @@ impl Drop for Presence {
 
 /// Waits until none of them is left. How many have ever been started.
 pub(crate) fn wait_for_foreground() -> u64 {
-    let present = LEFT.wait_while(present(), |present| present.alive > 0);
+    let present = LEFT.wait_while(present(std::process::id()), |present| present.alive > 0);
     present.unwrap_or_else(|poisoned| poisoned.into_inner()).started
 }

@@ -111,6 +111,15 @@ unsafe impl RawStack for Stack {
 }
 
 impl Stack {
+    /// One for a coroutine without a hub.
+    ///
+    /// # Errors
+    ///
+    /// `NotStarted` if the system gives no more memory or no more mappings.
+    pub(super) fn take(class: Class) -> Result<Stack> {
+        pool().take(class)
+    }
+
     /// The addresses of its guard.
     pub(super) fn guard(&self) -> std::ops::Range<usize> {
         let low = self.top.get() - self.class.pitch();
@@ -137,16 +146,16 @@ pub(super) struct Cache {
 impl Cache {
     /// # Errors
     ///
-    /// `NotStarted` if the system gives no more memory or no more mappings.
+    /// As [`Stack::take`].
     #[inline]
     pub(super) fn take(&mut self, class: Class) -> Result<Stack> {
         match self.stacks.pop() {
             Some(stack) if stack.class == class => Ok(stack),
             Some(stack) => {
                 self.stacks.push(stack);
-                pool().take(class)
+                Stack::take(class)
             }
-            None => pool().take(class),
+            None => Stack::take(class),
         }
     }
 

@@ -1,11 +1,11 @@
 //! Waiting for a while, giving way, and limits of time.
 
 use std::panic::Location;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::hub::{self, with_hub};
 use crate::error::{Error, ErrorKind, Result, Scale};
-use crate::sync::park::{Parker, Wait};
+use crate::sync::park::{Parker, Wait, after};
 
 /// Waits at least this long: the coroutine is suspended, while others run. In a thread it is std's.
 ///
@@ -30,7 +30,7 @@ pub fn sleep(duration: Duration) {
     if hub::current_id().is_none() {
         return std::thread::sleep(duration);
     }
-    let deadline = Instant::now().checked_add(duration);
+    let deadline = after(duration);
     let parker = Parker::current();
     while parker.park(&wait, deadline) {}
 }
@@ -93,7 +93,7 @@ pub fn timeout<R>(limit: Duration, f: impl FnOnce() -> R) -> Result<R> {
             "green::timeout ends waits of coroutines only: call it inside `green::run`",
         ));
     }
-    let Some(deadline) = Instant::now().checked_add(limit) else { return Ok(f()) };
+    let Some(deadline) = after(limit) else { return Ok(f()) };
     hub::limited(deadline, f).ok_or_else(|| {
         Error::new(ErrorKind::TimedOut)
             .with_scale(Scale::Green)

@@ -8,15 +8,15 @@
 
 use std::ffi::{c_int, c_void};
 use std::fmt;
-use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, OnceLock};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::hub::{self, Remote};
 use crate::error::{Error, ErrorKind, Result, Scale};
+use crate::system::Handlers;
 
 /// Its default is to be ignored, and hardly anybody uses it for what it is for.
 const SIGNAL: c_int = libc::SIGURG;
@@ -78,7 +78,8 @@ pub fn watch_with(limit: Duration, report: impl Fn(&Hog) + Send + 'static) -> Re
     if limit.is_zero() {
         return Err(Error::invalid("a limit of no time makes every coroutine a hog"));
     }
-    install();
+    // SAFETY: `on_signal` is async-signal-safe: it writes atomics, walks the stack, and passes the signal on.
+    unsafe { HANDLERS.install(on_signal, libc::SA_RESTART) };
     let end = Arc::new((Mutex::new(false), Condvar::new()));
     let seen = end.clone();
     let look = move || look_about(limit, &seen, &report);
@@ -271,29 +272,7 @@ fn name_calls(addresses: Vec<usize>) -> Vec<String> {
     calls
 }
 
-static PREVIOUS: OnceLock<libc::sigaction> = OnceLock::new();
-
-fn install() {
-    PREVIOUS.get_or_init(|| {
-        // SAFETY: a `sigaction` of zeroes is valid; reads the present action into a place of its type.
-        unsafe {
-            let mut previous = MaybeUninit::<libc::sigaction>::zeroed().assume_init();
-            libc::sigaction(SIGNAL, ptr::null(), &mut previous);
-            previous
-        }
-    });
-    static INSTALLED: OnceLock<()> = OnceLock::new();
-    INSTALLED.get_or_init(|| {
-        // SAFETY: `on_signal` is async-signal-safe: it writes atomics, walks the stack, and calls the handler before it. `PREVIOUS` is
-        // there.
-        unsafe {
-            let mut action = MaybeUninit::<libc::sigaction>::zeroed().assume_init();
-            action.sa_sigaction = on_signal as *const () as usize;
-            action.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART | libc::SA_ONSTACK;
-            libc::sigaction(SIGNAL, &action, ptr::null_mut());
-        }
-    });
-}
+static HANDLERS: Handlers<1> = Handlers::of([SIGNAL]);
 
 extern "C" fn on_signal(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
     // SAFETY: asks for a number.
@@ -304,22 +283,9 @@ extern "C" fn on_signal(signal: c_int, info: *mut libc::siginfo_t, context: *mut
         SAMPLE.thread.store(0, Ordering::Release);
         return;
     }
-    let Some(previous) = PREVIOUS.get() else { return };
-    let handler = previous.sa_sigaction;
-    if handler == libc::SIG_DFL || handler == libc::SIG_IGN {
-        return;
-    }
-    // SAFETY: the action that was there before, with what the kernel gave, as the flag says that it takes it.
-    unsafe {
-        if previous.sa_flags & libc::SA_SIGINFO != 0 {
-            let handler: extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void) =
-                std::mem::transmute(handler);
-            handler(signal, info, context);
-        } else {
-            let handler: extern "C" fn(c_int) = std::mem::transmute(handler);
-            handler(signal);
-        }
-    }
+    // By default it does nothing.
+    // SAFETY: both are what the kernel gave.
+    let _ = unsafe { HANDLERS.pass_on(signal, info, context) };
 }
 
 fn note() {

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
-use crate::task::catch::shield;
+use crate::error::shield;
 use crate::vocab::wait::Pending;
 
 type Job = Box<dyn FnOnce() + Send>;

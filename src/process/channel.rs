@@ -19,6 +19,9 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
 
+use crate::task::envelope::Envelope;
+use crate::task::ticket::Tickets;
+
 /// Bytes of a header.
 pub(crate) const HEADER: usize = 32;
 /// Bytes of a body beyond which it goes in a memfd.
@@ -91,11 +94,12 @@ pub(crate) struct Frame {
     pub(crate) parcel: Parcel,
 }
 
-/// A body and its descriptors.
+/// A body and its descriptors; at who sends it, also the tickets in it.
 #[derive(Debug, Default)]
 pub(crate) struct Parcel {
     pub(crate) body: Body,
     pub(crate) fds: Vec<OwnedFd>,
+    pub(crate) tickets: Tickets,
 }
 
 /// The bytes of a value: here, or in a memfd that has nothing else in it.
@@ -123,16 +127,28 @@ impl Parcel {
             ));
         }
         if body.len() <= INLINE {
-            return Ok(Parcel { body: Body::Inline(body), fds });
+            let tickets = Tickets::default();
+            return Ok(Parcel { body: Body::Inline(body), fds, tickets });
         }
+        Parcel::in_memfd(&body, fds)
+    }
+
+    /// Puts a body into a memfd, whatever its length.
+    pub(crate) fn in_memfd(body: &[u8], fds: Vec<OwnedFd>) -> io::Result<Parcel> {
         let memfd = rustix::fs::memfd_create("fourfold-body", MemfdFlags::CLOEXEC)?;
         let mut file = File::from(memfd);
-        file.write_all(&body)?;
-        Ok(Parcel { body: Body::Memfd(file.into()), fds })
+        file.write_all(body)?;
+        Ok(Parcel { body: Body::Memfd(file.into()), fds, tickets: Tickets::default() })
+    }
+
+    /// As `new`, for a value.
+    pub(crate) fn of(value: Envelope) -> io::Result<Parcel> {
+        let parcel = Parcel::new(value.body, value.fds)?;
+        Ok(Parcel { tickets: value.tickets, ..parcel })
     }
 
     fn lost() -> Parcel {
-        Parcel { body: Body::Lost, fds: Vec::new() }
+        Parcel { body: Body::Lost, ..Parcel::default() }
     }
 
     /// The bytes and the descriptors.
@@ -390,7 +406,8 @@ impl Inbox {
             false => Body::Inline(body),
         };
         let fds = fds.collect();
-        Ok(Some(Frame { kind, id, word, epoch, parcel: Parcel { body, fds } }))
+        let parcel = Parcel { body, fds, tickets: Tickets::default() };
+        Ok(Some(Frame { kind, id, word, epoch, parcel }))
     }
 
     /// Moves what is left, which is less than a frame, to the front once it is in the way. There is room for a byte at the

@@ -15,11 +15,13 @@ use super::serve::unpack_panic;
 use super::status::{Cause, ExitStatus};
 use super::supervisor::supervisor;
 use crate::error::{Error, ErrorKind, Outcome, Result, Scale};
+use crate::sync::park::{Wait, after};
 use crate::task::envelope::Envelope;
 use crate::task::{Payload, codec, next_id};
 use crate::vocab::outcome::Cell;
 use crate::vocab::wait::{Backend, Pending, park};
 use crate::vocab::{Handle, TaskState};
+use crate::wait::{self, Waitable};
 
 /// A process that this one has started to run one function, and the outcome that it will have.
 ///
@@ -70,7 +72,7 @@ pub(crate) fn start<T: Payload>(
     memory: Option<u64>,
 ) -> Result<Child<T>> {
     let (name, daemon) = (settings.name.clone(), settings.daemon);
-    let parcel = Parcel::new(work.args.body, work.args.fds)?;
+    let mut parcel = Parcel::of(work.args)?;
     // Before the child exists, so that a supervisor that cannot be started leaves none behind.
     let supervisor = supervisor()?;
     settings.memory = memory;
@@ -87,6 +89,8 @@ pub(crate) fn start<T: Payload>(
             .inspect_err(|_| proc.end_and_reap())?;
         proc
     };
+    // Until the child has ended: it may not have read them yet.
+    let tickets = std::mem::take(&mut parcel.tickets);
     drop(parcel);
     let body = Arc::new(Body {
         id: next_id(),
@@ -100,7 +104,7 @@ pub(crate) fn start<T: Payload>(
     registry::insert(Entry { body: body.clone() });
     let handle = Handle::new(cell.clone());
     let id = body.id;
-    let limit = timeout.and_then(|limit| Some((Instant::now().checked_add(limit)?, limit)));
+    let limit = timeout.and_then(|limit| Some((after(limit)?, limit)));
     let timer = limit.map(|(moment, limit)| {
         let proc = Arc::downgrade(&proc);
         supervisor.at(moment, move || {
@@ -121,7 +125,7 @@ pub(crate) fn start<T: Payload>(
         if let (Some(timer), Ok(supervisor)) = (timer, super::supervisor::supervisor()) {
             supervisor.forget(timer);
         }
-        drop(meter);
+        drop((meter, tickets));
         registry::remove(id);
         let task = work.task;
         match last_answer(&proc) {
@@ -190,7 +194,7 @@ pub(crate) fn value_of<T: Payload>(
     let read = || -> Outcome<T> {
         let (body, fds) = answer.parcel.open()?;
         match answer.kind {
-            Kind::Value => Envelope { body, fds }.unpack("value"),
+            Kind::Value => Envelope { body, fds, ..Envelope::default() }.unpack("value"),
             Kind::Panicked => Err(Error::panicked(unpack_panic(&body))),
             _ => Err(codec::decode(&body, "error").unwrap_or_else(|error| error)),
         }
@@ -226,7 +230,7 @@ impl Backend for Body {
         super::callbacks::run(callbacks);
     }
 
-    fn wait(&self, pending: &dyn Pending, deadline: Option<Instant>) {
+    fn wait(&self, pending: &dyn Pending, wait: &Wait, deadline: Option<Instant>) {
         if super::callbacks::wait(pending, deadline) {
             return;
         }
@@ -237,7 +241,7 @@ impl Backend for Body {
         {
             watch.wait(deadline);
         }
-        park(pending, deadline);
+        park(pending, wait, deadline);
     }
 }
 
@@ -292,6 +296,7 @@ impl<T: Payload> Child<T> {
     /// # Errors
     ///
     /// What kept it from giving a value, exactly: see [`ErrorKind`].
+    #[track_caller]
     pub fn join(self) -> Outcome<T> {
         self.handle.join()
     }
@@ -301,6 +306,7 @@ impl<T: Payload> Child<T> {
     /// # Errors
     ///
     /// As [`join`](Child::join).
+    #[track_caller]
     pub fn join_timeout(&mut self, timeout: Duration) -> Option<Outcome<T>> {
         self.handle.join_timeout(timeout)
     }
@@ -337,6 +343,13 @@ impl<T: Payload> Child<T> {
     /// The outcome alone.
     pub fn into_handle(self) -> Handle<T> {
         self.handle
+    }
+}
+
+/// Ready when there is an outcome, or it was taken.
+impl<T: Payload> Waitable for Child<T> {
+    fn watch(&self) -> wait::Watch<'_> {
+        self.handle.watch()
     }
 }
 

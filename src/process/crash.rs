@@ -3,22 +3,25 @@
 #![allow(unsafe_code)]
 
 use std::ffi::{c_int, c_void};
-use std::mem::MaybeUninit;
 use std::ptr;
+use std::sync::Once;
 use std::sync::atomic::{AtomicPtr, Ordering};
-use std::sync::{Once, OnceLock};
 
 use super::page::{CrashKind, Page};
 use crate::error::Panic;
+use crate::system::{Handlers, raise_default};
 
 /// The page of this child. Set once, before the handlers are installed, and never freed.
 static PAGE: AtomicPtr<Page> = AtomicPtr::new(ptr::null_mut());
 
-const SIGNALS: [c_int; 6] =
-    [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGTRAP, libc::SIGSYS];
-
-/// What was installed for [`SIGNALS`] before.
-static PREVIOUS: OnceLock<[libc::sigaction; SIGNALS.len()]> = OnceLock::new();
+static HANDLERS: Handlers<6> = Handlers::of([
+    libc::SIGSEGV,
+    libc::SIGBUS,
+    libc::SIGILL,
+    libc::SIGFPE,
+    libc::SIGTRAP,
+    libc::SIGSYS,
+]);
 
 /// How far above or below the stack pointer an address may lie to be called a stack overflow: a frame may jump the guard
 /// page by its own size, which stack probes keep to a page at a time.
@@ -76,25 +79,8 @@ pub(crate) fn parse_panic(text: &str) -> Panic {
 fn install_signals() {
     // For this thread alone, which is the one that runs tasks, and for good.
     std::mem::forget(crate::system::SignalStack::ensure());
-    let mut previous = [MaybeUninit::<libc::sigaction>::zeroed(); SIGNALS.len()];
-    // SAFETY: a `sigaction` of zeroes is valid: no handler, no flags, an empty mask.
-    let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
-    action.sa_sigaction = on_signal as *const () as usize;
-    action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
-    // All that the handler needs is in place before the first one is installed.
-    for (signal, slot) in SIGNALS.iter().zip(&mut previous) {
-        // SAFETY: reads the present action into a place of its type.
-        unsafe { libc::sigaction(*signal, ptr::null(), slot.as_mut_ptr()) };
-    }
-    // SAFETY: each was filled by `sigaction` above, or is still of zeroes, which is valid too.
-    let previous = previous.map(|action| unsafe { action.assume_init() });
-    if PREVIOUS.set(previous).is_err() {
-        return;
-    }
-    for signal in SIGNALS {
-        // SAFETY: `on_signal` is async-signal-safe: it touches atomics and the page, and calls `sigaction` only.
-        unsafe { libc::sigaction(signal, &action, ptr::null_mut()) };
-    }
+    // SAFETY: `on_signal` is async-signal-safe: it touches atomics and the page, and calls `sigaction` and `raise` only.
+    unsafe { HANDLERS.install(on_signal, 0) };
 }
 
 /// Records the signal. A fault is given back to whom it would have gone to: the instruction is executed again.
@@ -113,19 +99,9 @@ extern "C" fn on_signal(signal: c_int, info: *mut libc::siginfo_t, context: *mut
     if sent {
         // Nothing is executed again for a signal that was sent, and a handler before ours may count on that: that of std
         // gives the signal back and returns, and the process would go on. It is blocked until this handler returns.
-        // SAFETY: a `sigaction` of zeroes is the default action; both calls are async-signal-safe.
-        unsafe {
-            let default = MaybeUninit::<libc::sigaction>::zeroed().assume_init();
-            libc::sigaction(signal, &default, ptr::null_mut());
-            libc::raise(signal);
-        }
-        return;
+        return raise_default(signal);
     }
-    let index = SIGNALS.iter().position(|known| *known == signal);
-    if let (Some(previous), Some(index)) = (PREVIOUS.get(), index) {
-        // SAFETY: the action was in place before ours.
-        unsafe { libc::sigaction(signal, &previous[index], ptr::null_mut()) };
-    }
+    HANDLERS.put_back(signal);
 }
 
 /// The stack pointer of the interrupted code; 0 where it is not known how to find it.

@@ -15,10 +15,10 @@ use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::launch::LIFELINE;
-use super::serve;
+use super::{context, serve};
 use crate::error::{Error, ErrorKind, Result};
 
-/// In the environment of a child: `1:NONCE:DEPTH:SOCKET:PAGE`.
+/// In the environment of a child: `1:NONCE:DEPTH:SOCKET:PAGE:MEMORY:DOOR:LIFELINES`.
 pub(crate) const TOKEN: &CStr = c"FOURFOLD_CHILD";
 /// How deep processes may start processes.
 pub(crate) const MAX_DEPTH: u32 = 16;
@@ -122,28 +122,44 @@ pub(crate) fn set_depth(depth: u32) {
     DEPTH.store(depth, Ordering::Relaxed);
 }
 
+/// Where a child finds what its parent has put there for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Places {
+    pub(crate) socket: RawFd,
+    pub(crate) page: RawFd,
+    /// The memory and the door of its tree.
+    pub(crate) context: [RawFd; 2],
+    /// How many ends of its lifeline it has, from [`LIFELINE`] on.
+    pub(crate) lifelines: usize,
+}
+
 /// The value of [`TOKEN`].
-pub(crate) fn token(nonce: u64, depth: u32, socket: RawFd, page: RawFd) -> String {
-    format!("1:{nonce:016x}:{depth}:{socket}:{page}")
+pub(crate) fn token(nonce: u64, depth: u32, places: &Places) -> String {
+    let Places { socket, page, context: [memory, door], lifelines } = places;
+    format!("1:{nonce:016x}:{depth}:{socket}:{page}:{memory}:{door}:{lifelines}")
 }
 
 fn serve_child() -> ! {
     let token = std::env::var("FOURFOLD_CHILD").unwrap_or_default();
     // SAFETY: there is one thread: this is before `main` or first thing in it.
     unsafe { std::env::remove_var("FOURFOLD_CHILD") };
-    let Some((nonce, depth, socket, page)) = parse(&token) else {
+    let Some((nonce, depth, places)) = parse(&token) else {
         cannot_serve("the token in its environment is not one of ours");
     };
     set_depth(depth);
+    let (Some(socket), Some(page)) = (take_fd(places.socket), take_fd(places.page)) else {
+        cannot_serve("the channel to its parent is not open");
+    };
     // Open for as long as this process lives, and in nothing that it executes.
-    std::mem::forget(LIFELINE.map(take_fd));
-    match (take_fd(socket), take_fd(page)) {
-        (Some(socket), Some(page)) => serve::serve(socket, page, nonce),
-        _ => cannot_serve("the channel to its parent is not open"),
-    }
+    (LIFELINE..).take(places.lifelines).for_each(|end| std::mem::forget(take_fd(end)));
+    let [Some(memory), Some(door)] = places.context.map(take_fd) else {
+        cannot_serve("what it has in common with its parent is not open");
+    };
+    context::adopt(memory, door);
+    serve::serve(socket, page, nonce)
 }
 
-fn parse(token: &str) -> Option<(u64, u32, RawFd, RawFd)> {
+fn parse(token: &str) -> Option<(u64, u32, Places)> {
     let mut parts = token.split(':');
     if parts.next()? != "1" {
         return None;
@@ -152,7 +168,10 @@ fn parse(token: &str) -> Option<(u64, u32, RawFd, RawFd)> {
     let depth = parts.next()?.parse().ok()?;
     let socket = parts.next()?.parse().ok()?;
     let page = parts.next()?.parse().ok()?;
-    Some((nonce, depth, socket, page))
+    let context = [parts.next()?.parse().ok()?, parts.next()?.parse().ok()?];
+    let lifelines = parts.next()?.parse().ok().filter(|count| *count <= 2)?;
+    let places = Places { socket, page, context, lifelines };
+    parts.next().is_none().then_some((nonce, depth, places))
 }
 
 /// Makes an inherited descriptor ours; `None` if there is none of this number.
@@ -189,9 +208,15 @@ mod tests {
 
     #[test]
     fn a_token_is_read_back_and_no_other_text() {
-        let text = token(0xfeed, 3, 7, 8);
-        assert_eq!(parse(&text), Some((0xfeed, 3, 7, 8)));
-        for bad in ["", "1", "2:0:0:3:4", "1:x:0:3:4", "1:0:0:3", "1:0:-1:3:4"] {
+        let places = Places { socket: 7, page: 8, context: [9, 10], lifelines: 1 };
+        let text = token(0xfeed, 3, &places);
+        assert_eq!(parse(&text), Some((0xfeed, 3, places)));
+        let good = "1:0:0:3:4:5:6:2";
+        assert!(parse(good).is_some());
+        let cut = good.match_indices(':').map(|(end, _)| &good[..end]);
+        let others = ["", "2:0:0:3:4:5:6:2", "1:x:0:3:4:5:6:2", "1:0:-1:3:4:5:6:2"];
+        let too_many = ["1:0:0:3:4:5:6:3", "1:0:0:3:4:5:6:2:1"];
+        for bad in cut.chain(others).chain(too_many) {
             assert_eq!(parse(bad), None, "{bad:?}");
         }
     }

@@ -21,9 +21,11 @@ use super::serve;
 use super::supervisor::supervisor;
 use super::sys::{self, Lifeline, Spawned};
 use super::{
-    callbacks, crash, current, entry, memory, registry, supervisor as supervising, zygote,
+    callbacks, context, crash, current, entry, memory, registry, served, supervisor as supervising,
+    zygote,
 };
 use crate::error::{Error, ErrorKind, Result, Scale};
+use crate::system::reactor;
 
 /// Which branch of a [`fork`] this is.
 #[derive(Debug)]
@@ -199,16 +201,23 @@ unsafe fn divide(lifeline: &Lifeline) -> io::Result<Side> {
     let _ = io::stderr().flush();
     // Before there is a child that would be left behind without one.
     supervisor()?;
+    // Both are of one tree.
+    context::context().map_err(io::Error::other)?;
+    let heir = served::heir().map_err(io::Error::other)?;
     let null = launch::null_device().map_err(io::Error::other)?;
     let held = (
         // In the order in which they are taken within each other.
         zygote::hold(),
         registry::hold(),
+        served::hold(),
+        context::hold(),
         supervising::hold(),
         memory::hold(),
         callbacks::hold(),
         current::hold(),
         sys::lifeline::hold(),
+        served::hold_ends(),
+        reactor::hold(),
     );
     // SAFETY: the caller's promise is the one asked for; the allocator is looked after by the C library.
     let pid = unsafe { libc::fork() };
@@ -226,6 +235,13 @@ unsafe fn divide(lifeline: &Lifeline) -> io::Result<Side> {
                 entry::cannot_serve("its life cannot be tied to its parent's");
             }
             sys::lifeline::let_go_of_all(null, lifeline.readers());
+            // Whoever is connected with the parent is to find out when that is gone.
+            let door = context::inherited_end().map(|end| end.as_raw_fd());
+            let served = served::take_ends().into_iter().chain(served::inherit(heir));
+            for end in served.chain(door) {
+                // SAFETY: a call on numbers. Whose they are is on stacks that this process does not have, or forgotten.
+                unsafe { libc::dup3(null.as_raw_fd(), end, libc::O_CLOEXEC) };
+            }
             zygote::leave();
             Ok(Side::Child)
         }

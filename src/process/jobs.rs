@@ -21,6 +21,7 @@ use super::memory::{self, Group, Tree};
 use super::supervisor::timespec;
 use super::sys::{self, Lifeline, Plan, Spawned, Status};
 use crate::error::{Error, ErrorKind, Result, Scale, signal_name};
+use crate::sync::park::after;
 
 /// Commands that run, and the ends of those that have ended.
 ///
@@ -413,7 +414,7 @@ impl Jobs {
     ///
     /// If the kernel does not let us wait.
     pub fn wait(&mut self, timeout: Option<Duration>) -> Result<Option<Finished>> {
-        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let deadline = timeout.and_then(after);
         let mut events = Vec::with_capacity(64);
         loop {
             if let Some(finished) = self.finished.pop_front() {

@@ -11,6 +11,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
 use super::channel::{Kind, Parcel, send_some, write_frame};
 use super::crash::parse_panic;
+use super::entry::Places;
 use super::memory::{self, Group, Meter};
 use super::page::{CrashKind, Page};
 use super::serve::{Hello, PANICKED, Role};
@@ -18,9 +19,8 @@ use super::status::{Cause, ExitStatus};
 use super::supervisor::{Ready, Token, supervisor};
 use super::sys::{self, Lifeline, Plan, Spawned};
 use super::zygote::{self, Shape};
-use super::{entry, fork};
-use crate::error::{Error, ErrorKind, Result, Scale};
-use crate::task::catch::shield;
+use super::{context, entry, fork};
+use crate::error::{Error, ErrorKind, Result, Scale, shield};
 use crate::task::{codec, image};
 
 /// Where a child's standard input, output or error goes.
@@ -184,8 +184,10 @@ pub(crate) struct Ended {
 const SOCKET: RawFd = 3;
 /// Where a child finds its page.
 const PAGE: RawFd = 4;
-/// Where a child has the reading ends of its lifeline, which it leaves open.
-pub(crate) const LIFELINE: [RawFd; 2] = [5, 6];
+/// Where a child finds what its tree of processes has in common: the memory, and the door.
+const CONTEXT: [RawFd; 2] = [5, 6];
+/// Where a child has the reading ends of its lifeline, from here on, as many as there are. It leaves them open.
+pub(crate) const LIFELINE: RawFd = 7;
 
 /// Starts a child and greets it.
 pub(crate) fn launch(settings: Settings) -> Result<Proc> {
@@ -293,11 +295,14 @@ fn execute(
     let mut envp = settings.env.strings()?;
     let mut token = OsString::from_vec(entry::TOKEN.to_bytes().to_vec());
     token.push("=");
-    token.push(entry::token(nonce, entry::depth() + 1, SOCKET, PAGE));
+    let readers: Vec<RawFd> = lifeline.readers().into_iter().filter(|end| *end != -1).collect();
+    let places = Places { socket: SOCKET, page: PAGE, context: CONTEXT, lifelines: readers.len() };
+    token.push(entry::token(nonce, entry::depth() + 1, &places));
     envp.push(c_string(&token)?);
     let cwd = settings.cwd.as_ref().map(|path| c_string(path.as_os_str())).transpose()?;
     let null = null_device()?;
-    let mut fds = Vec::with_capacity(7);
+    let context = context::context()?;
+    let mut fds = Vec::with_capacity(9);
     for (target, stdio) in (0..).zip(&settings.stdio) {
         match stdio {
             Stdio::Inherit => {}
@@ -307,15 +312,18 @@ fn execute(
     }
     fds.push((socket.as_raw_fd(), SOCKET));
     fds.push((page.as_raw_fd(), PAGE));
-    let readers = lifeline.readers().into_iter().zip(LIFELINE);
-    fds.extend(readers.filter(|(end, _)| *end != -1));
+    fds.extend(
+        [context.memory(), context.door()].map(|fd| fd.as_raw_fd()).into_iter().zip(CONTEXT),
+    );
+    let end = LIFELINE + readers.len() as RawFd;
+    fds.extend(readers.into_iter().zip(LIFELINE..));
     Ok(sys::spawn(&Plan {
         programs: &programs,
         argv: &argv,
         envp: Some(&envp),
         cwd: cwd.as_deref(),
         fds: &fds,
-        close_from: LIFELINE[1] as u32 + 1,
+        close_from: end as u32,
         lifeline: Some(lifeline),
         limits: &settings.limits,
         ..Plan::default()
@@ -472,6 +480,8 @@ impl Proc {
         }
         state.lifeline = None;
         state.ended = Some(Ended { status });
+        drop(state);
+        super::shared::child_has_ended();
         true
     }
 

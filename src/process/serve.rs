@@ -140,6 +140,7 @@ impl Server {
                     if let Some(answer) = self.run_task(frame, taken) {
                         let Answer { kind, id, took, parcel } = answer;
                         parent_is_there = tasks.send(kind, id, took, &parcel).is_ok();
+                        parcel.tickets.sent();
                     }
                 }
                 std::process::exit(0)
@@ -192,7 +193,7 @@ impl Server {
             std::process::exit(if result.is_ok() { 0 } else { PANICKED });
         }
         let (kind, parcel) = match result {
-            Ok(Ok(value)) => match Parcel::new(value.body, value.fds) {
+            Ok(Ok(value)) => match Parcel::of(value) {
                 Ok(parcel) => (Kind::Value, parcel),
                 Err(error) => (Kind::NotSerializable, pack_error(&does_not_travel("value", error))),
             },
@@ -208,6 +209,7 @@ impl Server {
             // The parent is gone, and nobody else wants the answer.
             std::process::exit(0)
         }
+        parcel.tickets.sent();
     }
 }
 
@@ -226,10 +228,10 @@ fn call(word: u64, parcel: Parcel) -> Result<Envelope> {
         return Err(Error::invalid("the parent named a function that is not in this executable"));
     };
     let (body, fds) = parcel.open().map_err(|error| does_not_travel("argument", error))?;
-    entry(Envelope { body, fds })
+    entry(Envelope { body, fds, ..Envelope::default() })
 }
 
-fn open<T: serde::de::DeserializeOwned>(frame: Frame) -> Result<(T, Vec<OwnedFd>)> {
+fn open<T: serde::de::DeserializeOwned + 'static>(frame: Frame) -> Result<(T, Vec<OwnedFd>)> {
     let (body, fds) = frame.parcel.open()?;
     Ok((codec::decode(&body, "greeting")?, fds))
 }

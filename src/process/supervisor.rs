@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
 
-use crate::task::catch::shield;
+use crate::error::shield;
 
 /// Told when a descriptor it watches is ready.
 pub(crate) trait Ready: Send + Sync {

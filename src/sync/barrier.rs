@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::panic::Location;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use super::list::{Kind, Token, WaitList, Waiter};
@@ -55,7 +55,7 @@ struct State {
 }
 
 /// One that is at the barrier, or is about to be. If it goes away while it waits, the barrier is broken.
-struct Member<'a> {
+pub(super) struct Member<'a> {
     barrier: &'a Barrier,
     waiter: Waiter<'a>,
     /// Its place, while it waits.
@@ -77,7 +77,7 @@ impl Barrier {
         self.wait_until(&Wait { what: "Barrier::wait", place: Location::caller() }, None)
     }
 
-    /// As [`wait`](Barrier::wait), for so long; then the barrier is broken for all.
+    /// As [`wait`](Barrier::wait), for so long; then the barrier is broken for all, unless all were there in time.
     ///
     /// # Examples
     ///
@@ -156,19 +156,21 @@ impl Barrier {
         told.wake();
     }
 
-    fn member(&self) -> Member<'_> {
+    pub(super) fn member(&self) -> Member<'_> {
         Member { barrier: self, waiter: Waiter::new(&self.list, Kind::All), place: None }
     }
 
     fn wait_until(&self, wait: &Wait, deadline: Option<Instant>) -> Option<usize> {
         let mut member = self.member();
-        // Over its time, it goes away.
-        park::block(wait, deadline, |context| member.poll(context)).flatten()
+        match park::block(wait, deadline, |context| member.poll(context)) {
+            Some(place) => place,
+            None => member.go_away(),
+        }
     }
 }
 
 impl Member<'_> {
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<usize>> {
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<usize>> {
         let waker = context.waker();
         if let Some(place) = self.place {
             return match self.waiter.poll_told(waker) {
@@ -198,13 +200,10 @@ impl Member<'_> {
         self.place = Some(place);
         Poll::Pending
     }
-}
 
-impl Drop for Member<'_> {
-    fn drop(&mut self) {
-        if self.place.is_none() {
-            return;
-        }
+    /// Waits no longer: breaks the barrier for all, unless it was let go with the others already. Then its place.
+    pub(super) fn go_away(&mut self) -> Option<usize> {
+        let place = self.place.take()?;
         let mut state = lock(&self.barrier.state);
         // Whoever lets members go tells them before it releases the lock. One that was told is not missed.
         if self.waiter.is_in_line() {
@@ -213,7 +212,16 @@ impl Drop for Member<'_> {
             let told = self.barrier.list.tell_all(BROKEN);
             drop(state);
             told.wake();
+            return None;
         }
+        drop(state);
+        (self.waiter.poll_told(Waker::noop()) == Some(PASSED)).then_some(place)
+    }
+}
+
+impl Drop for Member<'_> {
+    fn drop(&mut self) {
+        let _ = self.go_away();
     }
 }
 

@@ -24,6 +24,18 @@ pub(super) struct Channel<S> {
     joiners: WaitList,
 }
 
+/// Tells the first in line when it is dropped: also if the order of the user's panics, which leaves the item put, or taken.
+struct Tell<'a>(&'a WaitList);
+
+impl Drop for Tell<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.0.is_waited() {
+            self.0.notify_one();
+        }
+    }
+}
+
 impl<S: Store> Channel<S> {
     pub(super) fn new(store: S) -> Channel<S> {
         Channel {
@@ -41,20 +53,15 @@ impl<S: Store> Channel<S> {
 
     #[inline]
     fn fill(&self, room: S::Room<'_>, item: S::Put) {
-        S::fill(room, item);
         // Who waits went to the line before this item was put, and is seen; or finds it: `Store::meet_putters`.
-        if self.getters.is_waited() {
-            self.getters.notify_one();
-        }
+        let _tell = Tell(&self.getters);
+        S::fill(room, item);
     }
 
     #[inline]
     fn take(&self, ready: S::Ready<'_>) -> S::Item {
-        let item = S::take(ready);
-        if self.putters.is_waited() {
-            self.putters.notify_one();
-        }
-        item
+        let _tell = Tell(&self.putters);
+        S::take(ready)
     }
 
     #[inline]
@@ -105,9 +112,14 @@ impl<S: Store> Channel<S> {
             let mut backoff = Backoff::unhurried();
             while !backoff.is_over() {
                 backoff.pause();
-                if let Ok(room) = self.reserve_unless_starved() {
-                    self.fill(room, item);
-                    return Ok(());
+                match self.reserve_unless_starved() {
+                    Ok(room) => {
+                        self.fill(room, item);
+                        return Ok(());
+                    }
+                    Err(Refused::Full) => {}
+                    // As the poll below tells.
+                    Err(Refused::ShutDown) => break,
                 }
             }
         }
@@ -169,15 +181,17 @@ impl<S: Store> Channel<S> {
                 Err(Refused::ShutDown) => Some(Err(Refused::ShutDown)),
             }
         });
-        // Somebody may have gone to the line, although there was room, because of one that was starved.
-        if poll.is_ready() && self.putters.is_waited() && self.has_room() {
+        // Somebody may have gone to the line in spite of room, or of the end, because of one that was starved.
+        if poll.is_ready() && self.putters.is_waited() && self.answers_putters() {
             self.putters.notify_one();
         }
         poll
     }
 
-    fn has_room(&self) -> bool {
-        self.store.capacity().is_none_or(|capacity| self.store.len() < capacity)
+    /// Whether who wants to put has no need to wait.
+    fn answers_putters(&self) -> bool {
+        let has_room = |capacity| self.store.len() < capacity;
+        self.store.capacity().is_none_or(has_room) || self.store.is_closed()
     }
 
     /// Gets, and waits for an item, for ever or until then.
@@ -200,8 +214,10 @@ impl<S: Store> Channel<S> {
             let mut backoff = Backoff::unhurried();
             while !backoff.is_over() {
                 backoff.pause();
-                if let Ok(ready) = self.claim_unless_starved() {
-                    return Ok(self.take(ready));
+                match self.claim_unless_starved() {
+                    Ok(ready) => return Ok(self.take(ready)),
+                    Err(GetError::Empty) => {}
+                    Err(GetError::ShutDown) => break,
                 }
             }
         }
@@ -246,17 +262,45 @@ impl<S: Store> Channel<S> {
                 given => Some(given),
             }
         });
-        // Somebody may have gone to the line, although there was an item, because of one that was starved.
-        if poll.is_ready() && self.getters.is_waited() && self.store.len() > 0 {
+        // Somebody may have gone to the line in spite of an item, or of the end, because of one that was starved.
+        if poll.is_ready() && self.getters.is_waited() && self.answers_getters() {
             self.getters.notify_one();
         }
         poll
     }
 
+    /// Whether who wants an item has no need to wait.
+    fn answers_getters(&self) -> bool {
+        self.store.len() > 0 || self.store.is_closed()
+    }
+
+    /// Polls until there is an item, or nothing more is put, and takes none.
+    pub(super) fn look_for_items(&self) -> impl FnMut(&mut Context<'_>) -> Poll<()> {
+        let mut looks = Waiter::new(&self.getters, Kind::Look);
+        move |context| {
+            looks.poll(context, || {
+                self.store.meet_putters();
+                self.answers_getters().then_some(())
+            })
+        }
+    }
+
+    /// Polls until there is room, or nothing more is put, and fills none.
+    pub(super) fn look_for_room(&self) -> impl FnMut(&mut Context<'_>) -> Poll<()> {
+        let mut looks = Waiter::new(&self.putters, Kind::Look);
+        move |context| {
+            looks.poll(context, || {
+                self.store.meet_getters();
+                self.answers_putters().then_some(())
+            })
+        }
+    }
+
     /// Nothing more is put; what is in it is dropped if `immediate`, and counts as done.
     pub(super) fn shut_down(&self, immediate: bool) {
         self.store.close();
-        // Who waits went to the line before this, and is told; or sees that it is closed.
+        // Who waits went to the line before this, and is told; or sees that it is closed; or went there later without a look,
+        // because of one that was starved, which then tells it.
         self.getters.notify_all(0);
         self.putters.notify_all(0);
         if immediate {

@@ -142,7 +142,7 @@ impl<'a, T> ConditionGuard<'a, T> {
     #[track_caller]
     pub fn wait_timeout(&mut self, limit: Duration) -> bool {
         let wait = Wait { what: "Condition::wait_timeout", place: Location::caller() };
-        self.wait_until(&wait, Some(limit).and_then(after))
+        self.wait_until(&wait, after(limit))
     }
 
     /// Waits until this holds of the value: at once, or after a notification.

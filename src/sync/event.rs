@@ -72,10 +72,14 @@ impl Event {
     /// Waits until the flag is set.
     #[track_caller]
     pub fn wait(&self) {
+        self.wait_for(&Wait { what: "Event::wait", place: Location::caller() });
+    }
+
+    /// As `wait`, told as a wait for something else.
+    pub(crate) fn wait_for(&self, wait: &Wait) {
         if !self.is_set() {
-            let wait = Wait { what: "Event::wait", place: Location::caller() };
             let mut waiter = self.waiter();
-            park::block(&wait, None, |context| self.poll(&mut waiter, context));
+            park::block(wait, None, |context| self.poll(&mut waiter, context));
         }
     }
 
@@ -119,6 +123,15 @@ impl Event {
             false => self.poll(&mut waiter, context),
         })
         .await;
+    }
+
+    /// Polls until the flag is set, or was.
+    pub(crate) fn look(&self) -> impl FnMut(&mut Context<'_>) -> Poll<()> {
+        let mut waiter = self.waiter();
+        move |context| match self.is_set() {
+            true => Poll::Ready(()),
+            false => self.poll(&mut waiter, context),
+        }
     }
 
     fn waiter(&self) -> Waiter<'_> {

@@ -116,12 +116,15 @@ impl<T> Growing<T> {
         }
     }
 
-    /// Closes it: nothing more is put. False if it was closed before.
-    pub(super) fn close(&self) -> bool {
+    /// Closes it: nothing more is put.
+    pub(super) fn close(&self) {
         // No ring is added after this, so that one is the last.
         let at = self.put_at.fetch_or(CLOSED, Ordering::AcqRel);
         self.ring(at >> 1).close();
-        at & CLOSED == 0
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.put_at.load(Ordering::Acquire) & CLOSED != 0
     }
 
     /// How many items were ever put. Later rings are begun after the earlier ones are closed, so what is read from one to

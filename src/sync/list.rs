@@ -5,8 +5,9 @@
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use super::park;
 use super::primitive::atomic::{AtomicUsize, Ordering};
-use super::primitive::{Mutex, MutexGuard, const_fn, lock};
+use super::primitive::{Backoff, Mutex, MutexGuard, const_fn, lock};
 
 /// Somebody is in the line. Changed under the lock of the line only.
 pub(crate) const WAITED: usize = 1;
@@ -38,6 +39,8 @@ pub(crate) enum Kind {
     Alone,
     /// All are told together.
     All,
+    /// It takes nothing of what it is told of: it is told with the next in line that does, and so has nothing to pass on.
+    Look,
 }
 
 /// A word's state, and those who wait for it to change.
@@ -65,7 +68,7 @@ struct Place {
     next: Option<usize>,
     /// The order of arrival.
     ticket: u64,
-    shares: bool,
+    kind: Kind,
     entry: Entry,
 }
 
@@ -111,42 +114,56 @@ impl WaitList {
         self.state.load(Ordering::Relaxed) & STARVED != 0
     }
 
+    /// Tries again and again for a moment, unless the caller is a coroutine. Whether it was of use.
+    #[inline]
+    pub(crate) fn look(&self, take: impl Fn() -> bool) -> bool {
+        if park::may_spin() {
+            let mut backoff = Backoff::new();
+            // Where others are in line already, looking is not likely to help.
+            while !backoff.is_over() && !self.is_waited() {
+                backoff.pause();
+                if take() {
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
     /// How many places it has, free or not.
     #[cfg(all(test, not(loom)))]
     pub(crate) fn places(&self) -> usize {
         lock(&self.line).places.len()
     }
 
-    /// Tells the first in line.
+    /// Tells the first in line, and before it those that only look.
     #[cold]
     pub(crate) fn notify_one(&self) {
+        let mut looking = Vec::new();
         let mut line = lock(&self.line);
+        while line.first_is(Kind::Look) {
+            looking.extend(line.tell_first(0));
+        }
         let waker = line.tell_first(0);
         self.note_length(&line);
         drop(line);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        looking.into_iter().chain(waker).for_each(Waker::wake);
     }
 
     /// Tells the first in line, and if it shares, those right behind it that do.
     #[cold]
     pub(crate) fn notify_run(&self) {
-        let told = self.tell(|line| {
-            let mut wakers = Vec::new();
-            while let Some(first) = line.first {
-                let shares = line.places[first].shares;
-                if !shares && !wakers.is_empty() {
-                    break;
-                }
-                wakers.extend(line.tell_first(0));
-                if !shares {
-                    break;
-                }
-            }
-            wakers
+        let told = self.tell(|line| match line.first_is(Kind::Shared) {
+            true => line.tell_sharers(),
+            false => line.tell_first(0).into_iter().collect(),
         });
         told.wake();
+    }
+
+    /// Tells those at the head of the line that share: nobody if the first does not.
+    #[cold]
+    pub(crate) fn notify_sharers(&self) {
+        self.tell(Line::tell_sharers).wake();
     }
 
     /// Tells all who are in line now.
@@ -187,6 +204,10 @@ impl Told {
 }
 
 impl Line {
+    fn first_is(&self, kind: Kind) -> bool {
+        self.first.is_some_and(|place| self.places[place].kind == kind)
+    }
+
     fn tell_first(&mut self, token: Token) -> Option<Waker> {
         let place = self.first?;
         self.unlink(place);
@@ -196,8 +217,13 @@ impl Line {
         }
     }
 
+    fn tell_sharers(&mut self) -> Vec<Waker> {
+        let next = || if self.first_is(Kind::Shared) { self.tell_first(0) } else { None };
+        std::iter::from_fn(next).collect()
+    }
+
     /// Puts somebody in line: behind all who came before it.
-    fn insert(&mut self, ticket: u64, shares: bool, waker: Waker) -> usize {
+    fn insert(&mut self, ticket: u64, kind: Kind, waker: Waker) -> usize {
         // New ones come last; one that comes back belongs near the front.
         let next = match self.last {
             Some(last) if self.places[last].ticket > ticket => {
@@ -213,7 +239,7 @@ impl Line {
             Some(next) => self.places[next].previous,
             None => self.last,
         };
-        let new = Place { previous, next, ticket, shares, entry: Entry::Waiting(waker) };
+        let new = Place { previous, next, ticket, kind, entry: Entry::Waiting(waker) };
         let place = match self.free {
             Some(place) => {
                 self.free = self.places[place].next;
@@ -309,12 +335,13 @@ impl<'a> Waiter<'a> {
             (line.tickets, now)
         });
         let mut bits = WAITED;
-        if self.told.take().is_some() && !self.is_starved && now - since >= PATIENCE {
+        let in_vain = self.told.take().is_some() && self.kind != Kind::Look;
+        if in_vain && !self.is_starved && now - since >= PATIENCE {
             self.is_starved = true;
             line.starved += 1;
             bits |= STARVED;
         }
-        self.place = Some(line.insert(ticket, self.kind == Kind::Shared, waker));
+        self.place = Some(line.insert(ticket, self.kind, waker));
         // Release: who changes the state later and sees the bit, also sees what this one did before. Acquire: this one sees
         // what was done before each change that came earlier.
         self.list.state.fetch_or(bits, Ordering::AcqRel)
@@ -365,7 +392,11 @@ impl<'a> Waiter<'a> {
         let waker = context.waker();
         if self.place.is_some() && self.poll_told(waker).is_none() {
             // Woken by another, or the time is over. What is there is not for one in line if another is starved.
-            let may = self.kind != Kind::Shared && (self.is_starved || !self.list.is_starved());
+            let may = match self.kind {
+                Kind::Look => true,
+                Kind::Shared => false,
+                _ => self.is_starved || !self.list.is_starved(),
+            };
             return self.give(if may { attempt() } else { None });
         }
         if self.told.is_some()
@@ -375,7 +406,11 @@ impl<'a> Waiter<'a> {
         }
         let is_new = !self.has_queued();
         let before = self.enter(waker.clone());
-        let barred = if self.kind == Kind::Shared { STARVED | WAITED } else { STARVED };
+        let barred = match self.kind {
+            Kind::Look => 0,
+            Kind::Shared => STARVED | WAITED,
+            _ => STARVED,
+        };
         // Only now is it certain that who changes the state will tell: so what was changed until now has to be seen.
         let may = !is_new || before & barred == 0;
         self.give(if may { attempt() } else { None })
@@ -425,7 +460,7 @@ impl<'a> Waiter<'a> {
             match self.kind {
                 Kind::One => self.list.notify_one(),
                 Kind::Shared | Kind::Alone => self.list.notify_run(),
-                Kind::All => {}
+                Kind::All | Kind::Look => {}
             }
         }
     }

@@ -5,6 +5,7 @@
 //! [`Scheduler`] there may be, which the scale of coroutines installs before the first one runs.
 
 use std::cell::Cell;
+use std::io;
 use std::panic::Location;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::primitive::Sleeper;
 use super::primitive::atomic::{AtomicBool, Ordering};
+use crate::system::ready::{self, Wanted};
 
 /// What a wait is for, as a report of those who wait for ever says it.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +33,15 @@ pub(crate) trait Scheduler: Sync {
     /// Suspends the running coroutine until it is woken or the deadline has passed; returns false if it was the deadline.
     /// May return early. Unwinds if the coroutine is cancelled: who waits cleans up by destructors.
     fn suspend(&self, wait: &Wait, deadline: Option<Instant>) -> bool;
+
+    /// As `suspend`, until one of the descriptors may be ready, too. Where one is of a kind that cannot be waited for, such as a
+    /// file, it returns at once.
+    fn suspend_for(
+        &self,
+        fds: &[Wanted<'_>],
+        wait: &Wait,
+        deadline: Option<Instant>,
+    ) -> io::Result<bool>;
 
     /// The number of the coroutine that runs on this thread, of which there is never another in this process, also if it may
     /// not be suspended now. `None` if none runs.
@@ -70,6 +81,11 @@ fn running_coroutine() -> Option<u64> {
 
 /// Whether the caller may look again and again for a moment. A coroutine would keep those from running that it waits for.
 pub(crate) fn may_spin() -> bool {
+    running_coroutine().is_none()
+}
+
+/// Whether the caller is a thread that runs no coroutine, and so may block as it likes.
+pub(crate) fn is_plain_thread() -> bool {
     running_coroutine().is_none()
 }
 
@@ -176,6 +192,25 @@ impl Parker {
             }
         }
         true
+    }
+
+    /// Whether it is a coroutine.
+    pub(crate) fn is_coroutine(&self) -> bool {
+        self.thread.is_none()
+    }
+}
+
+/// Waits until one of the descriptors may be ready, or the deadline has passed: then false. A coroutine may return early, also
+/// because it was woken.
+pub(crate) fn wait_for(
+    fds: &[Wanted<'_>],
+    wait: &Wait,
+    deadline: Option<Instant>,
+) -> io::Result<bool> {
+    let scheduler = SCHEDULER.get().filter(|scheduler| scheduler.current().is_some());
+    match scheduler {
+        Some(scheduler) => scheduler.suspend_for(fds, wait, deadline),
+        None => ready::poll(fds, deadline).map(|ready| !ready.is_empty()),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::channel::Channel;
@@ -25,6 +26,7 @@ const ROOM: usize = 1024;
 /// | scale | what differs |
 /// | --- | --- |
 /// | `green`, `thread` | one type; messages of any type that is `Send`, not copied |
+/// | `process` | messages of any serde type; each call can fail: see [`process::pipe`](crate::process::pipe()) |
 ///
 /// # Examples
 ///
@@ -105,7 +107,7 @@ impl<T> Sender<T> {
         self.channel.put(message, &wait, || None)
     }
 
-    /// Sends a message if there is room.
+    /// Sends a message if there is room, also before those who wait for it.
     ///
     /// # Errors
     ///
@@ -133,6 +135,11 @@ impl<T> Sender<T> {
     pub async fn send_async(&self, message: T) -> Result<(), PutError<T>> {
         self.channel.put_async(message).await
     }
+
+    /// Polls until there is room, or the other end is closed, and fills none.
+    pub(crate) fn look(&self) -> impl FnMut(&mut Context<'_>) -> Poll<()> {
+        self.channel.look_for_room()
+    }
 }
 
 impl<T> Receiver<T> {
@@ -147,7 +154,7 @@ impl<T> Receiver<T> {
         self.channel.get(&wait, || None)
     }
 
-    /// Receives a message if there is one.
+    /// Receives a message if there is one, also before those who wait for one.
     ///
     /// # Errors
     ///
@@ -179,6 +186,11 @@ impl<T> Receiver<T> {
     /// Receives messages, and waits for them, until the end of the pipe.
     pub fn iter(&self) -> impl Iterator<Item = T> + '_ {
         std::iter::from_fn(|| self.recv().ok())
+    }
+
+    /// Polls until there is a message, or the end, and takes none.
+    pub(crate) fn look(&self) -> impl FnMut(&mut Context<'_>) -> Poll<()> {
+        self.channel.look_for_items()
     }
 }
 
@@ -225,6 +237,11 @@ impl<A, B> Duplex<A, B> {
     /// The two ends on their own: where this one sends, and where it receives.
     pub fn split(self) -> (Sender<A>, Receiver<B>) {
         (self.out, self.into)
+    }
+
+    /// As that of [`Receiver`].
+    pub(crate) fn look(&self) -> impl FnMut(&mut Context<'_>) -> Poll<()> {
+        self.into.look()
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BinaryHeap;
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::channel::Channel;
@@ -18,7 +19,7 @@ use crate::error::Error;
 /// priority of its own with [`put_at`](PriorityQueue::put_at). Of equal ones, the first comes first. A clone is the same queue.
 ///
 /// Its other methods are those of [`Queue`](super::Queue). Items are compared under the queue's lock: an order that calls the
-/// same queue waits for ever.
+/// same queue waits for ever. An order that panics can cost the item that was to be got, and leaves the one that was put.
 ///
 /// # Scales
 ///
@@ -116,7 +117,7 @@ impl<T, P: Ord> PriorityQueue<T, P> {
         self.channel.put((priority, item), &wait, || None)
     }
 
-    /// Puts an item by a priority of its own if there is room.
+    /// Puts an item by a priority of its own if there is room, also before those who wait for it.
     ///
     /// # Errors
     ///
@@ -154,6 +155,7 @@ impl<T, P: Priority<T>> Default for Heap<T, P> {
 impl<T, P: Priority<T>> Pile for Heap<T, P> {
     type Put = (P, T);
     type Item = T;
+    type Entry = Entry<T, P>;
 
     fn back((_, item): (P, T)) -> T {
         item
@@ -163,8 +165,12 @@ impl<T, P: Priority<T>> Pile for Heap<T, P> {
         self.0.push(Entry { priority, item, number });
     }
 
-    fn pop(&mut self) -> Option<T> {
-        self.0.pop().map(|entry| entry.item)
+    fn pop(&mut self) -> Option<Entry<T, P>> {
+        self.0.pop()
+    }
+
+    fn item(entry: Entry<T, P>) -> T {
+        entry.item
     }
 
     fn len(&self) -> usize {

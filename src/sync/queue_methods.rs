@@ -16,7 +16,7 @@ macro_rules! queue_methods {
                 self.channel.get(&wait, || None)
             }
 
-            /// Takes an item if there is one.
+            /// Takes an item if there is one, also before those who wait for one.
             ///
             /// # Errors
             ///
@@ -111,6 +111,11 @@ macro_rules! queue_methods {
             pub fn try_iter(&self) -> impl Iterator<Item = T> + '_ {
                 std::iter::from_fn(|| self.try_get().ok())
             }
+
+            /// Polls until there is an item, or the end, and takes none.
+            pub(crate) fn look(&self) -> impl FnMut(&mut Context<'_>) -> Poll<()> {
+                self.channel.look_for_items()
+            }
         }
 
         impl<$($param $(: $bound)?),*> Clone for $name<$($param),*> {
@@ -152,7 +157,7 @@ macro_rules! put_methods {
             self.channel.put(Self::wrap(item), &wait, || None)
         }
 
-        /// Puts an item if there is room.
+        /// Puts an item if there is room, also before those who wait for it.
         ///
         /// # Errors
         ///

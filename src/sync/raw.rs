@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::list::{Kind, STARVED, UNIT, WAITED, WaitList, Waiter};
 use super::park::{self, Wait};
 use super::primitive::atomic::Ordering;
-use super::primitive::{Backoff, const_fn};
+use super::primitive::const_fn;
 
 /// Somebody holds it.
 const LOCKED: usize = UNIT;
@@ -55,18 +55,9 @@ impl RawLock {
 
     #[cold]
     fn lock_slowly(&self, wait: &Wait, deadline: Option<Instant>) -> bool {
-        if self.take(LOCKED | STARVED) {
+        let take = || self.take(LOCKED | STARVED);
+        if take() || self.list.look(take) {
             return true;
-        }
-        if park::may_spin() {
-            let mut backoff = Backoff::new();
-            // Where others are in line already, looking is not likely to help.
-            while !backoff.is_over() && !self.list.is_waited() {
-                backoff.pause();
-                if self.take(LOCKED | STARVED) {
-                    return true;
-                }
-            }
         }
         let mut waiter = self.waiter();
         park::block(wait, deadline, |context| self.poll(&mut waiter, context)).is_some()

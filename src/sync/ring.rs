@@ -228,9 +228,13 @@ impl<T> Ring<T> {
         self.head.fetch_or(0, Ordering::AcqRel);
     }
 
-    /// Closes it: nothing more is put. False if it was closed before.
-    pub(super) fn close(&self) -> bool {
-        self.tail.fetch_or(CLOSED, Ordering::AcqRel) & CLOSED == 0
+    /// Closes it: nothing more is put.
+    pub(super) fn close(&self) {
+        self.tail.fetch_or(CLOSED, Ordering::AcqRel);
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.tail.load(Ordering::Acquire) & CLOSED != 0
     }
 
     /// How many items were ever put.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::panic::Location;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::park::{self, Wait, after};
 use super::primitive::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -109,8 +109,7 @@ impl RLock {
     #[track_caller]
     pub fn lock_timeout(&self, limit: Duration) -> Option<RLockGuard<'_>> {
         let wait = Wait { what: "RLock::lock_timeout", place: Location::caller() };
-        let deadline: fn(Duration) -> Option<Instant> = after;
-        self.take(|| self.raw.lock(&wait, || deadline(limit)))
+        self.take(|| self.raw.lock(&wait, || after(limit)))
     }
 
     /// Releases the lock once, for a guard that was given to [`RLockGuard::forget`].

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::list::{Kind, STARVED, UNIT, WAITED, WaitList, Waiter};
 use super::park::{self, Wait, after};
 use super::primitive::atomic::Ordering;
-use super::primitive::{Backoff, UnsafeCell, const_fn};
+use super::primitive::{UnsafeCell, const_fn};
 
 /// Somebody writes.
 const WRITER: usize = UNIT;
@@ -212,7 +212,8 @@ impl<T: ?Sized> RwLock<T> {
     }
 
     fn wait_shared(&self, wait: &Wait, deadline: impl FnOnce() -> Option<Instant>) -> bool {
-        if self.look(|| self.take_shared(WRITER | STARVED | WAITED)) {
+        let take = || self.take_shared(WRITER | STARVED | WAITED);
+        if take() || self.list.look(take) {
             return true;
         }
         let mut waiter = Waiter::new(&self.list, Kind::Shared);
@@ -220,33 +221,21 @@ impl<T: ?Sized> RwLock<T> {
     }
 
     fn wait_alone(&self, wait: &Wait, deadline: impl FnOnce() -> Option<Instant>) -> bool {
-        if self.look(|| self.take_alone(STARVED)) {
+        let take = || self.take_alone(STARVED);
+        if take() || self.list.look(take) {
             return true;
         }
         let mut waiter = Waiter::new(&self.list, Kind::Alone);
         park::block(wait, deadline(), |context| self.poll_alone(&mut waiter, context)).is_some()
     }
 
-    /// Tries, and if the caller is a thread, again for a moment.
-    #[inline]
-    fn look(&self, take: impl Fn() -> bool) -> bool {
-        if take() {
-            return true;
-        }
-        if park::may_spin() {
-            let mut backoff = Backoff::new();
-            while !backoff.is_over() && !self.list.is_waited() {
-                backoff.pause();
-                if take() {
-                    return true;
-                }
-            }
-        }
-        false
-    }
-
     fn poll_shared(&self, waiter: &mut Waiter<'_>, context: &mut Context<'_>) -> Poll<()> {
-        waiter.poll(context, || self.take_shared(WRITER).then_some(()))
+        let poll = waiter.poll(context, || self.take_shared(WRITER).then_some(()));
+        // Others who read may have gone to the line, although it could be shared, because of one that was starved.
+        if poll.is_ready() && self.list.is_waited() {
+            self.list.notify_sharers();
+        }
+        poll
     }
 
     fn poll_alone(&self, waiter: &mut Waiter<'_>, context: &mut Context<'_>) -> Poll<()> {

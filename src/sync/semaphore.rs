@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::list::{Kind, STARVED, UNIT, WAITED, WaitList, Waiter};
 use super::park::{self, Wait, after};
 use super::primitive::atomic::Ordering;
-use super::primitive::{Backoff, const_fn};
+use super::primitive::const_fn;
 use crate::error::{Error, ErrorKind};
 
 /// A number of permits, which are taken and given back by anyone.
@@ -195,14 +195,8 @@ impl Semaphore {
 
     #[cold]
     fn take_slowly(&self, wait: &Wait, deadline: Option<Instant>) -> bool {
-        if park::may_spin() {
-            let mut backoff = Backoff::new();
-            while !backoff.is_over() && !self.list.is_waited() {
-                backoff.pause();
-                if self.take_now(STARVED) {
-                    return true;
-                }
-            }
+        if self.list.look(|| self.take_now(STARVED)) {
+            return true;
         }
         let mut waiter = Waiter::new(&self.list, Kind::One);
         park::block(wait, deadline, |context| self.poll(&mut waiter, context)).is_some()

@@ -39,8 +39,11 @@ pub(super) trait Store {
     /// The same for the room that is made by who gets an item.
     fn meet_getters(&self);
 
-    /// Nothing more is put. False if that was so before.
-    fn close(&self) -> bool;
+    /// Nothing more is put.
+    fn close(&self);
+
+    /// Whether nothing more is put.
+    fn is_closed(&self) -> bool;
 
     /// How many items were ever put.
     fn puts(&self) -> usize;
@@ -121,10 +124,17 @@ impl<T> Store for Fifo<T> {
         }
     }
 
-    fn close(&self) -> bool {
+    fn close(&self) {
         match self {
             Fifo::Bounded(ring) => ring.close(),
             Fifo::Unbounded(rings) => rings.close(),
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        match self {
+            Fifo::Bounded(ring) => ring.is_closed(),
+            Fifo::Unbounded(rings) => rings.is_closed(),
         }
     }
 
@@ -155,12 +165,18 @@ pub(super) trait Pile: Default {
     type Put;
     type Item;
 
+    /// The item, with what it is ordered by.
+    type Entry;
+
     fn back(put: Self::Put) -> Self::Item;
 
     /// `number` counts the items in the order of arrival.
     fn push(&mut self, item: Self::Put, number: usize);
 
-    fn pop(&mut self) -> Option<Self::Item>;
+    fn pop(&mut self) -> Option<Self::Entry>;
+
+    /// Drops what it was ordered by: code of the user's, for which the pile is not locked.
+    fn item(entry: Self::Entry) -> Self::Item;
 
     fn len(&self) -> usize;
 }
@@ -168,6 +184,7 @@ pub(super) trait Pile: Default {
 impl<T> Pile for Vec<T> {
     type Put = T;
     type Item = T;
+    type Entry = T;
 
     fn back(item: T) -> T {
         item
@@ -179,6 +196,10 @@ impl<T> Pile for Vec<T> {
 
     fn pop(&mut self) -> Option<T> {
         Vec::pop(self)
+    }
+
+    fn item(item: T) -> T {
+        item
     }
 
     fn len(&self) -> usize {
@@ -253,7 +274,9 @@ impl<P: Pile> Store for Guarded<P> {
     }
 
     fn take(mut state: MutexGuard<'_, State<P>>) -> P::Item {
-        state.pile.pop().expect("the pile is not empty")
+        let entry = state.pile.pop().expect("the pile is not empty");
+        drop(state);
+        P::item(entry)
     }
 
     // Here and below, the lock does it: of two who take it one comes first, and what that one did before, the other sees.
@@ -261,8 +284,12 @@ impl<P: Pile> Store for Guarded<P> {
 
     fn meet_getters(&self) {}
 
-    fn close(&self) -> bool {
-        !std::mem::replace(&mut lock(&self.state).is_closed, true)
+    fn close(&self) {
+        lock(&self.state).is_closed = true;
+    }
+
+    fn is_closed(&self) -> bool {
+        lock(&self.state).is_closed
     }
 
     fn puts(&self) -> usize {

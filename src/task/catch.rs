@@ -13,6 +13,7 @@ use std::sync::Once;
 use std::thread;
 
 use crate::error::Panic;
+pub(crate) use crate::error::shield;
 
 /// Of the panics inside one `catch`, so many of the latest are kept: one of them is what comes out of it in the end, the
 /// others were caught by the function itself, perhaps while the one was unwinding.
@@ -59,15 +60,6 @@ pub(crate) fn explain(payload: Box<dyn Any + Send>) -> Panic {
     shield(move || drop(payload));
     let notes = exchange(Some(Vec::new())).unwrap_or_default();
     find(message, notes)
-}
-
-/// Calls `f`, whose panic harms nothing: the panic hook has told of it.
-pub(crate) fn shield(f: impl FnOnce()) {
-    let Err(payload) = panic::catch_unwind(AssertUnwindSafe(f)) else { return };
-    // What a panic carries may panic when it is dropped. What that panic carries is leaked.
-    if let Err(second) = panic::catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        std::mem::forget(second);
-    }
 }
 
 /// Puts the notes of the outer `catch` back.

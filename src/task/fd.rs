@@ -8,7 +8,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use serde::de::{Deserialize, Deserializer, Error as _};
 use serde::ser::{Error as _, Serialize, Serializer};
 
-/// A socket, a listener, a file, a pipe: anything made of a descriptor, as an argument or a value of a task.
+/// A socket, a listener, a file, a pipe: anything made of a descriptor, as an argument or a value of a task, or in a message of
+/// a [`process::pipe`](crate::process::pipe()).
 ///
 /// It crosses to the other process as the same open file, in an argument or a value of any shape: alone, in a tuple, in a
 /// field of a struct. The sender's own copy is closed once it is on its way.
@@ -83,7 +84,8 @@ impl<T: AsFd> Serialize for Fd<T> {
                 Ok(fds.len() - 1)
             }
             _ => Err(S::Error::custom(
-                "a descriptor can travel in the arguments and the value of a task only",
+                "a descriptor can travel in the arguments and the value of a task, and in the messages of a pipe between \
+                 processes, only",
             )),
         })?;
         serializer.serialize_u32(index as u32)

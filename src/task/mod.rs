@@ -15,6 +15,8 @@ pub(crate) mod fd;
 pub(crate) mod image;
 mod payload;
 mod stateless;
+pub(crate) mod ticket;
+pub(crate) mod travel;
 
 pub use self::call::{Call, Task, marker};
 pub use self::payload::Payload;

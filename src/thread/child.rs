@@ -15,6 +15,7 @@ use crate::task::next_id;
 use crate::vocab::outcome::Cell;
 use crate::vocab::wait::Backend;
 use crate::vocab::{Handle, TaskState};
+use crate::wait::{Waitable, Watch};
 
 /// A thread that was started with [`spawn`](super::spawn) or a [`Builder`](super::Builder).
 ///
@@ -115,6 +116,7 @@ impl<T: Send + 'static> Child<T> {
     ///
     /// [`Panicked`](ErrorKind::Panicked) if its function panicked; [`AlreadyTaken`](ErrorKind::AlreadyTaken) if an earlier
     /// call gave the outcome; [`Deadlock`](ErrorKind::Deadlock) if the thread joins itself.
+    #[track_caller]
     pub fn join(self) -> Outcome<T> {
         if !self.record.is_current() {
             let outcome = self.handle.join();
@@ -137,6 +139,7 @@ impl<T: Send + 'static> Child<T> {
     /// # Errors
     ///
     /// As [`join`](Child::join).
+    #[track_caller]
     pub fn join_timeout(&mut self, timeout: Duration) -> Option<Outcome<T>> {
         self.handle.join_timeout(timeout)
     }
@@ -174,6 +177,13 @@ impl<T: Send + 'static> Child<T> {
     /// once, if it has ended. A panic in a callback goes to the panic hook and harms nothing else.
     pub fn on_done(&self, callback: impl FnOnce(&Outcome<T>) + Send + 'static) {
         self.handle.on_done(callback);
+    }
+}
+
+/// Ready when there is an outcome, or it was taken.
+impl<T: Send + 'static> Waitable for Child<T> {
+    fn watch(&self) -> Watch<'_> {
+        self.handle.watch()
     }
 }
 

@@ -25,6 +25,7 @@ use std::time::Instant;
 use super::pool::{Pool, State, error};
 use super::task::{Fate, Work};
 use crate::error::ErrorKind;
+use crate::sync::park::Wait;
 use crate::vocab::wait::{Pending, park};
 
 /// How many slots of one pool may be lent at once, and so how many workers there may be beyond its limit.
@@ -45,6 +46,7 @@ impl Pool {
         &self,
         task: Arc<dyn Work>,
         pending: &dyn Pending,
+        wait: &Wait,
         deadline: Option<Instant>,
     ) {
         if pending.is_done() {
@@ -52,7 +54,7 @@ impl Pool {
         }
         let lease = self.transition_to_joining(task, deadline.is_none());
         let lease = Ending(lease);
-        park(&Leased { pending, lease: &lease.0, waker: OnceCell::new() }, deadline);
+        park(&Leased { pending, lease: &lease.0, waker: OnceCell::new() }, wait, deadline);
     }
 
     fn transition_to_joining(&self, task: Arc<dyn Work>, stuck: bool) -> Arc<Lease> {

@@ -58,8 +58,9 @@ use super::registry::{self, Kind, Plan};
 use super::slots::{After, Slots};
 use super::spin::{glance, spin};
 use super::task::{Fate, Work};
-use crate::error::{Error, ErrorKind};
-use crate::task::catch::{catch, shield};
+use crate::error::{Error, ErrorKind, shield};
+use crate::sync::park::after;
+use crate::task::catch::catch;
 
 pub(super) struct Settings {
     pub(super) limit: usize,
@@ -393,7 +394,7 @@ impl Pool {
     }
 
     fn sleep(&self, me: &Arc<Sleeper>) -> u8 {
-        let deadline = Instant::now().checked_add(self.settings.keep_alive);
+        let deadline = after(self.settings.keep_alive);
         loop {
             // Acquire pairs with the Release of who gave the order.
             let order = me.order.load(Ordering::Acquire);

@@ -13,11 +13,12 @@ use std::time::{Duration, Instant};
 
 use super::builder::Builder;
 use super::registry::{self, Kind, Record};
-use crate::error::{Error, ErrorKind, Outcome, Result, Scale};
-use crate::task::catch::{catch, shield};
+use crate::error::{Error, ErrorKind, Outcome, Result, Scale, shield};
+use crate::sync::park::{Wait, after};
+use crate::task::catch::catch;
 use crate::task::{Call, name_of};
 use crate::vocab::outcome::{Core, Value};
-use crate::vocab::wait::park;
+use crate::vocab::wait::{for_a_task, park};
 
 /// Calls `f` with a scope, in which threads can be started that borrow what lives outside of it. All of them have ended when
 /// it returns.
@@ -225,6 +226,7 @@ impl<T: Send> ScopedChild<'_, T> {
     ///
     /// [`Panicked`](ErrorKind::Panicked) if its function panicked; [`AlreadyTaken`](ErrorKind::AlreadyTaken) if an earlier
     /// call gave the outcome; [`Deadlock`](ErrorKind::Deadlock) if the thread joins itself.
+    #[track_caller]
     pub fn join(self) -> Outcome<T> {
         if self.record.is_current() {
             return Err(Error::new(ErrorKind::Deadlock)
@@ -232,7 +234,8 @@ impl<T: Send> ScopedChild<'_, T> {
                 .with_scale(Scale::Thread)
                 .with_message("a thread cannot join itself"));
         }
-        let outcome = self.wait(None).expect("a wait without a deadline ends with an outcome");
+        let outcome =
+            self.wait(&for_a_task(), None).expect("a wait without a deadline ends with an outcome");
         // It does not panic: it has caught what could.
         let _ = self.thread.join();
         outcome
@@ -243,8 +246,9 @@ impl<T: Send> ScopedChild<'_, T> {
     /// # Errors
     ///
     /// As [`join`](ScopedChild::join).
+    #[track_caller]
     pub fn join_timeout(&mut self, timeout: Duration) -> Option<Outcome<T>> {
-        self.wait(Instant::now().checked_add(timeout))
+        self.wait(&for_a_task(), after(timeout))
     }
 
     /// Takes the outcome if there is one.
@@ -256,7 +260,7 @@ impl<T: Send> ScopedChild<'_, T> {
         self.take()
     }
 
-    fn wait(&self, deadline: Option<Instant>) -> Option<Outcome<T>> {
+    fn wait(&self, wait: &Wait, deadline: Option<Instant>) -> Option<Outcome<T>> {
         loop {
             if let Some(outcome) = self.take() {
                 return Some(outcome);
@@ -264,7 +268,7 @@ impl<T: Send> ScopedChild<'_, T> {
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return None;
             }
-            park(&*self.core, deadline);
+            park(&*self.core, wait, deadline);
         }
     }
 

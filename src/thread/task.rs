@@ -14,8 +14,9 @@ use std::time::Instant;
 
 use super::pool::{Dropping, Pool};
 use super::spin::spin;
-use crate::error::{Error, ErrorKind, Outcome, Scale};
-use crate::task::catch::{catch, shield};
+use crate::error::{Error, ErrorKind, Outcome, Scale, shield};
+use crate::sync::park::Wait;
+use crate::task::catch::catch;
 use crate::task::next_id;
 use crate::vocab::outcome::{Core, Due, Promise, Value};
 use crate::vocab::wait::{Pending, park};
@@ -144,11 +145,11 @@ impl<J: FnOnce() -> T + Send + 'static, T: Send + 'static> Promise<T> for Task<J
         self.core.run(due);
     }
 
-    fn wait(self: Arc<Self>, pending: &dyn Pending, deadline: Option<Instant>) {
+    fn wait(self: Arc<Self>, pending: &dyn Pending, wait: &Wait, deadline: Option<Instant>) {
         match Pool::of_this_worker(self.pool) {
-            Some(pool) => pool.join(self, pending, deadline),
+            Some(pool) => pool.join(self, pending, wait, deadline),
             None if spin(deadline, || pending.is_done()) => {}
-            None => park(pending, deadline),
+            None => park(pending, wait, deadline),
         }
     }
 }

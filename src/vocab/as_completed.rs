@@ -7,8 +7,9 @@ use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
 use super::Handle;
-use super::wait::Pending;
+use super::wait::{Pending, for_a_task};
 use crate::error::Outcome;
+use crate::sync::park::after;
 
 /// Gives the outcomes of `handles` as they come: `(index, outcome)`, the index counting from 0 in the order given.
 ///
@@ -80,8 +81,9 @@ impl<T: Send + 'static> AsCompleted<T> {
     }
 
     /// Waits for the next outcome, at most this long. `None` if there was none by then, or all have been given.
+    #[track_caller]
     pub fn next_timeout(&mut self, timeout: Duration) -> Option<(usize, Outcome<T>)> {
-        self.next_before(Instant::now().checked_add(timeout))
+        self.next_before(after(timeout))
     }
 
     pub(super) fn push(&mut self, handle: Handle<T>) {
@@ -110,13 +112,16 @@ impl<T: Send + 'static> AsCompleted<T> {
         }
     }
 
+    #[track_caller]
     pub(super) fn next_and_free(&mut self) -> Option<Outcome<T>> {
         let (index, outcome) = self.next_before(None)?;
         self.free.push(index);
         Some(outcome)
     }
 
+    #[track_caller]
     fn next_before(&mut self, deadline: Option<Instant>) -> Option<(usize, Outcome<T>)> {
+        let wait = for_a_task();
         loop {
             if self.left == 0 {
                 return None;
@@ -138,10 +143,8 @@ impl<T: Send + 'static> AsCompleted<T> {
                 self.first += 1;
             }
             let handle = self.handles[self.first].as_ref().expect("found just now");
-            handle
-                .promise()
-                .clone()
-                .wait(&Next { finished: &self.finished, first: handle.id() }, deadline);
+            let next = Next { finished: &self.finished, first: handle.id() };
+            handle.promise().clone().wait(&next, &wait, deadline);
         }
     }
 }
@@ -192,6 +195,7 @@ impl Wake for Arrival {
 impl<T: Send + 'static> Iterator for AsCompleted<T> {
     type Item = (usize, Outcome<T>);
 
+    #[track_caller]
     fn next(&mut self) -> Option<(usize, Outcome<T>)> {
         self.next_before(None)
     }

@@ -8,8 +8,10 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::outcome::{Core, Promise};
-use super::wait::{Pending, park};
+use super::wait::{self, Pending, for_a_task, park};
 use crate::error::Outcome;
+use crate::sync::park::{Wait, after};
+use crate::wait::{Waitable, Watch};
 
 /// A task that was submitted, and the outcome that it will have.
 ///
@@ -90,18 +92,20 @@ impl<T: Send + 'static> Handle<T> {
     /// # Errors
     ///
     /// What kept the task from giving a value: see [`ErrorKind`](crate::ErrorKind).
+    #[track_caller]
     pub fn join(self) -> Outcome<T> {
-        self.wait(None).expect("a wait without a deadline ends with an outcome")
+        self.wait(&for_a_task(), None).expect("a wait without a deadline ends with an outcome")
     }
 
     /// As [`join`](Handle::join), of a task that is waited for by parking and in no other way.
     #[track_caller]
     pub(crate) fn join_parked(self) -> Outcome<T> {
+        let wait = for_a_task();
         loop {
             if let Some(outcome) = self.core().take() {
                 return outcome;
             }
-            park(self.core(), None);
+            park(self.core(), &wait, None);
         }
     }
 
@@ -125,8 +129,9 @@ impl<T: Send + 'static> Handle<T> {
     /// assert_eq!(handle.join()?, 7);
     /// # Ok::<(), fourfold::Error>(())
     /// ```
+    #[track_caller]
     pub fn join_timeout(&mut self, timeout: Duration) -> Option<Outcome<T>> {
-        self.wait(Instant::now().checked_add(timeout))
+        self.wait(&for_a_task(), after(timeout))
     }
 
     /// Takes the outcome if the task has finished.
@@ -217,7 +222,7 @@ impl<T: Send + 'static> Handle<T> {
         }
     }
 
-    fn wait(&self, deadline: Option<Instant>) -> Option<Outcome<T>> {
+    fn wait(&self, wait: &Wait, deadline: Option<Instant>) -> Option<Outcome<T>> {
         loop {
             if let Some(outcome) = self.core().take() {
                 return Some(outcome);
@@ -225,7 +230,7 @@ impl<T: Send + 'static> Handle<T> {
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return None;
             }
-            self.promise.clone().wait(self.core(), deadline);
+            self.promise.clone().wait(self.core(), wait, deadline);
         }
     }
 
@@ -248,6 +253,13 @@ impl<T: Send + 'static> Future for Handle<T> {
         // A registration on a finished task wakes at once, so an outcome that came in between is not missed.
         self.core().register(context.waker());
         Poll::Pending
+    }
+}
+
+/// Ready when there is an outcome, or it was taken.
+impl<T: Send + 'static> Waitable for Handle<T> {
+    fn watch(&self) -> Watch<'_> {
+        wait::watch(self.core())
     }
 }
 

@@ -17,10 +17,10 @@ type Source<'a, T> = Box<dyn FnMut() -> Option<Handle<T>> + 'a>;
 ///
 /// # Scales
 ///
-/// | | `thread` | `process` |
-/// | --- | --- | --- |
-/// | the buffer, unless set | 4 for each worker | 64 for each worker, and 64 |
-/// | the executor meanwhile | is kept alive | is borrowed |
+/// | | `green` | `thread` | `process` |
+/// | --- | --- | --- | --- |
+/// | the buffer, unless set | as many as run at a time | 4 for each worker | 64 for each worker, and 64 |
+/// | the executor meanwhile | is kept alive | is kept alive | is borrowed |
 ///
 /// # Examples
 ///
@@ -76,6 +76,7 @@ impl<'a, T: Send + 'static> Map<'a, T> {
 impl<T: Send + 'static> Iterator for Map<'_, T> {
     type Item = Outcome<T>;
 
+    #[track_caller]
     fn next(&mut self) -> Option<Outcome<T>> {
         while self.window.len() < self.buffer {
             match self.source.as_mut().and_then(|source| source()) {
@@ -86,7 +87,8 @@ impl<T: Send + 'static> Iterator for Map<'_, T> {
                 }
             }
         }
-        self.window.pop_front().map(Handle::join)
+        let next = self.window.pop_front()?;
+        Some(next.join())
     }
 }
 
@@ -117,6 +119,7 @@ impl<'a, T: Send + 'static> Unordered<'a, T> {
 impl<T: Send + 'static> Iterator for Unordered<'_, T> {
     type Item = Outcome<T>;
 
+    #[track_caller]
     fn next(&mut self) -> Option<Outcome<T>> {
         while self.window.remaining() < self.buffer {
             match self.source.as_mut().and_then(|source| source()) {

@@ -16,7 +16,6 @@
 //! Only by a callback that comes late does an outcome that might be taken become one that may not: who read it before finds under the
 //! lock that it is so, and waits again.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
@@ -24,7 +23,8 @@ use std::thread::{self, ThreadId};
 use std::time::Instant;
 
 use super::wait::{Backend, Pending};
-use crate::error::{Error, ErrorKind, Outcome};
+use crate::error::{Error, ErrorKind, Outcome, shield};
+use crate::sync::park::Wait;
 
 /// What a handle holds: a task's outcome, and what stands behind it.
 pub(crate) trait Promise<T>: Send + Sync {
@@ -41,7 +41,7 @@ pub(crate) trait Promise<T>: Send + Sync {
 
     /// Blocks the caller, thread or coroutine, until `pending` has come to pass, for which this task must finish, or the
     /// deadline has.
-    fn wait(self: Arc<Self>, pending: &dyn Pending, deadline: Option<Instant>);
+    fn wait(self: Arc<Self>, pending: &dyn Pending, wait: &Wait, deadline: Option<Instant>);
 }
 
 /// A task's outcome, whoever runs it.
@@ -240,7 +240,6 @@ impl<T> Core<T> {
 
 /// An outcome with a [`Backend`] behind it.
 pub(crate) struct Cell<T, B: ?Sized = dyn Backend> {
-    pub(crate) id: u64,
     pub(crate) backend: Arc<B>,
     core: Core<T>,
 }
@@ -254,7 +253,12 @@ impl<T: Send + 'static> Cell<T> {
 impl<T: Send + 'static, B: Backend + ?Sized + 'static> Cell<T, B> {
     /// As `new`, where it is known what stands behind it.
     pub(crate) fn with(id: u64, backend: Arc<B>) -> Arc<Cell<T, B>> {
-        Arc::new(Cell { id, backend, core: Core::new(id) })
+        Arc::new(Cell { backend, core: Core::new(id) })
+    }
+
+    /// The number of the task.
+    pub(crate) fn id(&self) -> u64 {
+        self.core.id
     }
 
     /// Puts the outcome, unless there is one. Whether it was put.
@@ -285,11 +289,11 @@ impl<T: Send + 'static, B: Backend + ?Sized + 'static> Promise<T> for Cell<T, B>
     }
 
     fn cancel(&self, even_running: bool) -> bool {
-        self.backend.cancel(self.id, even_running)
+        self.backend.cancel(self.core.id, even_running)
     }
 
     fn is_running(&self) -> bool {
-        self.backend.is_running(self.id)
+        self.backend.is_running(self.core.id)
     }
 
     fn call(self: Arc<Self>, due: Due<T>) {
@@ -297,23 +301,14 @@ impl<T: Send + 'static, B: Backend + ?Sized + 'static> Promise<T> for Cell<T, B>
         backend.call(Box::new(move || self.core.run(due)));
     }
 
-    fn wait(self: Arc<Self>, pending: &dyn Pending, deadline: Option<Instant>) {
-        self.backend.wait(pending, deadline);
+    fn wait(self: Arc<Self>, pending: &dyn Pending, wait: &Wait, deadline: Option<Instant>) {
+        self.backend.wait(pending, wait, deadline);
     }
 }
 
 /// A callback's panic is its own: the panic hook has told of it, the other callbacks and the outcome are unharmed.
 fn call<T>(callback: Callback<T>, outcome: &Outcome<T>) {
     shield(|| callback(outcome));
-}
-
-/// Calls `f`, whose panic harms nothing: the panic hook has told of it.
-fn shield(f: impl FnOnce()) {
-    let Err(payload) = catch_unwind(AssertUnwindSafe(f)) else { return };
-    // What a panic carries may panic when it is dropped. What that panic carries is leaked.
-    if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        std::mem::forget(second);
-    }
 }
 
 impl<T> Pending for Core<T> {

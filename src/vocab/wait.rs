@@ -1,10 +1,11 @@
 //! How the caller waits for a thing that wakers can be left with.
 
 use std::panic::Location;
-use std::task::Waker;
+use std::task::{Poll, Waker};
 use std::time::Instant;
 
 use crate::sync::park::{Parker, Wait};
+use crate::wait::Watch;
 
 /// A thing that comes to pass once, and wakes whom it was told of.
 pub(crate) trait Pending {
@@ -42,28 +43,58 @@ pub(crate) trait Backend: Send + Sync {
     }
 
     /// Blocks the caller, thread or coroutine, until `pending` has come to pass or the deadline has.
-    fn wait(&self, pending: &dyn Pending, deadline: Option<Instant>) {
-        park(pending, deadline);
+    fn wait(&self, pending: &dyn Pending, wait: &Wait, deadline: Option<Instant>) {
+        park(pending, wait, deadline);
     }
 }
 
-/// Lets the caller wait, thread or coroutine, until `pending` has come to pass or the deadline has.
+/// The wait for a task that the caller makes. Told at once by each method that the program calls to wait: behind a `dyn`, nobody knows the
+/// caller any more.
 #[track_caller]
-pub(crate) fn park(pending: &dyn Pending, deadline: Option<Instant>) {
+pub(crate) fn for_a_task() -> Wait {
+    Wait { what: "a task", place: Location::caller() }
+}
+
+/// Lets the caller wait, thread or coroutine, until `pending` has come to pass or the deadline has.
+pub(crate) fn park(pending: &dyn Pending, wait: &Wait, deadline: Option<Instant>) {
     if pending.is_done() {
         return;
     }
-    let wait = Wait { what: "a task", place: Location::caller() };
     let parker = Parker::current();
     // Also where the coroutine that waits is cancelled.
     let left = Left { pending, waker: parker.waker() };
     pending.register(parker.waker());
     while !pending.is_done() {
-        if !parker.park(&wait, deadline) {
+        if !parker.park(wait, deadline) {
             return;
         }
     }
     std::mem::forget(left);
+}
+
+/// Watches it, in a wait for several things.
+pub(crate) fn watch(pending: &(impl Pending + Sync)) -> Watch<'_> {
+    let mut left: Option<Registered<'_>> = None;
+    Watch::poll_fn(move |context| {
+        let waker = context.waker();
+        if !left.as_ref().is_some_and(|left| left.waker.will_wake(waker)) {
+            left = Some(Registered { pending, waker: waker.clone() });
+            pending.register(waker);
+        }
+        if pending.is_done() { Poll::Ready(()) } else { Poll::Pending }
+    })
+}
+
+/// As [`Left`], with a waker of its own.
+struct Registered<'a> {
+    pending: &'a (dyn Pending + Sync),
+    waker: Waker,
+}
+
+impl Drop for Registered<'_> {
+    fn drop(&mut self) {
+        self.pending.forget(&self.waker);
+    }
 }
 
 /// A waker that was left, and is taken back.

@@ -98,4 +98,8 @@ impl Word for Barrier {
             self.let_all_go(replies);
         }
     }
+
+    fn participants(&self) -> Vec<Participant> {
+        self.line.participants().collect()
+    }
 }

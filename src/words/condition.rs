@@ -17,8 +17,13 @@ pub(crate) enum ConditionRequest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ConditionReply {
     Lock(LockReply),
-    /// The end of a wait, with the lock taken again: whether it was notified, or its time was over.
-    Woken(bool),
+    /// The end of a wait, with the lock taken again.
+    Woken {
+        /// It was notified; or else its time was over.
+        notified: bool,
+        /// The last holder went away without a release.
+        owner_died: bool,
+    },
     Notified,
     /// The lock has to be held for this.
     NotHeld,
@@ -34,6 +39,10 @@ pub(crate) struct Condition {
 }
 
 impl Condition {
+    pub(crate) fn is_held_by(&self, who: Participant) -> bool {
+        self.lock.is_held_by(who)
+    }
+
     fn notify(&mut self, count: usize) {
         for _ in 0..count {
             let Some((who, held)) = self.waiters.pop() else { break };
@@ -49,7 +58,10 @@ impl Condition {
     fn pass_on(&mut self, replies: &mut Replies<ConditionReply>) {
         if let Some((who, reply)) = self.lock.pass_on() {
             let reply = match self.returning.remove(&who) {
-                Some(notified) => ConditionReply::Woken(notified),
+                Some(notified) => {
+                    let owner_died = reply == LockReply::Acquired { owner_died: true };
+                    ConditionReply::Woken { notified, owner_died }
+                }
                 None => ConditionReply::Lock(reply),
             };
             replies.push((who, reply));
@@ -109,5 +121,10 @@ impl Word for Condition {
             self.notify(1);
         }
         self.pass_on(replies);
+    }
+
+    fn participants(&self) -> Vec<Participant> {
+        let lock = Word::participants(&self.lock);
+        self.waiters.participants().chain(lock).collect()
     }
 }

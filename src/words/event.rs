@@ -67,4 +67,8 @@ impl Word for Event {
     fn gone(&mut self, who: Participant, _: &mut Replies<EventReply>) {
         self.line.remove(who);
     }
+
+    fn participants(&self) -> Vec<Participant> {
+        self.line.participants().collect()
+    }
 }

@@ -45,6 +45,14 @@ impl<T> Line<T> {
         self.waiting.is_empty()
     }
 
+    pub(super) fn first(&self) -> Option<(Participant, &T)> {
+        self.waiting.first_key_value().map(|(_, (who, what))| (*who, what))
+    }
+
+    pub(super) fn participants(&self) -> impl Iterator<Item = Participant> + '_ {
+        self.waiting.values().map(|(who, _)| *who)
+    }
+
     pub(super) fn contains(&self, who: Participant) -> bool {
         self.places.contains_key(&who)
     }

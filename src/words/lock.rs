@@ -89,4 +89,8 @@ impl Word for Lock {
             self.pass_on(replies);
         }
     }
+
+    fn participants(&self) -> Vec<Participant> {
+        self.holder.into_iter().chain(self.line.participants()).collect()
+    }
 }

@@ -18,6 +18,7 @@ mod list;
 mod lock;
 mod queue;
 mod reentrant;
+mod rwlock;
 mod semaphore;
 mod store;
 #[cfg(test)]
@@ -35,12 +36,25 @@ pub(crate) use self::list::{List, ListError, Slice};
 pub(crate) use self::lock::{Lock, LockReply, LockRequest};
 pub(crate) use self::queue::{HandBack, Queue, QueueReply, QueueRequest};
 pub(crate) use self::reentrant::RLock;
+pub(crate) use self::rwlock::{RwLock, RwLockReply, RwLockRequest};
 pub(crate) use self::semaphore::{Semaphore, SemaphoreReply, SemaphoreRequest};
 pub(crate) use self::store::Order;
 
-/// Who asks: a connection, a child. It asks for one thing at a time.
+/// Who asks. It asks for one thing at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Participant(pub(crate) u64);
+pub(crate) struct Participant {
+    /// The connection that it asks over: those of one connection are gone together.
+    pub(crate) link: u64,
+    /// Which of those it is, where there are several.
+    pub(crate) who: u64,
+}
+
+impl Participant {
+    /// The only one of a connection.
+    pub(crate) fn alone(link: u64) -> Participant {
+        Participant { link, who: 0 }
+    }
+}
 
 /// Replies that are due, in order.
 pub(crate) type Replies<R> = Vec<(Participant, R)>;
@@ -63,12 +77,18 @@ pub(crate) trait Word {
 
     /// The participant is gone: it gets no more replies, and what it held is free.
     fn gone(&mut self, who: Participant, replies: &mut Replies<Self::Reply>);
+
+    /// Who waits or holds something. One may be named twice.
+    fn participants(&self) -> Vec<Participant>;
 }
 
 /// What a list, a dict or a priority queue holds: values with an order and an equality of their own.
 pub(crate) trait Element: Clone {
     /// Whether both are equal to the program that put them there. Nothing: they are too large to tell.
     fn is_equal(&self, other: &Self, effort: &mut Effort) -> Option<bool>;
+
+    /// Called of an item that is handed back since its consumer is gone.
+    fn hand_back(&mut self) {}
 
     /// Which comes first, if there is an order between them. Where neither does, they are equal to whoever sorts.
     fn order(&self, other: &Self, effort: &mut Effort) -> Result<Ordering, Unordered>;

@@ -12,6 +12,10 @@ pub(crate) enum HandBack {
     /// It is gone with its consumer, once the consumer has got it.
     #[default]
     Never,
+    /// It is gone with its consumer, and counts as done then, unless its consumer said so before.
+    CountDone,
+    /// It is kept for who asks for what was lost, and counts as done then, unless its consumer said so before.
+    Report,
     /// It goes back into the queue, unless its consumer said `task_done` for it.
     UntilDone,
     /// It goes back, unless its consumer said `task_done` or has asked for another one since.
@@ -79,6 +83,10 @@ pub(crate) struct Queue<V> {
     joiners: Line<()>,
     /// What was given to participants and may have to be handed back.
     held: HashMap<Participant, VecDeque<Entry<V>>>,
+    /// How many were given to participants that only count.
+    taken: HashMap<Participant, usize>,
+    /// What participants held that are gone, to be told.
+    lost: Vec<V>,
     shut: bool,
 }
 
@@ -93,12 +101,36 @@ impl<V: Element> Queue<V> {
             putters: Line::default(),
             joiners: Line::default(),
             held: HashMap::new(),
+            taken: HashMap::new(),
+            lost: Vec::new(),
             shut: false,
         }
     }
 
     pub(crate) fn len(&self) -> usize {
         self.store.len()
+    }
+
+    /// How many items it has room for. Zero: for any number.
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// What one participant has taken is another's from now on.
+    pub(crate) fn hand_over(&mut self, from: Participant, to: Participant) {
+        if let Some(count) = self.taken.remove(&from) {
+            *self.taken.entry(to).or_default() += count;
+        }
+        if let Some(held) = self.held.remove(&from) {
+            let all = self.held.entry(to).or_default();
+            all.extend(held);
+            all.make_contiguous().sort_by_key(|entry| entry.arrival);
+        }
+    }
+
+    /// What those held that are gone, each once.
+    pub(crate) fn take_lost(&mut self) -> Vec<V> {
+        std::mem::take(&mut self.lost)
     }
 
     /// An item that was given to a participant could not be handed over: it goes back to where it was.
@@ -116,6 +148,7 @@ impl<V: Element> Queue<V> {
                 self.held.remove(&who);
             }
         }
+        self.count_off(who, 1);
         self.store.put_back(Entry { item, at, arrival });
         self.settle(replies);
     }
@@ -166,20 +199,36 @@ impl<V: Element> Queue<V> {
 
     fn give(&mut self, who: Participant, entry: Entry<V>) -> QueueReply<V> {
         let (item, at, arrival) = (entry.item.clone(), entry.at.clone(), entry.arrival);
-        if self.hand_back != HandBack::Never {
-            self.held.entry(who).or_default().push_back(entry);
+        match self.hand_back {
+            HandBack::Never => {}
+            HandBack::CountDone => *self.taken.entry(who).or_default() += 1,
+            _ => self.held.entry(who).or_default().push_back(entry),
         }
         QueueReply::Item { item, at, arrival }
     }
 
+    /// So many less that count for a participant: how many there were.
+    fn count_off(&mut self, who: Participant, most: usize) -> usize {
+        let Some(count) = self.taken.get_mut(&who) else { return 0 };
+        let off = most.min(*count);
+        *count -= off;
+        if *count == 0 {
+            self.taken.remove(&who);
+        }
+        off
+    }
+
     /// One item less that may have to be handed back: the one the participant has had for longest. One that has none speaks for
-    /// another, as the thread does that collects what others have got: then it is the first of all.
+    /// another, as the thread does that collects what others have got: for one of its own connection if it can, and then it
+    /// is the first of those.
     fn let_go(&mut self, who: Participant) {
         let first = |held: &VecDeque<Entry<V>>| held.front().map(|entry| entry.arrival);
-        let holder = match self.held.contains_key(&who) {
-            true => Some(who),
-            false => self.held.iter().min_by_key(|(_, held)| first(held)).map(|(who, _)| *who),
-        };
+        let far = |other: &Participant| (*other != who, other.link != who.link);
+        let holder = self.held.iter().min_by_key(|(other, held)| (far(other), first(held)));
+        let holder = holder.map(|(other, _)| *other);
+        if let Some(counted) = self.taken.keys().min_by_key(|other| far(other)).copied() {
+            self.count_off(counted, 1);
+        }
         if let Some(holder) = holder
             && let Some(held) = self.held.get_mut(&holder)
         {
@@ -266,6 +315,8 @@ impl<V: Element> Word for Queue<V> {
             replies.push((who, QueueReply::Full(item)));
         } else if self.getters.remove(who).is_some() {
             replies.push((who, QueueReply::Empty));
+        } else if self.joiners.remove(who).is_some() {
+            replies.push((who, QueueReply::Is(false)));
         }
     }
 
@@ -273,9 +324,23 @@ impl<V: Element> Word for Queue<V> {
         self.putters.remove(who);
         self.getters.remove(who);
         self.joiners.remove(who);
-        for entry in self.held.remove(&who).into_iter().flatten() {
-            self.store.put_back(entry);
+        let mut done = self.count_off(who, usize::MAX);
+        for mut entry in self.held.remove(&who).into_iter().flatten() {
+            if self.hand_back == HandBack::Report {
+                self.lost.push(entry.item);
+                done += 1;
+            } else {
+                entry.item.hand_back();
+                self.store.put_back(entry);
+            }
         }
+        self.unfinished = self.unfinished.saturating_sub(done);
         self.settle(replies);
+    }
+
+    fn participants(&self) -> Vec<Participant> {
+        let lines = self.getters.participants().chain(self.putters.participants());
+        let takers = self.held.keys().chain(self.taken.keys()).copied();
+        lines.chain(self.joiners.participants()).chain(takers).collect()
     }
 }

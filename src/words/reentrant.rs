@@ -114,4 +114,9 @@ impl Word for RLock {
         self.forget(who);
         replies.extend(self.pass_on());
     }
+
+    fn participants(&self) -> Vec<Participant> {
+        let holder = self.holder.map(|(holder, _)| holder);
+        holder.into_iter().chain(self.line.participants()).collect()
+    }
 }

@@ -135,4 +135,8 @@ impl Word for Semaphore {
             self.pass_on(replies);
         }
     }
+
+    fn participants(&self) -> Vec<Participant> {
+        self.held.keys().copied().chain(self.line.participants()).collect()
+    }
 }

@@ -298,6 +298,13 @@ fn beyond_loopback_it_takes_a_word() {
 }
 
 #[test]
+fn a_name_of_two_is_refused() {
+    let twice = Server::builder(key()).queue("a").lock("b").lock("a");
+    let error = twice.bind("127.0.0.1:0").expect_err("one of them would not be served");
+    assert!(error.to_string().contains("a is the name of two"), "{error}");
+}
+
+#[test]
 fn the_address_can_be_bound_again_at_once() {
     let first = server();
     let address = first.address().clone();

@@ -22,9 +22,14 @@ fn key() -> Key {
 
 /// A server with what the programs of `peer.py` ask for.
 fn builder() -> ServerBuilder {
+    builder_with(QueueOptions::default())
+}
+
+/// The same, with a queue of tasks of that kind.
+fn builder_with(tasks: QueueOptions) -> ServerBuilder {
     let options = QueueOptions::default;
     Server::builder(key())
-        .queue("get_task_queue")
+        .queue_with("get_task_queue", tasks)
         .queue("get_result_queue")
         .queue_with("get_small", options().capacity(2))
         .queue_with("get_stack", options().lifo())
@@ -39,8 +44,7 @@ fn server() -> Server {
 /// A server whose tasks go back when their worker goes away.
 fn handing_back() -> Server {
     let tasks = QueueOptions::default().hand_back(HandBack::UntilNext);
-    let builder = builder().queue_with("get_task_queue", tasks);
-    builder.bind("127.0.0.1:0").expect("a server on loopback")
+    builder_with(tasks).bind("127.0.0.1:0").expect("a server on loopback")
 }
 
 fn client(server: &Server) -> Client {

@@ -138,3 +138,21 @@ fn what_one_call_compares_is_bounded_as_a_whole() {
     many.call("sort", &[], &[]).expect("numbers are few steps each");
     assert_eq!(many.call("__getitem__", &[0.into()], &[]).expect("one").root().as_i64(), Some(0));
 }
+
+#[test]
+fn what_is_false_to_python_does_not_block() {
+    let server = server();
+    let client = client(&server);
+    let lock = created(&client, "Lock", &[]);
+    lock.call("acquire", &[], &[]).expect("it is free");
+    let read = |pickle: &[u8]| Value::read(pickle).expect("a pickle");
+    let zero = read(b"cdecimal\nDecimal\n(V0.00\ntR.");
+    let empty = [Value::from(""), read(b"\x80\x04C\0."), read(b"}."), read(b"N."), zero];
+    for block in empty.into_iter().chain([Value::from(0), Value::from(false)]) {
+        let shown = format!("{block:?}");
+        let limit = Duration::from_secs(30);
+        let taken = lock.call_timeout("acquire", &[block], &[], limit);
+        let taken = taken.unwrap_or_else(|error| panic!("it waits for {shown}: {error}"));
+        assert_eq!(taken.root().as_bool(), Some(false), "{shown}");
+    }
+}

@@ -8,5 +8,12 @@
 mod green;
 mod mixed;
 mod process;
+mod served;
+mod served_by_coroutines;
+mod served_by_threads;
+mod shared;
+mod shared_by_coroutines;
+mod shared_by_threads;
 mod support;
 mod thread;
+mod waiting;

@@ -1,6 +1,10 @@
 //! The suite at the process scale, and what only this scale can do.
 
+use std::time::Duration;
+
 use fourfold::process as scale;
+
+use crate::support::{LIMIT, within};
 
 /// Whether a task sees the globals of who submitted it.
 const SHARES_MEMORY: bool = false;
@@ -10,8 +14,24 @@ fn usual_workers() -> usize {
     std::thread::available_parallelism().unwrap().get()
 }
 
+/// For what is not to come.
+const SHORT: Duration = Duration::from_millis(5);
+
+/// Runs a test.
+fn inside(test: impl FnOnce()) {
+    within(LIMIT, test);
+}
+
+/// The ends of a pipe.
+fn ends<E>(made: fourfold::Result<E>) -> E {
+    made.unwrap()
+}
+
 #[path = "suite/mod.rs"]
 mod suite;
+
+#[path = "suite/pipe.rs"]
+mod pipe;
 
 #[path = "process/callbacks.rs"]
 mod callbacks;
@@ -31,5 +51,25 @@ mod losses;
 mod nested;
 #[path = "process/payloads.rs"]
 mod payloads;
+#[path = "process/pipes.rs"]
+mod pipes;
+#[path = "process/served.rs"]
+mod served;
+#[path = "process/served_deaths.rs"]
+mod served_deaths;
+#[path = "process/served_waits.rs"]
+mod served_waits;
+#[path = "process/shared_lives.rs"]
+mod shared_lives;
+#[path = "process/shared_many.rs"]
+mod shared_many;
+#[path = "process/shared_travel.rs"]
+mod shared_travel;
+#[path = "process/shared_values.rs"]
+mod shared_values;
+#[path = "process/shared_waits.rs"]
+mod shared_waits;
+#[path = "process/shared_words.rs"]
+mod shared_words;
 #[path = "process/stress.rs"]
 mod stress;

@@ -21,6 +21,8 @@ mod words;
 
 #[path = "thread/captures.rs"]
 mod captures;
+#[path = "thread/chance.rs"]
+mod chance;
 #[path = "thread/identity.rs"]
 mod identity;
 #[path = "thread/nested.rs"]

@@ -54,8 +54,16 @@ fn a_main_that_never_serves_is_told_of() {
 
 #[test]
 fn a_token_that_is_stale_or_nonsense_ends_the_process() {
-    let tokens =
-        ["", "nonsense", "1:0:1:3:4", "1:ff:1:77:78", "1:zz:1:0:1", "2:0:1:3:4", "1:0:1:-1:-1"];
+    let tokens = [
+        "",
+        "nonsense",
+        "1:0:1:3:4",
+        "1:0:1:3:4:5:6:2",
+        "1:ff:1:77:78:79:80:0",
+        "1:zz:1:0:1:5:6:2",
+        "2:0:1:3:4:5:6:2",
+        "1:0:1:-1:-1:-1:-1:0",
+    ];
     for name in ["fault-plain", "fault-attribute"] {
         for token in tokens {
             let mut program = Program::new(Build::Same, name, &["bomb"]);

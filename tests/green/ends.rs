@@ -1,7 +1,7 @@
 //! How a coroutine ends: by itself, by a panic, cancelled at each kind of wait, with its hub.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -133,26 +133,36 @@ fn one_that_has_ended_cannot_be_cancelled() {
     });
 }
 
+type Flag = Arc<AtomicBool>;
+
 #[test]
 fn cancel_keeps_its_word_also_if_the_function_ends_before_its_next_wait() {
     within(LIMIT, || {
         green::run(|| {
-            let child = green::spawn(
-                || {
-                    let me = green::current();
-                    assert!(me.is_alive());
-                    // Cancelled by another thread while it runs, and it does not wait again.
-                    green::yield_now();
-                    std::thread::sleep(Duration::from_millis(30));
-                    5
-                },
-                (),
-            )
-            .unwrap();
-            green::yield_now();
+            let (running, cancelled, ended) = <(Flag, Flag, Flag)>::default();
+            let (runs, until, end) = (running.clone(), cancelled.clone(), ended.clone());
+            // Cancelled while it runs, by another thread, and it does not wait again.
+            let spins = move || {
+                runs.store(true, Ordering::Release);
+                while !until.load(Ordering::Acquire) {
+                    std::hint::spin_loop();
+                }
+                end.store(true, Ordering::Release);
+                5
+            };
+            let child = green::spawn(spins, ()).unwrap();
             std::thread::scope(|scope| {
-                let told = scope.spawn(|| child.cancel());
-                assert!(told.join().unwrap());
+                let cancels = scope.spawn(|| {
+                    while !running.load(Ordering::Acquire) {
+                        std::thread::yield_now();
+                    }
+                    let told = child.cancel();
+                    cancelled.store(true, Ordering::Release);
+                    told
+                });
+                green::yield_now();
+                assert!(ended.load(Ordering::Acquire), "it was not unwound: it came to its end");
+                assert!(cancels.join().unwrap());
             });
             assert!(child.join().unwrap_err().is_cancelled());
         })

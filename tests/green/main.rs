@@ -2,6 +2,7 @@
 #![allow(clippy::duplicate_mod)]
 
 mod ends;
+mod executors;
 mod greenlets;
 mod programs;
 mod resumed;
@@ -44,5 +45,28 @@ struct AtDrop {
 impl Drop for AtDrop {
     fn drop(&mut self) {
         self.diary.note(std::mem::take(&mut self.line));
+    }
+}
+
+/// Numbers that are as good as random, from any start but 0.
+struct Random(u64);
+
+impl Random {
+    /// Those that differ from run to run.
+    fn new(seed: u64) -> Random {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        Random(now.as_nanos() as u64 ^ (seed << 32) | 1)
+    }
+
+    fn next(&mut self) -> u64 {
+        // xorshift64, by G. Marsaglia.
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit
     }
 }

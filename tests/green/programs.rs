@@ -2,6 +2,7 @@
 //!
 //! This executable is run again with the name of one test and a variable that has it play the program.
 
+use std::io::{Read, Write};
 use std::process::{Command, Output};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use super::support::{LIMIT, within};
 
 const PLAY: &str = "FOURFOLD_TEST_PLAY";
 
-/// Runs the test of this name again, as a program, or says that this is that run.
+/// Runs the test of this name again, as a program, or says that this is that run. What it leaves out is told.
 fn program(name: &str, variables: &[(&str, &str)]) -> Option<Output> {
     if std::env::var_os(PLAY).is_some() {
         return None;
@@ -22,7 +23,19 @@ fn program(name: &str, variables: &[(&str, &str)]) -> Option<Output> {
         command.env(PLAY, name).envs(variables.iter().copied()).env("RUST_BACKTRACE", "0");
         command.output().unwrap()
     };
-    Some(within(LIMIT, run))
+    let output = within(LIMIT, run);
+    // The harness writes the name of the test before what it prints first.
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        if let Some(start) = line.find("left out: ") {
+            tell(name, &line[start..]);
+        }
+    }
+    Some(output)
+}
+
+/// Past the harness, which keeps what a test prints to itself where the test passes.
+fn tell(name: &str, line: &str) {
+    let _ = writeln!(std::io::stderr(), "{name}: {line}");
 }
 
 fn text(output: &Output) -> String {
@@ -37,11 +50,7 @@ fn text(output: &Output) -> String {
 #[test]
 fn an_overflow_names_the_coroutine() {
     let Some(output) = program("an_overflow_names_the_coroutine", &[]) else {
-        #[allow(unconditional_recursion)]
-        fn deeper(n: u64) -> u64 {
-            std::hint::black_box(deeper(std::hint::black_box(n + 1)) + 1)
-        }
-        let child = green::Builder::new().name("digger").spawn(|| deeper(0), ()).unwrap();
+        let child = green::Builder::new().name("digger").spawn(overflow, 0).unwrap();
         unreachable!("{:?}", child.join());
     };
     let text = text(&output);
@@ -81,6 +90,13 @@ fn stacks_run_out_with_a_clear_error_where_guards_take_mappings() {
     assert!(output.status.success(), "{}", text(&output));
 }
 
+/// How many bytes of memory this process has.
+fn resident() -> usize {
+    let sizes = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: usize = sizes.split(' ').nth(1).unwrap().parse().unwrap();
+    pages * rustix::param::page_size()
+}
+
 #[test]
 fn many_sleepers_take_few_mappings_and_a_page_each() {
     let name = "many_sleepers_take_few_mappings_and_a_page_each";
@@ -88,24 +104,27 @@ fn many_sleepers_take_few_mappings_and_a_page_each() {
         let mappings = || std::fs::read_to_string("/proc/self/maps").unwrap().lines().count();
         // As many as there is memory for, if the kernel installs guards without mappings.
         let count = if cfg!(debug_assertions) { 50_000 } else { 200_000 };
-        let before = mappings();
-        let more = green::run(|| {
+        let before = (mappings(), resident());
+        let (more, bytes) = green::run(|| {
             let daemon = green::Builder::new().daemon(true);
             for _ in 0..count {
                 drop(daemon.spawn_local(|| green::sleep(Duration::from_secs(3600)), ()).unwrap());
             }
             green::yield_now();
-            mappings() - before
+            (mappings() - before.0, (resident() - before.1) / count)
         })
         .unwrap();
-        println!("{count} sleepers, {more} mappings more");
+        println!("{count} sleepers, {more} mappings more, {bytes} bytes each");
         assert!(more <= 64, "{more} mappings");
+        // Of its stack, and what is kept of each. Frames are larger where nothing is optimised.
+        let pages = if cfg!(debug_assertions) { 2 } else { 1 };
+        assert!(bytes < pages * rustix::param::page_size() + 1024, "{bytes} bytes each");
         return;
     };
     let text = text(&output);
     // A kernel before 6.13 needs two mappings for each.
     if text.contains("vm.max_map_count") {
-        println!("left out: this kernel installs no guards");
+        tell(name, "left out: this kernel installs no guards");
         return;
     }
     assert!(output.status.success(), "{text}");
@@ -205,19 +224,24 @@ fn a_fork_that_goes_on_in_a_coroutine_takes_no_wake_up_from_the_parent() {
     use fourfold::process::{self, Forked};
     let name = "a_fork_that_goes_on_in_a_coroutine_takes_no_wake_up_from_the_parent";
     let Some(output) = program(name, &[]) else {
-        let late = green::run(|| {
+        let (mut reader, mut writer) = std::io::pipe().unwrap();
+        let late = green::run(move || {
             // SAFETY: the child sleeps, and is killed.
             let child = match unsafe { process::fork() }.unwrap() {
                 Forked::Child => {
                     // Again and again, so that it is the last to have gone to sleep.
-                    for _ in 0..30_000 {
+                    for round in 0..30_000 {
                         green::sleep(Duration::from_millis(1));
+                        if round == 0 {
+                            writer.write_all(&[1]).unwrap();
+                        }
                     }
                     std::process::exit(0);
                 }
                 Forked::Parent(child) => child,
             };
-            std::thread::sleep(Duration::from_millis(200));
+            drop(writer);
+            reader.read_exact(&mut [0]).expect("the fork has slept in its hub");
             let event = std::sync::Arc::new(green::Event::new());
             let mut late = 0;
             for _ in 0..50 {

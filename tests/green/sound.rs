@@ -7,11 +7,10 @@ use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
-use fourfold::ErrorKind;
 use fourfold::green::{self, Coroutine, Greenlet, State};
 
-use super::Diary;
 use super::support::{LIMIT, within};
+use super::{Diary, Random};
 
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -329,63 +328,6 @@ fn an_executor_outlives_values_and_wakers_that_panic() {
     });
 }
 
-#[test]
-fn an_executor_is_shut_down_by_a_coroutine_on_its_own_thread() {
-    within(LIMIT, || {
-        let pool = green::Executor::builder().workers(1).build().unwrap();
-        let last = pool.clone();
-        let task = move || {
-            let child = move || {
-                last.shutdown();
-                drop(last);
-            };
-            green::spawn(child, ()).unwrap().join()
-        };
-        pool.submit(task, ()).join().unwrap().unwrap();
-        assert_eq!(pool.submit(|| 1, ()).join().unwrap_err().kind(), ErrorKind::ShutDown);
-    });
-}
-
-#[test]
-fn an_executor_that_has_ended_stops_no_hub_of_another() {
-    within(LIMIT, || {
-        for _ in 0..20 {
-            let first = green::Executor::builder().name("to-end").build().unwrap();
-            let inside = first.clone();
-            first.submit(move || inside.shutdown(), ()).join().unwrap();
-            let is_there = || {
-                let threads = std::fs::read_dir("/proc/self/task").unwrap();
-                let name =
-                    |thread: std::fs::DirEntry| std::fs::read_to_string(thread.path().join("comm"));
-                threads.flatten().any(|one| name(one).is_ok_and(|name| name.starts_with("to-end")))
-            };
-            while is_there() {
-                std::thread::yield_now();
-            }
-            // Its thread has what the other's had.
-            let second = green::Executor::new().unwrap();
-            assert_eq!(second.submit(|| 1, ()).join().unwrap(), 1);
-            first.shutdown_now();
-            drop(first);
-            for _ in 0..20 {
-                assert_eq!(second.submit(|| 2, ()).join().unwrap(), 2);
-            }
-        }
-    });
-}
-
-/// Numbers that are as good as random.
-struct Dice(u64);
-
-impl Dice {
-    fn throw(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-}
-
 /// One that suspends itself in scopes and in time limits, and waits in between.
 fn wanderer(r: u64, token: Rc<()>) -> Coroutine<(), (), ()> {
     Coroutine::new(move |suspender, ()| {
@@ -426,7 +368,7 @@ fn wanderer(r: u64, token: Rc<()>) -> Coroutine<(), (), ()> {
 
 #[test]
 fn a_storm_of_coroutines_that_wander_between_others_leaves_nothing() {
-    fn storm(dice: &mut Dice) {
+    fn storm(random: &mut Random) {
         let token = Rc::new(());
         let pot: Rc<Cell<Vec<Coroutine<(), (), ()>>>> = Rc::default();
         let put = |pot: &Cell<Vec<_>>, one| {
@@ -443,7 +385,7 @@ fn a_storm_of_coroutines_that_wander_between_others_leaves_nothing() {
         green::run(|| {
             let children: Vec<_> = (0..30)
                 .map(|_| {
-                    let (pot, r, token) = (pot.clone(), dice.throw(), token.clone());
+                    let (pot, r, token) = (pot.clone(), random.next(), token.clone());
                     let body = move || {
                         let mut own = wanderer(r, token);
                         own.resume(());
@@ -473,7 +415,7 @@ fn a_storm_of_coroutines_that_wander_between_others_leaves_nothing() {
         })
         .unwrap();
         while let Some(mut one) = take(&pot) {
-            if dice.throw().is_multiple_of(2) {
+            if random.next().is_multiple_of(2) {
                 // Outside of a hub, where a scope makes one, from whose coroutines this one cannot be left.
                 let _ = catch_unwind(AssertUnwindSafe(|| one.resume(())));
             }
@@ -484,8 +426,8 @@ fn a_storm_of_coroutines_that_wander_between_others_leaves_nothing() {
         std::thread::scope(|threads| {
             for seed in 1..=4 {
                 threads.spawn(move || {
-                    let mut dice = Dice(seed * 0x1e37_79b9_7f4a_7c15);
-                    (0..40).for_each(|_| storm(&mut dice));
+                    let mut random = Random(seed * 0x1e37_79b9_7f4a_7c15);
+                    (0..40).for_each(|_| storm(&mut random));
                 });
             }
         });

@@ -235,6 +235,42 @@ fn what_does_not_block_is_left_alone() {
 }
 
 #[test]
+fn what_never_waits_in_the_kernel_does_not_wait() {
+    fn nothing(mut file: &File, reads: bool) {
+        if reads {
+            assert_eq!(file.read(&mut []).unwrap(), 0);
+            assert_eq!(file.read_vectored(&mut [IoSliceMut::new(&mut [])]).unwrap(), 0);
+        } else {
+            assert_eq!(file.write(&[]).unwrap(), 0);
+            assert_eq!(file.write_vectored(&[IoSlice::new(&[])]).unwrap(), 0);
+            for count in [0, -1] {
+                // SAFETY: there are no parts.
+                let written = unsafe { libc::writev(file.as_raw_fd(), std::ptr::null(), count) };
+                assert_eq!(written, i64::from(count) as isize);
+            }
+        }
+    }
+    on_a_hub(|| {
+        let (here, _there) = pair();
+        let here = File::from(std::os::fd::OwnedFd::from(here));
+        nothing(&here, true);
+        nothing(&here, false);
+        let (reader, writer) = rustix::pipe::pipe().unwrap();
+        let (reader, mut writer) = (File::from(reader), File::from(writer));
+        nothing(&reader, true);
+        let size = rustix::pipe::fcntl_getpipe_size(&writer).unwrap();
+        writer.write_all(&vec![0; size]).unwrap();
+        nothing(&writer, false);
+        // Nobody has met an error.
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let (mut buffer, flags) = ([0_u8; 8], libc::MSG_ERRQUEUE);
+        // SAFETY: the buffer is that long.
+        let got = unsafe { libc::recv(socket.as_raw_fd(), buffer.as_mut_ptr().cast(), 8, flags) };
+        assert_eq!((got, io::Error::last_os_error().kind()), (-1, ErrorKind::WouldBlock));
+    });
+}
+
+#[test]
 fn names_of_hosts() {
     on_a_hub(|| {
         let ran = Rc::new(Cell::new(false));

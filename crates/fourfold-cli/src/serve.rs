@@ -1,13 +1,12 @@
 //! `fourfold serve`: queues and locks for programs of Python and of this library.
 
-use std::collections::HashSet;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use clap::{Args, ValueEnum};
-use fourfold::cluster::manager::{Address, Globals, HandBack, QueueOptions, Server, ServerBuilder};
+use fourfold::cluster::manager::{Globals, HandBack, QueueOptions, Server, ServerBuilder};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::exit;
@@ -121,20 +120,6 @@ impl ServeArgs {
                 let options = options.capacity(*capacity).hand_back(self.hand_back_of(name));
                 builder = builder.queue_with(name, options);
             }
-        }
-        let names = kinds.iter().flat_map(|(queues, _)| queues.iter().map(|queue| &queue.name));
-        let mut seen = HashSet::new();
-        if let Some(twice) = names.chain(&self.lock).find(|name| !seen.insert(*name)) {
-            return Err(Wrong::from(format!(
-                "{twice} is the name of two: each wants one of its own"
-            )));
-        }
-        let address: Address = self.python.parse()?;
-        if !address.is_local() && !self.plaintext {
-            return Err(Wrong::from(format!(
-                "{address} can be reached from other machines, and this protocol encrypts nothing: \
-                 say --plaintext if that is meant, or listen on this machine and use a tunnel"
-            )));
         }
         let served = || kinds.iter().flat_map(|(queues, _)| queues.iter());
         for (name, _) in &self.hand_back {

@@ -100,18 +100,29 @@ impl Compare<'_> {
                     };
                 }
                 if let (Some(of_a), Some(of_b)) = (Moment::of(a), Moment::of(b)) {
-                    let mut too_deep = false;
-                    let order = of_a.order(&of_b, |x, y| {
-                        let same = self.equal_at(x, y, depth);
-                        too_deep = same.is_none();
-                        same
-                    });
-                    return (!too_deep).then_some(order == Some(Ordering::Equal));
+                    let order = self.moments(&of_a, &of_b, depth)?;
+                    return Some(order == Some(Ordering::Equal));
                 }
                 self.objects(a, b, depth)
             }
             _ => Some(false),
         }
+    }
+
+    /// Which is earlier, if they can be compared. Nothing: their time zones lie deeper or are larger than is gone.
+    fn moments(
+        &mut self,
+        a: &Moment<'_>,
+        b: &Moment<'_>,
+        depth: usize,
+    ) -> Option<Option<Ordering>> {
+        let mut too_deep = false;
+        let order = a.order(b, |x, y| {
+            let same = self.equal_at(x, y, depth);
+            too_deep = same.is_none();
+            same
+        });
+        (!too_deep).then_some(order)
     }
 
     fn rows(&mut self, a: NodeRef<'_>, b: NodeRef<'_>, depth: usize) -> Option<bool> {
@@ -243,7 +254,8 @@ impl Compare<'_> {
                     let (Some(of_a), Some(of_b)) = (Moment::of(a), Moment::of(b)) else {
                         return Err(Unordered::NoOrder);
                     };
-                    of_a.order(&of_b, |x, y| self.equal_at(x, y, depth)).ok_or(Unordered::NoOrder)
+                    let order = self.moments(&of_a, &of_b, depth).ok_or(Unordered::TooLarge)?;
+                    order.ok_or(Unordered::NoOrder)
                 }
                 _ => Err(Unordered::NoOrder),
             },

@@ -121,6 +121,40 @@ mod tests {
     }
 
     #[test]
+    fn keys_of_several_parts_are_not_those_of_others() {
+        // Where the first part of a fraction were written without what it is, it could be read as a number and a text.
+        let bytes = |parts: &[&[u8]]| parts.concat();
+        let (above, below) = (b"i\x10\0\0\0\0\0\0\0xxxxxxx", b"t\x08\0\0\0\0\0\0\0xxxxxxx");
+        let fraction = item(&bytes(&[
+            b"\x80\x04cfractions\nFraction\n\x8a\x10",
+            above,
+            b"\x8a\x10",
+            below,
+            b"\x86RN\x86.",
+        ]));
+        let number = b"xxxxxxxq\x10\0\0\0\0\0\0\0";
+        let other = item(&bytes(&[b"\x80\x04\x8a\x10", number, b"\x8c\x08xxxxxxxn\x86."]));
+        let fraction_kind = kind(fraction.root().item(0).expect("the first"));
+        assert!(matches!(fraction_kind, Kind::Num(Num::Ratio(..))), "in lowest terms as it is");
+        assert_eq!(equal(&fraction, &other), Some(false));
+        assert!(key_of(&fraction).is_ok() && key_of(&other).is_ok());
+        assert_ne!(key_of(&fraction), key_of(&other));
+    }
+
+    #[test]
+    fn time_zones_that_lie_too_deep_are_no_other_time_zones() {
+        let at = |zone: &[u8]| {
+            let day: &[u8] = b"\x80\x04cdatetime\ndatetime\nC\x0a\x07\xd0\x01\x01\0\0\0\0\0\0";
+            item(&[day, zone, b"\x86R."].concat())
+        };
+        let cyclic = || at(b"]q\x00h\x00a");
+        assert_eq!(equal(&cyclic(), &cyclic()), None);
+        assert_eq!(order(&cyclic(), &cyclic()), Err(Unordered::TooLarge));
+        assert_eq!(order(&at(b"]"), &at(b"]")), Ok(Ordering::Equal));
+        assert_eq!(order(&at(b"]"), &at(b")")), Err(Unordered::NoOrder));
+    }
+
+    #[test]
     fn what_is_nested_or_shared_without_end_is_compared_in_bounded_time() {
         let mut bytes = b"\x80\x04]\x94".to_vec();
         for level in 0..40u8 {

@@ -212,15 +212,15 @@ impl<'a> Num<'a> {
                 },
                 (None, Some(float)) => Num::Float(float).write_key(out)?,
                 (None, None) => {
-                    out.push(u8::from(dec.negative));
+                    out.extend_from_slice(&[b'D', u8::from(dec.negative)]);
                     out.extend_from_slice(&dec.point.to_le_bytes());
-                    counted(b'D', &dec.digits, out);
+                    counted(b'd', &dec.digits, out);
                 }
             },
             Num::Ratio(above, below) => match in_digits(*above, *below) {
                 Some(dec) => Num::Decimal(dec).write_key(out)?,
                 None => {
-                    out.extend_from_slice(&above.to_le_bytes());
+                    counted(b'q', &above.to_le_bytes(), out);
                     counted(b'q', &below.to_le_bytes(), out);
                 }
             },

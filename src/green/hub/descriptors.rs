@@ -6,15 +6,15 @@ use std::cell::{Cell, RefMut};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::sync::{Mutex, MutexGuard, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use super::poller::{Direction, Poller};
+use super::poller::Poller;
 use super::switch::Green;
 use super::{Hub, Remote, Slot, with_hub};
 use crate::sync::park::{Scheduler, Wait};
+use crate::system::ready::{self, Direction, Wanted};
 
 /// So many calls succeed at once before others are let run.
 const BUDGET: u32 = 128;
@@ -200,7 +200,7 @@ fn running() -> Option<&'static Slot> {
 ///
 /// A descriptor whose kind cannot be waited for, such as a file, is ready always.
 pub(in crate::green) fn wait_for_any(
-    fds: &[(BorrowedFd<'_>, Direction)],
+    fds: &[Wanted<'_>],
     wait: &Wait,
     deadline: Option<Instant>,
 ) -> io::Result<bool> {
@@ -291,28 +291,10 @@ fn suspend<L>(left: L, wait: &Wait, deadline: Option<Instant>) -> bool {
 
 /// Blocks the thread until one of them is ready, or the deadline has passed: then false.
 pub(in crate::green) fn poll_until(
-    fds: &[(BorrowedFd<'_>, Direction)],
+    fds: &[Wanted<'_>],
     deadline: Option<Instant>,
 ) -> io::Result<bool> {
-    let wanted = |direction: &Direction| match direction {
-        Direction::Read => PollFlags::IN | PollFlags::RDHUP,
-        Direction::Write => PollFlags::OUT,
-    };
-    let mut fds: Vec<PollFd<'_>> = fds
-        .iter()
-        .map(|(fd, direction)| PollFd::from_borrowed_fd(*fd, wanted(direction)))
-        .collect();
-    loop {
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        // A limit of more seconds than the kernel counts is none.
-        let limit = left.and_then(|left: Duration| Timespec::try_from(left).ok());
-        match poll(&mut fds, limit.as_ref()) {
-            Ok(0) => return Ok(false),
-            Ok(_) => return Ok(true),
-            Err(Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
+    ready::poll(fds, deadline).map(|ready| !ready.is_empty())
 }
 
 impl Hub {

@@ -32,16 +32,16 @@ use super::greenlet::Context;
 use super::jump::Point;
 use super::stack::{Cache, Stack};
 use crate::sync::park::Wait;
+pub(super) use crate::system::ready::Direction;
 
 #[cfg(feature = "patch")]
 pub(super) use self::descriptors::may_suspend;
 pub(super) use self::descriptors::{Sources, poll_until, wait_for_any};
-pub(super) use self::poller::Direction;
 use self::remote::Request;
 pub(super) use self::remote::{Remote, Slot};
 pub(super) use self::run::{run, serve};
 pub(super) use self::switch::{
-    Interrupt, current, current_id, limited, running, with_hub, without_suspension,
+    Interrupt, current, current_id, current_pool, limited, running, with_hub, without_suspension,
 };
 
 pub(super) struct Hub {
@@ -70,6 +70,8 @@ pub(super) struct Hub {
     no_suspend: Cell<bool>,
     /// What `main` of the hub is told when nothing can go on.
     stuck: RefCell<Option<String>>,
+    /// When another thread was last seen, by who looked whether nothing can go on.
+    company: Cell<Option<Instant>>,
     /// The first coroutine of a hub that ends with it.
     main: Cell<Option<u64>>,
     /// For the handler of faults.

@@ -25,6 +25,7 @@ use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 
 use super::{Ready, Remote, Slot, Why};
+use crate::system::ready::Direction;
 use crate::system::{count_forks, forks};
 
 /// The tokens that are no source's: of the bell, and of the epoll of watches.
@@ -36,13 +37,6 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
 
 /// How many events are taken at once.
 const EVENTS: usize = 256;
-
-/// Which way a descriptor is waited for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::green) enum Direction {
-    Read,
-    Write,
-}
 
 // What a source is known to be ready for.
 const READABLE: u8 = 1;

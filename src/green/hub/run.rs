@@ -26,11 +26,8 @@ const TURNS: u32 = 61;
 /// Room for so many wake-ups and requests is kept.
 const SPARE: usize = 1024;
 
-/// The place of a hub's first coroutine.
-const FIRST: u32 = 0;
-
 /// How long a hub sleeps that nothing but another thread can wake, before it looks whether there is another thread.
-const DOUBT: Duration = Duration::from_secs(1);
+pub(super) const DOUBT: Duration = Duration::from_secs(1);
 
 impl Hub {
     fn new() -> Result<Hub> {
@@ -61,6 +58,7 @@ impl Hub {
             polling: Cell::new(0),
             no_suspend: Cell::new(false),
             stuck: RefCell::new(None),
+            company: Cell::new(None),
             main: Cell::new(None),
             running: Cell::new(Running::NONE),
             closing: Cell::new(false),
@@ -241,7 +239,7 @@ pub(in crate::green) fn run<R>(name: Name, class: Class, f: impl FnOnce() -> R) 
     let done: fn(&Hub) -> bool = |hub| hub.foreground.get() == 0;
     if !hub.turn(true, done) {
         // The first is told, and may clean up with the help of the others.
-        hub.ready.borrow_mut().push_back(Ready { index: FIRST, why: Why::Turn });
+        hub.ready.borrow_mut().push_back(Ready { index: slot.index, why: Why::Turn });
         hub.turn(true, done);
     }
     let stuck = hub.stuck.take();

@@ -1,11 +1,14 @@
 //! Finding that nothing can ever go on, and telling who waits for what.
 //!
 //! A hub on which no coroutine can run, with no deadline and no descriptor that one waits for, can still be woken by another
-//! thread. Who will wake whom is not known; but if there is no other thread, there is nobody who could.
+//! thread. Who will wake whom is not known; but if there is no other thread, there is nobody who could. One that was there when the hub
+//! looked may have ended since, so the hub sleeps for [`DOUBT`] at most before it looks again.
 
 use std::fmt::Write;
+use std::time::Instant;
 
 use super::Hub;
+use super::run::DOUBT;
 use crate::sync::park::Wait;
 
 /// So many coroutines are named in a report.
@@ -15,7 +18,21 @@ impl Hub {
     /// Whether nothing can ever go on. Called with no coroutine to run, no timer, no descriptor to wait for. If so, `stuck` says
     /// who waits for what.
     pub(super) fn is_stuck(&self) -> bool {
-        if !is_only_thread() || !self.remote.is_quiet() {
+        if !self.remote.is_quiet() {
+            return false;
+        }
+        // Looking for other threads means to read a directory. One that was seen a moment ago is taken to be there still: the hub sleeps
+        // no longer than that before it asks again.
+        let now = Instant::now();
+        if self.company.get().is_some_and(|seen| now < seen + DOUBT) {
+            return false;
+        }
+        if !is_only_thread() {
+            self.company.set(Some(now));
+            return false;
+        }
+        // Asked again: the other may have woken somebody before it ended.
+        if !self.remote.is_quiet() {
             return false;
         }
         let report =

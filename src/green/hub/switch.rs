@@ -22,6 +22,7 @@
 #![allow(unsafe_code)]
 
 use std::cell::Cell;
+use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::ptr;
 use std::sync::Arc;
@@ -32,9 +33,11 @@ use super::super::control::Control;
 use super::super::greenlet;
 use super::super::jump;
 use super::super::stack::{Class, Stack};
+use super::descriptors::wait_for_any;
 use super::{Entry, Hub, Limit, Ready, Running, Slot, Why};
 use crate::error::{Error, ErrorKind, Result, Scale};
 use crate::sync::park::{Scheduler, Wait};
+use crate::system::ready::Wanted;
 
 /// What a coroutine is unwound with.
 pub(in crate::green) enum Interrupt {
@@ -75,6 +78,15 @@ pub(in crate::green) fn current() -> Option<Arc<Control>> {
     with_hub(|hub| hub.current.get().and_then(|slot| hub.control(slot.index))).flatten()
 }
 
+/// The number of the executor that the coroutine which runs on this thread is a task of; 0 if of none.
+pub(in crate::green) fn current_pool() -> Option<u64> {
+    let pool = |hub: &Hub| {
+        let slot = hub.current.get()?;
+        hub.entries.borrow()[slot.index as usize].control.as_ref().map(|control| control.pool)
+    };
+    with_hub(pool).flatten()
+}
+
 /// The coroutine that runs on this thread, for a signal handler: reads a few cells and takes no lock.
 pub(in crate::green) fn running() -> Option<Running> {
     with_hub(|hub| hub.running.get()).filter(|running| !running.control.is_null())
@@ -98,6 +110,15 @@ impl Scheduler for Green {
 
     fn suspend(&self, wait: &Wait, deadline: Option<Instant>) -> bool {
         with_hub(|hub| hub.wait(wait, deadline)).expect("a coroutine runs on a hub")
+    }
+
+    fn suspend_for(
+        &self,
+        fds: &[Wanted<'_>],
+        wait: &Wait,
+        deadline: Option<Instant>,
+    ) -> io::Result<bool> {
+        wait_for_any(fds, wait, deadline)
     }
 }
 

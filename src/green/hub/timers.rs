@@ -14,9 +14,9 @@ impl Timers {
         self.set.insert((deadline, index));
     }
 
-    /// Whether it was still there: if not, it has fired.
-    pub(super) fn remove(&mut self, deadline: Instant, index: u32) -> bool {
-        self.set.remove(&(deadline, index))
+    /// Takes it out, unless it has fired.
+    pub(super) fn remove(&mut self, deadline: Instant, index: u32) {
+        self.set.remove(&(deadline, index));
     }
 
     /// Takes out one whose time has come.

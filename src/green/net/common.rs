@@ -2,7 +2,7 @@
 
 /// Conversions, limits and what else each socket has that is no listener. `std` is the type that it stands on.
 macro_rules! socket {
-    ($type:ident, $name:literal, $std:ty) => {
+    ($type:ident, $std:ty) => {
         impl $type {
             /// Another handle on the same socket, with the same time limits.
             ///
@@ -86,13 +86,13 @@ macro_rules! socket {
             }
         }
 
-        descriptor! { $type, $name, $std }
+        descriptor! { $type, $std }
     };
 }
 
 /// Conversions from and into descriptors.
 macro_rules! descriptor {
-    ($type:ident, $name:literal, $std:ty) => {
+    ($type:ident, $std:ty) => {
         impl $type {
             /// The error that the socket has met since it was asked last, if any.
             ///
@@ -246,6 +246,12 @@ macro_rules! forward {
 use std::panic::Location;
 
 use crate::sync::park::Wait;
+
+/// What a time limit of zero is answered with.
+pub(super) fn no_time() -> std::io::Error {
+    let text = "a time limit of 0 would leave no time at all";
+    std::io::Error::new(std::io::ErrorKind::InvalidInput, text)
+}
 
 /// A wait of the caller's.
 #[track_caller]

@@ -31,7 +31,7 @@ pub(super) fn connect_stream<S: AsFd + From<OwnedFd>>(
             socket_error(socket.io())??;
         }
         // A Unix socket whose queue of connections is full: nothing tells when there is room in it.
-        Err(Errno::AGAIN) => again_until(deadline, || Ok(connect(socket.io(), address)?))?,
+        Err(Errno::AGAIN) => again_until(wait, deadline, || Ok(connect(socket.io(), address)?))?,
         Err(error) => return Err(error.into()),
     }
     // As std's streams are: the calls made here ask for each that it does not block.

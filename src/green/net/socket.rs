@@ -14,8 +14,8 @@ use rustix::net::{
 };
 
 use super::super::hub::{Direction, Sources};
-use super::super::time::sleep;
-use crate::sync::park::Wait;
+use super::common::no_time;
+use crate::sync::park::{Parker, Wait};
 
 /// A socket of std, and what hubs know of it.
 pub(super) struct Socket<S: AsFd> {
@@ -64,8 +64,7 @@ impl<S: AsFd> Socket<S> {
         limit: Option<Duration>,
     ) -> io::Result<()> {
         if limit == Some(Duration::ZERO) {
-            let text = "a time limit of 0 would leave no time at all";
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+            return Err(no_time());
         }
         // Longer than 584 years is no limit.
         let nanos = limit.map_or(0, |limit| u64::try_from(limit.as_nanos()).unwrap_or(0));
@@ -125,10 +124,14 @@ impl<S: AsFd> Socket<S> {
     }
 
     /// As `call`, for what no descriptor is ready for: room in the queue of another socket. It is tried again after a while.
-    pub(super) fn call_again<R>(&self, call: impl Fn(&S) -> io::Result<R>) -> io::Result<R> {
+    pub(super) fn call_again<R>(
+        &self,
+        wait: Wait,
+        call: impl Fn(&S) -> io::Result<R>,
+    ) -> io::Result<R> {
         let until =
             self.limit(Direction::Write).and_then(|limit| Instant::now().checked_add(limit));
-        again_until(until, || call(self.io()))
+        again_until(&wait, until, || call(self.io()))
     }
 
     /// Receives. `whole`: what is less than there was room for is all that there was.
@@ -210,8 +213,8 @@ impl<S: AsFd> AsFd for Socket<S> {
 }
 
 /// Calls until it would not block, or the deadline has passed, with pauses that grow.
-#[track_caller]
 pub(super) fn again_until<R>(
+    wait: &Wait,
     deadline: Option<Instant>,
     call: impl Fn() -> io::Result<R>,
 ) -> io::Result<R> {
@@ -222,11 +225,13 @@ pub(super) fn again_until<R>(
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             result => return result,
         }
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        if left == Some(Duration::ZERO) {
+        let now = Instant::now();
+        if deadline.is_some_and(|deadline| deadline <= now) {
             return Err(io::ErrorKind::TimedOut.into());
         }
-        sleep(left.map_or(pause, |left| left.min(pause)));
+        let next = deadline.map_or(now + pause, |deadline| deadline.min(now + pause));
+        let parker = Parker::current();
+        while parker.park(wait, Some(next)) {}
         pause = (pause * 2).min(Duration::from_millis(20));
     }
 }

@@ -100,7 +100,7 @@ impl From<TcpListener> for Std {
     }
 }
 
-descriptor! { TcpListener, "TcpListener", Std }
+descriptor! { TcpListener, Std }
 
 /// The connections to come. Made by [`TcpListener::incoming`].
 #[derive(Debug)]

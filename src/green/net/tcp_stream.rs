@@ -10,10 +10,10 @@ use rustix::net::{AddressFamily, RecvFlags};
 
 use super::super::hub::Direction;
 use super::ToSocketAddrs;
-use super::common::wait;
+use super::common::{no_time, wait};
 use super::connect::connect_stream;
 use super::socket::Socket;
-use crate::sync::park::Wait;
+use crate::sync::park::{Wait, after};
 
 /// A TCP connection: [`std::net::TcpStream`], whose calls suspend a coroutine in place of blocking its thread.
 ///
@@ -78,10 +78,9 @@ impl TcpStream {
     pub fn connect_timeout(address: &SocketAddr, limit: Duration) -> io::Result<TcpStream> {
         let wait = wait("TcpStream::connect_timeout");
         if limit.is_zero() {
-            let text = "a time limit of 0 would leave no time at all";
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+            return Err(no_time());
         }
-        connect(address, &wait, Instant::now().checked_add(limit))
+        connect(address, &wait, after(limit))
     }
 
     forward! {
@@ -109,5 +108,5 @@ pub(super) fn no_address() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "there is no address to try")
 }
 
-socket! { TcpStream, "TcpStream", Std }
+socket! { TcpStream, Std }
 stream! { TcpStream, "TcpStream", true }

@@ -181,4 +181,4 @@ impl UdpSocket {
     }
 }
 
-socket! { UdpSocket, "UdpSocket", Std }
+socket! { UdpSocket, Std }

@@ -17,6 +17,7 @@ use super::super::hub::Direction;
 use super::common::wait;
 use super::socket::Socket;
 use super::unix_stream::to_rustix;
+use crate::sync::park::Wait;
 
 /// A Unix socket of datagrams: [`std::os::unix::net::UnixDatagram`], whose calls suspend a coroutine in place of blocking its thread.
 ///
@@ -114,7 +115,8 @@ impl UnixDatagram {
     /// If there is no socket.
     #[track_caller]
     pub fn send_to(&self, message: &[u8], path: impl AsRef<Path>) -> io::Result<usize> {
-        self.send_to_rustix(message, &SocketAddrUnix::new(path.as_ref())?)
+        let wait = wait("UnixDatagram::send_to");
+        self.send_to_rustix(wait, message, &SocketAddrUnix::new(path.as_ref())?)
     }
 
     /// Sends a message to the socket at this address: see [`send_to`](UnixDatagram::send_to).
@@ -124,13 +126,17 @@ impl UnixDatagram {
     /// If there is no socket.
     #[track_caller]
     pub fn send_to_addr(&self, message: &[u8], address: &SocketAddr) -> io::Result<usize> {
-        self.send_to_rustix(message, &to_rustix(address)?)
+        self.send_to_rustix(wait("UnixDatagram::send_to_addr"), message, &to_rustix(address)?)
     }
 
-    #[track_caller]
-    fn send_to_rustix(&self, message: &[u8], address: &SocketAddrUnix) -> io::Result<usize> {
+    fn send_to_rustix(
+        &self,
+        wait: Wait,
+        message: &[u8],
+        address: &SocketAddrUnix,
+    ) -> io::Result<usize> {
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        self.socket.call_again(|io| Ok(sendto(io, message, flags, address)?))
+        self.socket.call_again(wait, |io| Ok(sendto(io, message, flags, address)?))
     }
 
     /// Receives a message, and where it comes from. What has no room in the buffer is lost.
@@ -176,4 +182,4 @@ fn to_std(address: Option<SocketAddrAny>) -> io::Result<SocketAddr> {
     }
 }
 
-socket! { UnixDatagram, "UnixDatagram", Std }
+socket! { UnixDatagram, Std }

@@ -112,7 +112,7 @@ impl From<UnixListener> for Std {
     }
 }
 
-descriptor! { UnixListener, "UnixListener", Std }
+descriptor! { UnixListener, Std }
 
 /// The connections to come. Made by [`UnixListener::incoming`].
 #[derive(Debug)]

@@ -105,6 +105,6 @@ pub(super) fn to_rustix(address: &SocketAddr) -> io::Result<SocketAddrUnix> {
     }
 }
 
-socket! { UnixStream, "UnixStream", Std }
+socket! { UnixStream, Std }
 // Not whole: a read ends also where a message begins that came with descriptors or from another process.
 stream! { UnixStream, "UnixStream", false }

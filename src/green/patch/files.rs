@@ -25,7 +25,7 @@ fn ours(fd: c_int) -> Option<Kind> {
         .filter(|kind| *kind == Kind::Socket || *kind != Kind::File && !is_nonblocking(fd))
 }
 
-/// Suspends the coroutine until it is ready. The error is left in `errno`.
+/// Suspends the coroutine until it is ready. The error is a number of the system's.
 fn until_ready(fd: c_int, direction: Direction, what: &'static str) -> Result<(), c_int> {
     while !is_ready(fd, direction) {
         wait(&[(borrow(fd), direction)], what, None)?;
@@ -38,6 +38,8 @@ unsafe extern "C" fn read(fd: c_int, buffer: *mut c_void, size: size_t) -> ssize
     let straight = || system_call!(SYS_read, fd, buffer, size) as ssize_t;
     match ours(fd) {
         None => straight(),
+        // Of nothing there is always enough.
+        Some(_) if size == 0 => straight(),
         Some(Kind::Socket) => {
             let null = std::ptr::null_mut();
             // SAFETY: the caller's.
@@ -56,6 +58,7 @@ unsafe extern "C" fn write(fd: c_int, buffer: *const c_void, size: size_t) -> ss
         None => system_call!(SYS_write, fd, buffer, size) as ssize_t,
         // SAFETY: the caller's.
         Some(Kind::Socket) => unsafe { sendto(fd, buffer, size, 0, std::ptr::null(), 0) },
+        Some(_) if size == 0 => system_call!(SYS_write, fd, buffer, size) as ssize_t,
         Some(kind) => {
             let most = if kind == Kind::Pipe { ATOMIC } else { usize::MAX };
             let mut done = 0;
@@ -86,6 +89,7 @@ unsafe extern "C" fn readv(fd: c_int, parts: *const iovec, count: c_int) -> ssiz
     let straight = || system_call!(SYS_readv, fd, parts, count) as ssize_t;
     match ours(fd) {
         None => straight(),
+        Some(_) if total_of(all_parts(parts, count)) == 0 => straight(),
         Some(Kind::Socket) => {
             let mut message = message(parts, count);
             // SAFETY: the caller's parts; no address and no control data are asked for.
@@ -101,17 +105,17 @@ unsafe extern "C" fn readv(fd: c_int, parts: *const iovec, count: c_int) -> ssiz
 #[unsafe(no_mangle)]
 unsafe extern "C" fn writev(fd: c_int, parts: *const iovec, count: c_int) -> ssize_t {
     let straight = || system_call!(SYS_writev, fd, parts, count) as ssize_t;
+    let all = all_parts(parts, count);
+    let size = total_of(all);
     match ours(fd) {
         None => straight(),
+        Some(_) if size == 0 => straight(),
         Some(Kind::Socket) => {
             let message = message(parts, count);
             // SAFETY: the caller's parts; there is no address and no control data.
             unsafe { sendmsg(fd, &message, 0) }
         }
         Some(kind) => {
-            // SAFETY: the caller's: so many parts there are.
-            let all = unsafe { std::slice::from_raw_parts(parts, count.max(0) as usize) };
-            let size: usize = all.iter().map(|part| part.iov_len).sum();
             if kind == Kind::Pipe && size > ATOMIC {
                 // A part of it, as the caller must expect.
                 let first =
@@ -125,6 +129,19 @@ unsafe extern "C" fn writev(fd: c_int, parts: *const iovec, count: c_int) -> ssi
             }
         }
     }
+}
+
+/// The parts of a caller; none if what it gives is not right, as the kernel will say.
+fn all_parts<'a>(parts: *const iovec, count: c_int) -> &'a [iovec] {
+    if parts.is_null() || count <= 0 {
+        return &[];
+    }
+    // SAFETY: the caller's: so many parts there are, for as long as the call.
+    unsafe { std::slice::from_raw_parts(parts, count as usize) }
+}
+
+fn total_of(parts: &[iovec]) -> usize {
+    parts.iter().map(|part| part.iov_len).fold(0, usize::saturating_add)
 }
 
 fn message(parts: *const iovec, count: c_int) -> msghdr {

@@ -1,7 +1,7 @@
 //! Sockets: receiving, sending, accepting, connecting, and `poll`.
 //!
-//! What is asked of a socket that blocks is asked so that it does not block, and again when the socket is ready. As the kernel does, a send
-//! on a stream goes on until all is sent, and the time limits are the socket's own.
+//! What is asked of a socket that blocks is asked so that it does not block, and again when the socket is ready. As in the kernel, `send` on a
+//! stream goes on until all is sent, and the time limits are the socket's own. `sendmsg` may send a part, as where a signal comes in between.
 #![allow(unsafe_code)]
 
 use std::os::fd::BorrowedFd;
@@ -85,7 +85,8 @@ fn transfer(
     all: bool,
     call: impl Fn(usize, c_int) -> c_long,
 ) -> ssize_t {
-    if !is_ours(fd) || flags & libc::MSG_DONTWAIT != 0 {
+    let is_for_errors = direction == Direction::Read && asks_for_errors(fd, flags);
+    if !is_ours(fd) || flags & libc::MSG_DONTWAIT != 0 || is_for_errors {
         return call(0, flags) as ssize_t;
     }
     let mut done = 0;
@@ -118,19 +119,35 @@ fn transfer(
     }
 }
 
+/// Whether it is the queue of errors that is asked, for which nobody ever waits. Where there is none, the flag says nothing.
+fn asks_for_errors(fd: c_int, flags: c_int) -> bool {
+    let has_one = || match option(fd, libc::SO_DOMAIN, 0) {
+        Ok(family) => [libc::AF_INET, libc::AF_INET6, libc::AF_PACKET].contains(&family),
+        Err(_) => true,
+    };
+    flags & libc::MSG_ERRQUEUE != 0 && has_one()
+}
+
 /// When the time limit of a socket is over, if it has one.
 fn deadline(fd: c_int, direction: Direction) -> Option<Instant> {
-    let option = match direction {
+    let name = match direction {
         Direction::Read => libc::SO_RCVTIMEO,
         Direction::Write => libc::SO_SNDTIMEO,
     };
-    let mut limit = libc::timeval { tv_sec: 0, tv_usec: 0 };
-    let mut length = size_of_val(&limit) as socklen_t;
-    let room = (&raw mut limit).cast();
-    // SAFETY: there is room for the answer.
-    let result = unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, option, room, &mut length) };
+    let limit = option(fd, name, libc::timeval { tv_sec: 0, tv_usec: 0 }).ok()?;
     let limit = Duration::new(limit.tv_sec as u64, limit.tv_usec as u32 * 1_000);
-    if result == -1 || limit.is_zero() { None } else { Instant::now().checked_add(limit) }
+    if limit.is_zero() { None } else { Instant::now().checked_add(limit) }
+}
+
+/// An option of a socket, of the type of `value`, which is one that any bytes are a value of; or the number of the error.
+fn option<T>(fd: c_int, name: c_int, mut value: T) -> Result<T, c_int> {
+    let mut length = size_of::<T>() as socklen_t;
+    let room = (&raw mut value).cast();
+    // SAFETY: there is room for the answer, and it is numbers only.
+    match unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, name, room, &mut length) } {
+        -1 => Err(errno()),
+        _ => Ok(value),
+    }
 }
 
 #[unsafe(no_mangle)]
@@ -201,21 +218,10 @@ unsafe extern "C" fn connect(fd: c_int, address: *const sockaddr, length: sockle
             Err(error) => return fail(error) as c_int,
         }
     }
-    match pending_error(fd) {
-        0 => 0,
-        error => fail(error) as c_int,
-    }
-}
-
-/// How the connecting has ended.
-fn pending_error(fd: c_int) -> c_int {
-    let mut error: c_int = 0;
-    let mut length = size_of_val(&error) as socklen_t;
-    let room = (&raw mut error).cast();
-    // SAFETY: there is room for the answer.
-    match unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_ERROR, room, &mut length) } {
-        -1 => errno(),
-        _ => error,
+    // How the connecting has ended.
+    match option(fd, libc::SO_ERROR, 0) {
+        Ok(0) => 0,
+        Ok(error) | Err(error) => fail(error) as c_int,
     }
 }
 

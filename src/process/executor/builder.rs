@@ -174,7 +174,7 @@ impl ExecutorBuilder {
         }
         if let Some(start) = self.on_start {
             let (entry, args) = start?;
-            self.settings.start = Some((entry, Parcel::new(args.body, args.fds)?));
+            self.settings.start = Some((entry, Parcel::of(args)?));
         }
         let pool = Pool::start(self.settings)?;
         Ok(Executor { side: Side::Owner(std::sync::Arc::new(Owner { pool })) })

@@ -11,6 +11,7 @@ use super::pool::{BELL, Pool};
 use crate::error::Result;
 use crate::process::patience::Patience;
 use crate::process::supervisor::{Ready, Token, supervisor, timespec};
+use crate::sync::park::Wait;
 use crate::vocab::wait::{Pending, park};
 
 /// Short waits in a row after which the reading is lent.
@@ -64,7 +65,12 @@ impl Pool {
     }
 
     /// Blocks until `pending` has come to pass, reading answers meanwhile if that is this thread's to do.
-    pub(super) fn wait_or_drive(&self, pending: &dyn Pending, deadline: Option<Instant>) {
+    pub(super) fn wait_or_drive(
+        &self,
+        pending: &dyn Pending,
+        wait: &Wait,
+        deadline: Option<Instant>,
+    ) {
         if pending.is_done() {
             return;
         }
@@ -106,7 +112,7 @@ impl Pool {
         lending.sleepers += 1;
         drop(lending);
         let began = Instant::now();
-        park(pending, deadline);
+        park(pending, wait, deadline);
         let short = began.elapsed() < SHORT && pending.is_done();
         let mut lending = self.lending();
         lending.sleepers -= 1;

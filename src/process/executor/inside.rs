@@ -29,11 +29,13 @@ use crate::error::{Error, ErrorKind, Result, Scale};
 use crate::process::callbacks;
 use crate::process::channel::{Frame, Inbox, Kind, Parcel, Received, send_frame};
 use crate::process::patience::Patience;
+use crate::sync::park::Wait;
 use crate::task::envelope::Envelope;
+use crate::task::ticket::Tickets;
 use crate::task::{Call, Payload, Stateless, catch, codec, image, name_of, next_id};
 use crate::vocab::Handle;
 use crate::vocab::outcome::Cell;
-use crate::vocab::wait::{Backend, park};
+use crate::vocab::wait::{self, Backend, park};
 
 /// The worker that this process is.
 static INSIDE: OnceLock<Inside> = OnceLock::new();
@@ -69,6 +71,8 @@ enum Reading {
 struct Pending {
     sink: Arc<dyn Sink>,
     name: fn() -> String,
+    /// Of its arguments, which its pool hands on.
+    _tickets: Arc<Tickets>,
 }
 
 /// The pool's side has hung up.
@@ -329,15 +333,16 @@ impl Client {
         let packed = catch::catch(|| -> Result<(u64, Parcel)> {
             let entry = image::entry_of::<F, A, M>()?;
             let args = Envelope::pack(&args, "argument")?;
-            Ok((entry, Parcel::new(args.body, args.fds)?))
+            Ok((entry, Parcel::of(args)?))
         });
         drop(args);
         let name = name_of::<F>;
-        let sent = packed.map_err(Error::panicked).flatten().and_then(|(entry, parcel)| {
-            self.begin(cell.id, Pending { sink: cell.clone(), name })?;
-            let sent = self.inside.send(Kind::Submit, cell.id, entry, &parcel);
+        let sent = packed.map_err(Error::panicked).flatten().and_then(|(entry, mut parcel)| {
+            let _tickets = Arc::new(std::mem::take(&mut parcel.tickets));
+            self.begin(cell.id(), Pending { sink: cell.clone(), name, _tickets })?;
+            let sent = self.inside.send(Kind::Submit, cell.id(), entry, &parcel);
             sent.map_err(|error| {
-                self.inside.lock().pending.remove(&cell.id);
+                self.inside.lock().pending.remove(&cell.id());
                 self.inside.changed.notify_all();
                 Error::new(ErrorKind::NotSerializable)
                     .with_message("the task cannot be sent to its pool")
@@ -420,9 +425,9 @@ impl Backend for Asker {
         callbacks::run(job);
     }
 
-    fn wait(&self, pending: &dyn crate::vocab::wait::Pending, deadline: Option<Instant>) {
+    fn wait(&self, pending: &dyn wait::Pending, wait: &Wait, deadline: Option<Instant>) {
         if !callbacks::wait(pending, deadline) {
-            park(pending, deadline);
+            park(pending, wait, deadline);
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::process::callbacks;
 use crate::process::serve::monotonic;
 use crate::process::status::Cause;
 use crate::process::supervisor::supervisor;
+use crate::sync::park::{Wait, after};
 use crate::vocab::wait::{Backend, Pending, park};
 
 impl Pool {
@@ -31,7 +32,7 @@ impl Pool {
                 pool.look_at_time(id);
             }
         };
-        let moment = Instant::now().checked_add(left);
+        let moment = after(left);
         if let (Ok(supervisor), Some(moment)) = (supervisor(), moment) {
             supervisor.at(moment, look);
         }
@@ -134,25 +135,25 @@ impl Backend for Pool {
         callbacks::run(job);
     }
 
-    fn wait(&self, pending: &dyn Pending, deadline: Option<Instant>) {
+    fn wait(&self, pending: &dyn Pending, wait: &Wait, deadline: Option<Instant>) {
         if !self.is_ours() {
-            return self.wait_in_fork(pending, deadline);
+            return self.wait_in_fork(pending, wait, deadline);
         }
         if !callbacks::wait(pending, deadline) {
-            self.wait_or_drive(pending, deadline);
+            self.wait_or_drive(pending, wait, deadline);
         }
     }
 }
 
 impl Pool {
     /// Nobody here brings the outcome, so there is one at once: that this pool is not ours.
-    fn wait_in_fork(&self, pending: &dyn Pending, deadline: Option<Instant>) {
+    fn wait_in_fork(&self, pending: &dyn Pending, wait: &Wait, deadline: Option<Instant>) {
         // A thread that this process does not have may have held the lock at the fork.
         let state = pending.task().and_then(|task| Some((self.try_lock()?, task)));
         let task = state.and_then(|(mut state, task)| state.tasks.remove(&task));
         match task {
             Some(task) => task.sink.fail(not_of_a_fork().with_task((task.name)())),
-            None => park(pending, deadline),
+            None => park(pending, wait, deadline),
         }
     }
 

@@ -106,14 +106,14 @@ impl Pool {
         let packed = catch::catch(|| -> Result<(u64, Parcel)> {
             let entry = image::entry_of::<F, A, M>()?;
             let args = Envelope::pack(&args, "argument")?;
-            Ok((entry, Parcel::new(args.body, args.fds)?))
+            Ok((entry, Parcel::of(args)?))
         });
         drop(args);
         match packed.map_err(Error::panicked).flatten() {
             Ok((entry, parcel)) => {
                 let sink = cell.clone();
                 let name = name_of::<F>;
-                self.enqueue(cell.id, Task::new(entry, parcel, name, sink));
+                self.enqueue(cell.id(), Task::new(entry, parcel, name, sink));
             }
             Err(error) => {
                 cell.complete(Err(error.with_task(name_of::<F>()).with_scale(Scale::Process)));

@@ -305,7 +305,7 @@ unsafe fn reset_signals(handlers: bool) {
 }
 
 /// How many descriptors a plan may place.
-pub(super) const MAX_FDS: usize = 8;
+pub(super) const MAX_FDS: usize = 9;
 
 /// Puts each descriptor at its number. Those in the way of a later one are moved up first.
 unsafe fn place_descriptors(fds: &[(RawFd, RawFd)]) -> Result<(), &'static str> {

@@ -1,7 +1,8 @@
 //! Waits that are cancelled at random: nothing they were told or given is lost.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -198,17 +199,30 @@ fn a_notification_to_one_that_goes_away_reaches_another() {
 
 #[test]
 fn a_barrier_lets_all_go_or_none() {
-    let barrier = Barrier::new(WORKERS);
-    let passed = AtomicUsize::new(0);
-    stress(|worker, chance| {
-        let place = match worker % 2 {
-            0 => barrier.wait_timeout(Duration::from_micros(chance.below(2000))),
-            _ => run_briefly(barrier.wait_async(), || chance.once_in(50)).flatten(),
-        };
-        match place {
-            Some(_) => drop(passed.fetch_add(1, Ordering::SeqCst)),
-            None => barrier.reset(),
+    // Each waits at it again and again, so what one passed as its nth, all passed as their nth. Of the futures, the first
+    // `futures` of the workers, one may be dropped after it was let go, and before it has heard of it.
+    for futures in [0, 2] {
+        let barrier = Barrier::new(WORKERS);
+        let passed: [Mutex<Vec<usize>>; WORKERS] = Default::default();
+        stress(|worker, chance| {
+            let place = match worker < futures {
+                true => run_briefly(barrier.wait_async(), || chance.once_in(50)).flatten(),
+                false => barrier.wait_timeout(Duration::from_micros(chance.below(2000))),
+            };
+            match place {
+                Some(place) => passed[worker].lock().unwrap().push(place),
+                None => barrier.reset(),
+            }
+        });
+        assert_eq!(barrier.waiting(), 0);
+        let passed = passed.map(|places| places.into_inner().unwrap());
+        let (heard, all) = passed.split_at(futures);
+        assert!(all.iter().all(|places| places.len() == all[0].len()), "{all:?}");
+        assert!(heard.iter().all(|places| places.len() <= all[0].len()), "{heard:?}, {all:?}");
+        for generation in 0..all[0].len() {
+            let places: BTreeSet<_> = all.iter().map(|places| places[generation]).collect();
+            assert_eq!(places.len(), all.len(), "the places of generation {generation}");
+            assert!(places.iter().all(|place| *place < WORKERS));
         }
-    });
-    assert_eq!(barrier.waiting(), 0);
+    }
 }

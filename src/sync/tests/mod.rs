@@ -1,5 +1,7 @@
 //! Tests of the words: each order of events under the model checker, and without it states, cancellations and stress.
 
+mod once;
+
 #[cfg(loom)]
 mod models;
 #[cfg(loom)]
@@ -7,6 +9,8 @@ mod queue_models;
 
 #[cfg(not(loom))]
 mod cancel;
+#[cfg(not(loom))]
+mod orders;
 #[cfg(not(loom))]
 mod starved;
 #[cfg(not(loom))]

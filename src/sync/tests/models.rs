@@ -2,14 +2,13 @@
 //!
 //! The checker has no clock, so who tries in vain is starved at once, and nobody looks again before it goes to sleep.
 
-use std::future::Future;
-use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use loom::future::block_on;
 use loom::thread;
 
+use super::once::poll_once;
 use crate::sync::list::{Kind, UNIT, WaitList, Waiter};
 use crate::sync::park::{Wait, block};
 use crate::sync::primitive::atomic::{AtomicUsize, Ordering};
@@ -21,14 +20,6 @@ pub(super) fn check(switches: usize, program: impl Fn() + Sync + Send + 'static)
     builder.preemption_bound = Some(switches);
     builder.max_branches = 20_000;
     builder.check(program);
-}
-
-/// Polls a future once, and drops it: a wait that is cancelled. Its value, if it had one at once.
-pub(super) fn poll_once<T>(future: impl Future<Output = T>) -> Option<T> {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(value) => Some(value),
-        Poll::Pending => None,
-    }
 }
 
 fn together<A: 'static, B>(one: impl FnOnce() -> A + 'static, two: impl FnOnce() -> B) -> (A, B) {
@@ -256,5 +247,23 @@ fn a_member_that_goes_away_breaks_the_barrier_or_was_let_go() {
             // It came first, and went away before or after the other came.
             None => assert!(here.is_none() || here == Some(1)),
         }
+    });
+}
+
+#[test]
+fn a_member_whose_time_is_over_goes_with_the_others_or_breaks_the_barrier() {
+    check(3, || {
+        let barrier = Arc::new(Barrier::new(2));
+        let same = barrier.clone();
+        let late = move || {
+            let mut member = same.member();
+            match member.poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(place) => place,
+                Poll::Pending => member.go_away(),
+            }
+        };
+        let (late, here) = together(late, move || barrier.wait());
+        assert_eq!(late.is_some(), here.is_some());
+        assert!(late.is_none() || late != here);
     });
 }

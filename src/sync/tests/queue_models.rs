@@ -5,7 +5,8 @@ use std::sync::Arc;
 use loom::future::block_on;
 use loom::thread;
 
-use super::models::{check, poll_once};
+use super::models::check;
+use super::once::poll_once;
 use crate::sync::ring::Ring;
 use crate::sync::{GetError, LifoQueue, PutError, Queue};
 
@@ -166,5 +167,74 @@ fn who_joins_goes_on_after_the_last_is_done() {
         queue.join();
         assert!(queue.is_empty() && queue.task_done().is_err());
         other.join().unwrap();
+    });
+}
+
+/// One who looks until there is something.
+async fn look(queue: &Queue<u32>) {
+    let mut looks = queue.look();
+    std::future::poll_fn(|context| looks(context)).await;
+}
+
+#[test]
+fn who_only_looks_is_told_and_takes_nothing_from_who_gets() {
+    check(2, || {
+        let queue = Queue::bounded(2);
+        let (one, two) = (queue.clone(), queue.clone());
+        let looks = thread::spawn(move || block_on(look(&one)));
+        let gets = thread::spawn(move || two.get().unwrap());
+        // One for who gets, and one for who looks, whichever of them comes first.
+        queue.put(1).unwrap();
+        queue.put(2).unwrap();
+        let got = gets.join().unwrap();
+        looks.join().unwrap();
+        assert_eq!(queue.try_get().unwrap() + got, 3);
+    });
+}
+
+#[test]
+fn an_item_goes_past_one_who_looks_and_never_asks_again() {
+    check(3, || {
+        let queue = Queue::bounded(1);
+        let (looks, gets) = (queue.clone(), queue.clone());
+        let looks = thread::spawn(move || {
+            let mut look = looks.look();
+            let _ = look(&mut std::task::Context::from_waker(std::task::Waker::noop()));
+            // In line still, for ever.
+            std::mem::forget(look);
+        });
+        let gets = thread::spawn(move || gets.get().unwrap());
+        queue.put(1).unwrap();
+        looks.join().unwrap();
+        assert_eq!(gets.join().unwrap(), 1);
+    });
+}
+
+#[test]
+fn shutting_down_is_told_to_who_looks() {
+    for unbounded in [false, true] {
+        check(3, move || {
+            let queue = if unbounded { Queue::new() } else { Queue::bounded(1) };
+            let same = queue.clone();
+            let looks = thread::spawn(move || block_on(look(&same)));
+            queue.shut_down(false);
+            looks.join().unwrap();
+        });
+    }
+}
+
+#[test]
+fn who_looks_for_room_is_told_of_it() {
+    check(3, || {
+        let (sender, receiver) = crate::sync::pipe_with_room(1);
+        sender.send(1).unwrap();
+        let other = thread::spawn(move || {
+            assert_eq!(receiver.recv(), Ok(1));
+            receiver
+        });
+        let mut looks = sender.look();
+        block_on(std::future::poll_fn(|context| looks(context)));
+        assert_eq!(sender.try_send(2), Ok(()));
+        drop(other.join().unwrap());
     });
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use super::support::{Bell, poll_once};
+use super::once::poll_once;
+use super::support::Bell;
 use crate::ErrorKind;
 use crate::sync::list::{Kind, STARVED, WAITED, WaitList, Waiter};
 use crate::sync::primitive::atomic::Ordering;
@@ -242,6 +243,23 @@ fn a_barrier_is_broken_by_who_goes_away_and_made_whole_by_reset() {
 }
 
 #[test]
+fn a_member_whose_time_is_over_when_all_are_there_has_its_place() {
+    let barrier = Barrier::new(2);
+    let mut late = barrier.member();
+    assert!(late.poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    assert_eq!(barrier.wait(), Some(1));
+    assert_eq!(late.go_away(), Some(0));
+    assert!(!barrier.is_broken());
+    let mut late = barrier.member();
+    assert!(late.poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    barrier.reset();
+    assert_eq!((late.go_away(), barrier.is_broken()), (None, false));
+    let mut late = barrier.member();
+    assert!(late.poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    assert_eq!((late.go_away(), barrier.is_broken()), (None, true));
+}
+
+#[test]
 fn a_queue_holds_exactly_as_many_as_it_has_room_for() {
     for capacity in [1, 2, 3, 5, 8, 100] {
         let queue = Queue::bounded(capacity);
@@ -339,29 +357,6 @@ fn priorities_and_stacks_have_their_order() {
     stack.put(2).unwrap();
     assert_eq!(stack.try_put(3), Err(PutError::Full(3)));
     assert!(stack.try_iter().eq([2, 1]));
-}
-
-#[test]
-fn an_order_that_panics_leaves_the_queue_usable() {
-    #[derive(Debug, PartialEq, Eq)]
-    struct Touchy(u8);
-    impl PartialOrd for Touchy {
-        fn partial_cmp(&self, other: &Touchy) -> Option<std::cmp::Ordering> {
-            Some(self.cmp(other))
-        }
-    }
-    impl Ord for Touchy {
-        fn cmp(&self, other: &Touchy) -> std::cmp::Ordering {
-            assert!(self.0 != 13 && other.0 != 13, "on purpose");
-            self.0.cmp(&other.0)
-        }
-    }
-    let queue = PriorityQueue::new();
-    queue.put(Touchy(1)).unwrap();
-    let put = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| queue.put(Touchy(13))));
-    assert!(put.is_err());
-    assert_eq!(queue.len(), 2);
-    assert!(queue.task_done().is_ok());
 }
 
 #[test]

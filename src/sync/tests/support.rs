@@ -61,13 +61,6 @@ impl Wake for Bell {
     }
 }
 
-pub(super) fn poll_once<T>(future: impl Future<Output = T>) -> Option<T> {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(value) => Some(value),
-        Poll::Pending => None,
-    }
-}
-
 /// Polls a future until it is ready, or, before each poll but the first, `gives_up`: then drops it.
 pub(super) fn run<T>(future: impl Future<Output = T>, gives_up: impl FnMut() -> bool) -> Option<T> {
     run_with(future, gives_up, thread::park)

@@ -15,11 +15,13 @@ pub(super) struct Reader<'de> {
 }
 
 impl<'de> Reader<'de> {
+    #[inline]
     pub(super) fn new(bytes: &'de [u8]) -> Reader<'de> {
         Reader { rest: bytes, depth: 0 }
     }
 
     /// An error, if anything is left.
+    #[inline]
     pub(super) fn end(&self) -> Read<()> {
         match self.rest.len() {
             0 => Ok(()),
@@ -52,13 +54,14 @@ impl<'de> Reader<'de> {
         Ok(bytes)
     }
 
+    #[inline]
     fn length(&mut self) -> Read<usize> {
         usize::try_from(u64::from_le_bytes(self.array()?)).map_err(|_| cut_off())
     }
 
     #[inline]
     fn utf8(&mut self, count: usize) -> Read<&'de str> {
-        str::from_utf8(self.bytes(count)?).map_err(Fault::custom)
+        str::from_utf8(self.bytes(count)?).map_err(no_text)
     }
 
     /// A text whose tag is the next byte.
@@ -85,6 +88,7 @@ impl<'de> Reader<'de> {
         Ok(value)
     }
 
+    #[inline]
     fn seq<V: Visitor<'de>>(&mut self, count: usize, visitor: V) -> Read<V::Value> {
         self.inner(|reader| {
             let mut items = Items { reader, left: count };
@@ -94,6 +98,7 @@ impl<'de> Reader<'de> {
         })
     }
 
+    #[inline]
     fn map<V: Visitor<'de>>(&mut self, count: usize, visitor: V) -> Read<V::Value> {
         self.inner(|reader| {
             let mut items = Items { reader, left: count };
@@ -101,6 +106,13 @@ impl<'de> Reader<'de> {
             items.end()?;
             Ok(value)
         })
+    }
+
+    /// A value, of whatever kind it was written as.
+    #[inline(never)]
+    fn other<V: Visitor<'de>>(&mut self, visitor: V) -> Read<V::Value> {
+        self.peel()?;
+        de::Deserializer::deserialize_any(self, visitor)
     }
 
     /// The value of a type that is not an `Option`, whose writer made one of it.
@@ -119,6 +131,11 @@ fn cut_off() -> Fault {
 }
 
 #[cold]
+fn no_text(error: std::str::Utf8Error) -> Fault {
+    Fault::custom(error)
+}
+
+#[cold]
 fn unknown(tag: u8) -> Fault {
     Fault(format!("no value starts with byte {tag:#04x}").into())
 }
@@ -129,6 +146,30 @@ macro_rules! as_it_was_written {
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Read<V::Value> {
             self.peel()?;
             self.deserialize_any(visitor)
+        }
+    )*};
+}
+
+/// As `as_it_was_written`, with the tags first that are likely.
+macro_rules! integers {
+    ($($method:ident)*) => {$(
+        #[inline]
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Read<V::Value> {
+            match self.rest.first() {
+                Some(tag @ SMALL..) => {
+                    self.rest = &self.rest[1..];
+                    visitor.visit_u8(tag - SMALL)
+                }
+                Some(&U64) => {
+                    self.rest = &self.rest[1..];
+                    visitor.visit_u64(u64::from_le_bytes(self.array()?))
+                }
+                Some(&U32) => {
+                    self.rest = &self.rest[1..];
+                    visitor.visit_u32(u32::from_le_bytes(self.array()?))
+                }
+                _ => self.other(visitor),
+            }
         }
     )*};
 }
@@ -241,6 +282,7 @@ impl<'de> de::Deserializer<'de> for &mut Reader<'de> {
     }
 
     /// Bytes are read as a sequence too, as formats without bytes of their own write them.
+    #[inline]
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Read<V::Value> {
         self.peel()?;
         if self.peek()? != BYTES {
@@ -254,6 +296,7 @@ impl<'de> de::Deserializer<'de> for &mut Reader<'de> {
         Ok(value)
     }
 
+    #[inline]
     fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Read<V::Value> {
         self.deserialize_seq(visitor)
     }
@@ -267,6 +310,7 @@ impl<'de> de::Deserializer<'de> for &mut Reader<'de> {
         self.deserialize_seq(visitor)
     }
 
+    #[inline]
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _: &'static str,
@@ -288,10 +332,43 @@ impl<'de> de::Deserializer<'de> for &mut Reader<'de> {
 
     as_it_was_written! {
         deserialize_bool deserialize_char deserialize_str deserialize_string
-        deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128
-        deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128
-        deserialize_f32 deserialize_f64 deserialize_bytes deserialize_byte_buf
-        deserialize_unit deserialize_map deserialize_identifier
+        deserialize_i128 deserialize_u128 deserialize_f32 deserialize_f64
+        deserialize_unit deserialize_map
+    }
+
+    #[inline]
+    fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Read<V::Value> {
+        if self.rest.first() != Some(&BYTES) {
+            return self.other(visitor);
+        }
+        self.rest = &self.rest[1..];
+        let length = self.length()?;
+        visitor.visit_borrowed_bytes(self.bytes(length)?)
+    }
+
+    #[inline]
+    fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Read<V::Value> {
+        self.deserialize_bytes(visitor)
+    }
+
+    integers! {
+        deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64
+        deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64
+    }
+
+    /// A field's name is mostly a short text.
+    #[inline]
+    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Read<V::Value> {
+        match self.rest.first() {
+            Some(tag @ TEXT..SMALL) => {
+                self.rest = &self.rest[1..];
+                visitor.visit_borrowed_str(self.utf8(usize::from(tag - TEXT))?)
+            }
+            _ => {
+                self.peel()?;
+                self.deserialize_any(visitor)
+            }
+        }
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Read<V::Value> {
@@ -306,6 +383,7 @@ struct Items<'a, 'de> {
 }
 
 impl Items<'_, '_> {
+    #[inline]
     fn end(self) -> Read<()> {
         match self.left {
             0 => Ok(()),
@@ -314,6 +392,7 @@ impl Items<'_, '_> {
     }
 
     /// How many are to come, but never more than there are bytes: a hint decides how much memory is taken.
+    #[inline]
     fn hint(&self) -> usize {
         self.left.min(self.reader.rest.len())
     }

@@ -23,16 +23,20 @@
 //! through, say so in any case, and types with two forms (addresses, times) must be written in the one that is read.
 
 mod de;
+mod out;
 mod ser;
 #[cfg(test)]
 mod tests;
 
+use std::any::{Any, TypeId, type_name};
 use std::fmt;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, ErrorKind, Result};
+
+pub(crate) use self::out::{Out, SHORT as ROOM, Short};
 
 /// How deep values may be in each other: each is a few frames on the stack of who writes or reads it.
 pub(crate) const MAX_DEPTH: usize = 256;
@@ -101,26 +105,61 @@ impl serde::de::Error for Fault {
     }
 }
 
+/// Bytes that are a whole value: each of them as a value of its own would take long.
+fn as_bytes<T: 'static>(value: &T) -> Option<&[u8]> {
+    (value as &dyn Any).downcast_ref::<Vec<u8>>().map(Vec::as_slice)
+}
+
+/// Such bytes read back, if `T` is what they were.
+fn from_bytes<T: 'static>(bytes: &[u8]) -> Option<T> {
+    if TypeId::of::<T>() != TypeId::of::<Vec<u8>>() {
+        return None;
+    }
+    let (&BYTES, rest) = bytes.split_first()? else { return None };
+    let (length, bytes) = rest.split_first_chunk()?;
+    let whole = u64::from_le_bytes(*length) == bytes.len() as u64;
+    let mut value = whole.then(|| bytes.to_vec());
+    (&mut value as &mut dyn Any).downcast_mut::<Option<T>>()?.take()
+}
+
 /// Writes a value. `what` names it in the error: "argument", "value".
-pub(crate) fn encode<T: Serialize>(value: &T, what: &str) -> Result<Vec<u8>> {
-    let mut writer = ser::Writer::new();
-    value.serialize(&mut writer).map_err(|fault| {
-        Error::new(ErrorKind::NotSerializable)
-            .with_message(format!("{what} of type {}", std::any::type_name::<T>()))
-            .with_source(fault)
-    })?;
-    Ok(writer.into_bytes())
+pub(crate) fn encode<T: Serialize + 'static>(value: &T, what: &str) -> Result<Vec<u8>> {
+    let mut out = Vec::with_capacity(64);
+    encode_into(&mut out, value, what)?;
+    Ok(out)
+}
+
+/// As [`encode`], behind what is in `out`, which is left with part of a value if there is an error.
+#[inline]
+pub(crate) fn encode_into<T: Serialize + 'static>(
+    out: &mut impl Out,
+    value: &T,
+    what: &str,
+) -> Result<()> {
+    if let Some(bytes) = as_bytes(value) {
+        out.number(BYTES, bytes.len() as u64, 8);
+        out.extend(bytes);
+        return Ok(());
+    }
+    value.serialize(&mut ser::Writer::behind(out)).map_err(|fault| {
+        not_serializable(fault, format_args!("{what} of type {}", type_name::<T>()))
+    })
+}
+
+#[cold]
+fn not_serializable(fault: Fault, message: fmt::Arguments<'_>) -> Error {
+    Error::new(ErrorKind::NotSerializable).with_message(message.to_string()).with_source(fault)
 }
 
 /// Reads a value back.
-pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T> {
+#[inline]
+pub(crate) fn decode<T: DeserializeOwned + 'static>(bytes: &[u8], what: &str) -> Result<T> {
+    if let Some(value) = from_bytes(bytes) {
+        return Ok(value);
+    }
     let mut reader = de::Reader::new(bytes);
     T::deserialize(&mut reader).and_then(|value| reader.end().map(|()| value)).map_err(|fault| {
-        Error::new(ErrorKind::NotSerializable)
-            .with_message(format!(
-                "{what} of type {} cannot be read back",
-                std::any::type_name::<T>()
-            ))
-            .with_source(fault)
+        let name = type_name::<T>();
+        not_serializable(fault, format_args!("{what} of type {name} cannot be read back"))
     })
 }

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::*;
 
 #[track_caller]
-fn same<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: T) {
+fn same<T: Serialize + DeserializeOwned + PartialEq + Debug + 'static>(value: T) {
     let bytes = encode(&value, "value").unwrap();
     let back: T = decode(&bytes, "value").unwrap();
     assert_eq!(back, value);

@@ -47,7 +47,7 @@ impl<W: Word> Driver<W> {
     }
 
     fn is_waiting(&self, who: u64) -> bool {
-        self.waiting.contains(&Participant(who))
+        self.waiting.contains(&Participant::alone(who))
     }
 
     /// Nobody is answered who has not asked, or twice.
@@ -57,13 +57,13 @@ impl<W: Word> Driver<W> {
             .map(|(who, reply)| {
                 let at = self.waiting.iter().position(|&waiting| waiting == who);
                 self.waiting.remove(at.expect("a reply to one who waits for it"));
-                (who.0, reply)
+                (who.link, reply)
             })
             .collect()
     }
 
     fn request(&mut self, who: u64, request: W::Request) -> Vec<(u64, W::Reply)> {
-        let who = Participant(who);
+        let who = Participant::alone(who);
         assert!(!self.waiting.contains(&who));
         self.waiting.push(who);
         let mut replies = Vec::new();
@@ -73,14 +73,14 @@ impl<W: Word> Driver<W> {
 
     fn time_out(&mut self, who: u64) -> Vec<(u64, W::Reply)> {
         let mut replies = Vec::new();
-        self.word.time_out(Participant(who), &mut replies);
+        self.word.time_out(Participant::alone(who), &mut replies);
         self.note(replies)
     }
 
     fn gone(&mut self, who: u64) -> Vec<(u64, W::Reply)> {
-        self.waiting.retain(|&waiting| waiting != Participant(who));
+        self.waiting.retain(|&waiting| waiting != Participant::alone(who));
         let mut replies = Vec::new();
-        self.word.gone(Participant(who), &mut replies);
+        self.word.gone(Participant::alone(who), &mut replies);
         self.note(replies)
     }
 }

@@ -196,6 +196,9 @@ impl Model {
                 } else if let Some(at) = self.getters.iter().position(|&getter| getter == who) {
                     self.getters.remove(at);
                     out.push((who, QueueReply::Empty));
+                } else if let Some(at) = self.joiners.iter().position(|&joiner| joiner == who) {
+                    self.joiners.remove(at);
+                    out.push((who, QueueReply::Is(false)));
                 }
                 return out;
             }
@@ -349,7 +352,7 @@ fn what_could_not_be_handed_over_goes_back_to_where_it_was() {
         let taken: Vec<_> = [2, 3, 2, 3].map(|who| (who, get(&mut queue, who))).into();
         let mut replies = Vec::new();
         for &(who, (item, arrival)) in [2, 0, 1, 3].map(|at| &taken[at]) {
-            queue.word.take_back(Participant(who), item, None, arrival, &mut replies);
+            queue.word.take_back(Participant::alone(who), item, None, arrival, &mut replies);
         }
         assert!(replies.is_empty());
         assert!(queue.gone(2).is_empty() && queue.gone(3).is_empty());

@@ -145,7 +145,7 @@ impl Model {
                 out.push((
                     next,
                     match how {
-                        Some(notified) => ConditionReply::Woken(notified),
+                        Some(notified) => ConditionReply::Woken { notified, owner_died },
                         None => ConditionReply::Lock(LockReply::Acquired { owner_died }),
                     },
                 ));

@@ -310,6 +310,6 @@ fn a_descriptor_of_a_task_that_is_cancelled_is_closed() {
 fn without_a_task_a_descriptor_is_no_bytes() {
     let file = Fd(tempfile::tempfile().unwrap());
     let error = serde_json::to_string(&file).unwrap_err().to_string();
-    assert!(error.contains("in the arguments and the value of a task only"), "{error}");
+    assert!(error.contains("in the arguments and the value of a task"), "{error}");
     assert!(serde_json::from_str::<Fd<File>>("0").is_err());
 }

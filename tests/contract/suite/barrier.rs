@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{SHORT, all, inside, scale};
+use super::{SHORT, all, inside, scale, still_waits};
 use scale::Barrier;
 
 #[test]
@@ -27,7 +27,8 @@ fn one_that_gives_up_breaks_it_for_all() {
     inside(|| {
         let barrier = Arc::new(Barrier::new(3));
         let same = barrier.clone();
-        let waits = scale::spawn(move || same.wait(), ()).unwrap();
+        let mut waits = scale::spawn(move || same.wait(), ()).unwrap();
+        still_waits(&mut waits);
         assert_eq!(barrier.wait_timeout(SHORT), None);
         assert_eq!(waits.join().unwrap(), None);
         assert!(barrier.is_broken());
@@ -43,7 +44,8 @@ fn aborting_breaks_it_for_who_waits() {
     inside(|| {
         let barrier = Arc::new(Barrier::new(2));
         let same = barrier.clone();
-        let waits = scale::spawn(move || same.wait(), ()).unwrap();
+        let mut waits = scale::spawn(move || same.wait(), ()).unwrap();
+        still_waits(&mut waits);
         barrier.abort();
         assert_eq!(waits.join().unwrap(), None);
         assert!(barrier.is_broken());

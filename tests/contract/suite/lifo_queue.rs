@@ -1,6 +1,6 @@
 //! `LifoQueue`: row Q2.
 
-use super::{SHORT, inside, scale};
+use super::{SHORT, inside, scale, still_waits};
 use scale::{GetError, LifoQueue, PutError};
 
 #[test]
@@ -19,7 +19,8 @@ fn who_waits_gets_what_comes() {
     inside(|| {
         let queue = LifoQueue::new();
         let same = queue.clone();
-        let waits = scale::spawn(move || same.get(), ()).unwrap();
+        let mut waits = scale::spawn(move || same.get(), ()).unwrap();
+        still_waits(&mut waits);
         queue.put(1).unwrap();
         assert_eq!(waits.join().unwrap(), Ok(1));
     });

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{SHORT, all, inside, scale};
+use super::{SHORT, all, inside, scale, still_waits};
 use scale::{Event, Lock, Queue};
 
 /// Waits in the middle, so that another can come in between.
@@ -55,7 +55,8 @@ fn who_waits_gets_it_or_gives_up() {
         let tries = move |_| (same.try_lock().is_none(), same.lock_timeout(SHORT).is_none());
         assert_eq!(all(2, tries), [(true, true); 2]);
         let same = lock.clone();
-        let waits = scale::spawn(move || *same.lock(), ()).unwrap();
+        let mut waits = scale::spawn(move || *same.lock(), ()).unwrap();
+        still_waits(&mut waits);
         drop(held);
         assert_eq!(waits.join().unwrap(), 1);
         assert!(lock.try_lock().is_some());

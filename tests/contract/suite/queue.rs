@@ -1,9 +1,10 @@
-//! `Queue`: rows Q1, Q3, Q4, Q5 and Q6.
+//! `Queue`: rows Q1, Q3, Q4 and Q6.
 
-use super::{SHORT, all, inside, scale};
+use super::{SHORT, all, inside, scale, still_waits};
 use scale::{GetError, PutError, Queue};
+use serde::{Deserialize, Serialize};
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 enum Mixed {
     Text(String),
     Pairs(Vec<(String, i32)>),
@@ -81,46 +82,15 @@ fn four_producers_and_three_consumers_with_an_end_mark_each() {
 }
 
 #[test]
-fn join_returns_after_the_last_task_is_done() {
-    inside(|| {
-        let (queue, done) = (Queue::bounded(4), Queue::new());
-        let consumers: Vec<_> = (0..2)
-            .map(|_| {
-                let (queue, done) = (queue.clone(), done.clone());
-                let work = move || {
-                    for item in queue.iter() {
-                        done.put(item).unwrap();
-                        queue.task_done().unwrap();
-                    }
-                };
-                scale::spawn(work, ()).unwrap()
-            })
-            .collect();
-        let same = queue.clone();
-        let seen = all(3, move |producer| {
-            (0..10).for_each(|n| same.put(producer * 10 + n).unwrap());
-            same.join();
-            // At least what this one has put.
-            done.len() >= 10
-        });
-        assert_eq!(seen, [true; 3]);
-        assert!(queue.task_done().is_err(), "one too many");
-        assert!(queue.join_timeout(SHORT));
-        queue.shut_down(false);
-        for consumer in consumers {
-            consumer.join().unwrap();
-        }
-    });
-}
-
-#[test]
 fn shutting_down_wakes_who_waits_and_leaves_what_is_in_it() {
     inside(|| {
         let (full, empty) = (Queue::bounded(1), Queue::<u32>::new());
         full.put(1).unwrap();
         let (same_full, same_empty) = (full.clone(), empty.clone());
-        let puts = scale::spawn(move || same_full.put(2), ()).unwrap();
-        let gets = scale::spawn(move || same_empty.get(), ()).unwrap();
+        let mut puts = scale::spawn(move || same_full.put(2), ()).unwrap();
+        still_waits(&mut puts);
+        let mut gets = scale::spawn(move || same_empty.get(), ()).unwrap();
+        still_waits(&mut gets);
         full.shut_down(false);
         empty.shut_down(true);
         assert_eq!(puts.join().unwrap(), Err(PutError::ShutDown(2)));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{SHORT, inside, scale};
+use super::{SHORT, inside, scale, still_waits};
 use scale::RLock;
 
 #[test]
@@ -17,7 +17,8 @@ fn its_holder_takes_it_again_and_again_and_no_other_does() {
         };
         assert_eq!(scale::spawn(other, ()).unwrap().join().unwrap(), (true, true, true));
         let same = lock.clone();
-        let waits = scale::spawn(move || drop(same.lock()), ()).unwrap();
+        let mut waits = scale::spawn(move || drop(same.lock()), ()).unwrap();
+        still_waits(&mut waits);
         for guard in guards {
             assert!(lock.is_locked());
             drop(guard);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{SHORT, all, inside, scale};
+use super::{SHORT, all, inside, scale, still_waits};
 use scale::{Event, Semaphore};
 
 #[test]
@@ -32,7 +32,8 @@ fn who_waits_gets_what_is_given_back_or_gives_up() {
         semaphore.acquire();
         assert!(!semaphore.try_acquire() && !semaphore.acquire_timeout(SHORT));
         let same = semaphore.clone();
-        let waits = scale::spawn(move || same.acquire(), ()).unwrap();
+        let mut waits = scale::spawn(move || same.acquire(), ()).unwrap();
+        still_waits(&mut waits);
         semaphore.release().unwrap();
         waits.join().unwrap();
         semaphore.release().unwrap();

@@ -6,19 +6,10 @@ use std::time::Duration;
 
 use fourfold::{ErrorKind, Handle, as_completed, thread};
 
+use super::chance::{mix, rounds};
 use crate::support::within;
 
 const LONG: Duration = Duration::from_secs(600);
-
-fn rounds() -> usize {
-    std::env::var("FOURFOLD_ROUNDS").map_or(100, |rounds| rounds.parse().unwrap())
-}
-
-/// A number out of a number, spread well.
-fn mix(n: usize) -> usize {
-    let n = (n as u64).wrapping_add(0x9e37_79b9_7f4a_7c15).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    ((n ^ (n >> 29)).wrapping_mul(0x94d0_49bb_1331_11eb) >> 32) as usize
-}
 
 /// What became of tasks, counted where it is told and where it happens.
 #[derive(Default)]

@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
 use std::time::Duration;
 
-use fourfold::{ErrorKind, Handle, TaskState, as_completed, thread};
+use fourfold::{ErrorKind, Handle, as_completed, thread};
 
+use super::chance::{Dice, rounds};
 use crate::support::{Gate, LIMIT, eventually, visit, within};
 
 fn crew(name: &str) -> usize {
@@ -154,16 +155,19 @@ fn slots_that_could_not_be_lent_are_lent_when_others_come_back() {
         let end = gate.next();
         assert_eq!(end.name, 9);
         let own = pool.clone();
-        let late = pool.submit(
+        let mut late = pool.submit(
             move || {
+                let its_own = own.submit(|| 5, ());
                 visit(port, 1);
-                own.submit(|| 5, ()).join()
+                its_own.join()
             },
             (),
         );
         let guest = gate.next();
+        assert_eq!(guest.name, 1, "its own task is submitted");
         guest.pass();
-        eventually("the late one waits", || late.state() == TaskState::Running);
+        let short = Duration::from_millis(20);
+        assert!(late.join_timeout(short).is_none(), "it waits for what cannot run yet");
         end.pass();
         assert_eq!(long.join().unwrap(), 256);
         assert_eq!(late.join().unwrap().unwrap(), 5);
@@ -171,30 +175,13 @@ fn slots_that_could_not_be_lent_are_lent_when_others_come_back() {
     });
 }
 
-fn rounds() -> usize {
-    std::env::var("FOURFOLD_ROUNDS").map_or(100, |rounds| rounds.parse().unwrap())
-}
-
-/// Numbers that look random, the same each time for the same seed.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 =
-            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % end
-    }
-}
-
 /// What tasks do, and what was seen of them.
 struct Seen {
-    begun: AtomicUsize,
     running: AtomicUsize,
     over: AtomicBool,
 }
 
 fn work(pool: &thread::Executor, seen: &Arc<Seen>, seed: u64) -> u64 {
-    seen.begun.fetch_add(1, Ordering::Relaxed);
     seen.running.fetch_add(1, Ordering::SeqCst);
     assert!(!seen.over.load(Ordering::SeqCst), "a task runs after the shutdown has returned");
     let mut dice = Dice(seed);
@@ -240,7 +227,7 @@ fn all_that_can_be_done_at_random_by_several_threads() {
                 .build()
                 .unwrap();
             let over = AtomicBool::new(false);
-            let seen = Arc::new(Seen { begun: 0.into(), running: 0.into(), over });
+            let seen = Arc::new(Seen { running: 0.into(), over });
             std::thread::scope(|scope| {
                 for submitter in 0..SUBMITTERS {
                     let (pool, seen) = (&pool, &seen);

@@ -207,24 +207,7 @@ fn deque(node: NodeRef<'_>, args: &[NodeRef<'_>], show: &mut Show) -> Option<()>
 }
 
 fn dict(node: NodeRef<'_>, name: &str, args: &[NodeRef<'_>], show: &mut Show) -> Option<()> {
-    let mut entries: Vec<(NodeRef<'_>, NodeRef<'_>)> = match (name, args) {
-        (_, []) | ("defaultdict", [_]) => Vec::new(),
-        ("Counter", [from]) => from.entries()?.collect(),
-        ("OrderedDict", [from]) => {
-            let pairs = from.items()?.map(|pair| Some((pair.item(0)?, pair.item(1)?)));
-            pairs.collect::<Option<_>>()?
-        }
-        _ => return None,
-    };
-    for step in &node.as_object()?.steps {
-        match step {
-            Step::SetItems(pairs) => {
-                entries.extend(pairs.iter().map(|&(key, value)| (node.at(key), node.at(value))));
-            }
-            Step::State(_) => {}
-            _ => return None,
-        }
-    }
+    let mut entries = node.mapping()?;
     let _ = write!(show.out, "{name}(");
     match (name, args) {
         ("defaultdict", [factory]) => {

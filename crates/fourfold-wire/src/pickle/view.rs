@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Global, Node, NodeId, Object, Step, Value};
+use super::{Global, Made, Node, NodeId, Object, Step, Value};
 
 /// A node seen within its value, with its parts at hand.
 ///
@@ -178,6 +178,39 @@ impl<'a> NodeRef<'a> {
             }
             _ => None,
         }
+    }
+
+    /// The entries of a dict, or of an `OrderedDict`, a `Counter` or a `defaultdict` of `collections`, as any version of Python
+    /// writes it. If a key is there more than once, the last one counts.
+    #[must_use]
+    pub fn mapping(self) -> Option<Vec<(NodeRef<'a>, NodeRef<'a>)>> {
+        if let Some(entries) = self.entries() {
+            return Some(entries.collect());
+        }
+        let object = self.as_object()?;
+        let Made::Reduce { .. } = object.made else { return None };
+        let ("collections", name) = self.class()?.python3() else { return None };
+        let args: Vec<NodeRef<'a>> = self.made_with()?.take(2).collect();
+        let mut found: Vec<_> = match (name, &args[..]) {
+            ("OrderedDict" | "Counter" | "defaultdict", []) | ("defaultdict", [_]) => Vec::new(),
+            ("Counter", [from]) => from.entries()?.collect(),
+            // As Python 2 has it: from a list of pairs.
+            ("OrderedDict", [from]) => {
+                let pair = |pair: NodeRef<'a>| Some((pair.item(0)?, pair.item(1)?));
+                from.items()?.map(pair).collect::<Option<_>>()?
+            }
+            _ => return None,
+        };
+        for step in &object.steps {
+            match step {
+                Step::SetItems(pairs) => {
+                    found.extend(pairs.iter().map(|&(key, value)| (self.at(key), self.at(value))));
+                }
+                Step::State(_) => {}
+                _ => return None,
+            }
+        }
+        Some(found)
     }
 
     /// The value of a key of a dict that is text. If the key is there more than once, the last one counts.

@@ -31,13 +31,9 @@ impl Wait {
     }
 }
 
-/// As Python takes a truth value of what is passed for one.
+/// As Python takes a truth value of what is passed for one. Of what only its class knows: true, as most are.
 pub(super) fn truth(node: NodeRef<'_>) -> bool {
-    match (node.as_bool(), node.as_f64()) {
-        (Some(value), _) => value,
-        (_, Some(number)) => number != 0.0,
-        _ => !node.is_none() && node.items().is_none_or(|items| items.len() > 0),
-    }
+    known_truth(node).unwrap_or(true)
 }
 
 /// Whether Python takes a value for true, as far as its class is known.

@@ -1,16 +1,17 @@
 //! The methods of arrays, and arrays as they are pickled.
 
-use fourfold_wire::pickle::{Builder, Node, NodeId, NodeRef, Text, Value};
+use fourfold_wire::pickle::{Builder, Made, Node, NodeId, NodeRef, Text, Value};
 use fourfold_wire::talk::{Arguments, Exception, Reply};
 
 use super::args::{index as at, int, number, slice, type_of};
 use super::errors::{array_error, type_error, value_error};
-use super::iterable::items;
+use super::iterable::numbers;
 use super::lists::{bounds, call, whole};
-use super::thing::Called;
+use super::thing::{Called, SHOWN};
 use crate::words::{Array, Number, is_of_chars};
 
-fn char_text(point: u32) -> Text {
+/// A character as a text, by its code point.
+pub(super) fn char_text(point: u32) -> Text {
     Text::from_code_points([point]).unwrap_or_else(|_| "\u{fffd}".into())
 }
 
@@ -29,12 +30,12 @@ pub(super) fn number_value(number: Number) -> Value {
     builder.finish(root)
 }
 
-/// The items of an array as what makes one: a list of numbers, or a text.
-fn contents(array: &Array) -> Value {
+/// Items of an array of that type as what makes one: a list of numbers, or a text.
+fn contents(code: char, numbers: &[Number]) -> Value {
     let mut builder = Builder::new();
-    let root = match is_of_chars(array.code()) {
+    let root = match is_of_chars(code) {
         true => {
-            let points = array.numbers().iter().filter_map(|number| match number {
+            let points = numbers.iter().filter_map(|number| match number {
                 Number::Char(point) => Some(*point),
                 _ => None,
             });
@@ -42,8 +43,8 @@ fn contents(array: &Array) -> Value {
             builder.push(Node::Unicode(text))
         }
         false => {
-            let numbers = array.numbers().iter();
-            let ids: Vec<NodeId> = numbers.map(|number| node(&mut builder, *number)).collect();
+            let ids: Vec<NodeId> =
+                numbers.iter().map(|number| node(&mut builder, *number)).collect();
             builder.push(Node::List(ids))
         }
     };
@@ -52,21 +53,21 @@ fn contents(array: &Array) -> Value {
 
 /// `array.array(code, [..])`
 pub(super) fn array_value(array: &Array) -> Value {
-    call("array", "array", [Value::from(array.code().to_string()), contents(array)])
+    call(
+        "array",
+        "array",
+        [Value::from(array.code().to_string()), contents(array.code(), array.numbers())],
+    )
 }
-
-/// How many items are shown at most: a text of so many bytes is cut.
-const SHOWN: usize = 64 << 10;
 
 /// As `str` of an array shows it, cut where it is long.
 pub(super) fn describe(array: &Array) -> String {
     match array.numbers() {
         [] => format!("array('{}')", array.code()),
         numbers => {
-            // What is longer is cut all the same.
-            let shown = numbers[..numbers.len().min(SHOWN)].to_vec();
-            let shown = Array::new(array.code(), shown).unwrap_or_else(|_| array.clone());
-            format!("array('{}', {})", array.code(), contents(&shown))
+            // Each takes a byte or more of what is shown.
+            let shown = &numbers[..numbers.len().min(SHOWN)];
+            format!("array('{}', {})", array.code(), contents(array.code(), shown))
         }
     }
 }
@@ -81,7 +82,7 @@ pub(super) fn new(code: char, initial: NodeRef<'_>) -> Result<Array, Exception> 
             let what = format!("cannot use a str to initialize an array with typecode '{code}'");
             return Err(type_error(what));
         }
-        _ => items(initial)?.iter().map(|item| number(item.root())).collect::<Result<_, _>>()?,
+        _ => numbers(initial)?,
     };
     Array::new(code, numbers).map_err(array_error)
 }
@@ -97,7 +98,17 @@ fn code_of(node: NodeRef<'_>) -> Option<char> {
     code.as_str()?.chars().next()
 }
 
-/// The items of a pickled array that is written as its machine had it in memory. `None`: it is made of a list.
+/// The items of a pickled array that is written as its machine had it in memory.
+pub(super) fn written(node: NodeRef<'_>) -> Option<Result<Vec<Number>, Exception>> {
+    let object = node.as_object().filter(|object| object.steps.is_empty())?;
+    let (Made::Reduce { .. }, ("array", name)) = (object.made, node.class()?.python3()) else {
+        return None;
+    };
+    let args: Vec<NodeRef<'_>> = node.made_with()?.take(5).collect();
+    machine(name, &args)
+}
+
+/// The same by the name of what makes it and the arguments. `None`: it is made of a list.
 pub(super) fn machine(name: &str, args: &[NodeRef<'_>]) -> Option<Result<Vec<Number>, Exception>> {
     match (name, args) {
         // As multiprocessing writes it.
@@ -148,14 +159,15 @@ fn in_memory(format: i64, bytes: &[u8]) -> Result<Vec<Number>, Exception> {
         .chunks_exact(width)
         .map(|number| {
             // From the lowest byte on, filled up with the sign.
-            let mut low = number.to_vec();
+            let mut wide = [0; 16];
+            wide[..width].copy_from_slice(number);
             if format % 2 == 1 && format > 1 {
-                low.reverse();
+                wide[..width].reverse();
             }
             let is_signed = matches!(format, 1 | 4 | 5 | 8 | 9 | 12 | 13);
-            let is_negative = is_signed && low.last().is_some_and(|&byte| byte >= 0x80);
-            let mut wide = [if is_negative { 0xff } else { 0 }; 16];
-            wide[..width].copy_from_slice(&low);
+            if is_signed && wide[width - 1] >= 0x80 {
+                wide[width..].fill(0xff);
+            }
             let whole = i128::from_le_bytes(wide);
             Ok(match format {
                 14 | 15 => Number::Float(f64::from(f32::from_bits(whole as u32))),
@@ -181,9 +193,7 @@ pub(super) fn array(
     let same_type = |array: &Array, id: Option<NodeId>| -> Result<Vec<Number>, Exception> {
         let node = required(id);
         match code_of(node) {
-            Some(code) if code == array.code() => {
-                items(node)?.iter().map(|item| number(item.root())).collect()
-            }
+            Some(code) if code == array.code() => numbers(node),
             Some(_) => Err(type_error("bad argument type for built-in operation")),
             None => {
                 let what = "can only assign array (not";

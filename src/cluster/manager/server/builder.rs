@@ -41,7 +41,9 @@ impl ServerBuilder {
     }
 
     fn register(mut self, name: &str, kind: Kind) -> ServerBuilder {
-        self.settings.registered.retain(|(other, _)| other != name);
+        if self.settings.registered.iter().any(|(other, _)| other == name) {
+            self.wrong = Some(format!("{name} is the name of two: each wants one of its own"));
+        }
         self.settings.registered.push((name.to_owned(), kind));
         self
     }
@@ -157,7 +159,7 @@ impl ServerBuilder {
     /// # Errors
     ///
     /// The address cannot be listened at, is none, or is one that other machines can reach without
-    /// [`plaintext`](ServerBuilder::plaintext).
+    /// [`plaintext`](ServerBuilder::plaintext); two objects were given one name.
     pub fn bind(self, address: impl ToAddress) -> Result<Server> {
         let (listener, address) = self.listen(address)?;
         let bell = Arc::new(Bell::new()?);
@@ -204,8 +206,8 @@ impl ServerBuilder {
         let address = address.to_address()?;
         if !address.is_local() && !self.plaintext {
             return Err(Error::invalid(format!(
-                "{address} can be reached by other machines, and this protocol has no encryption: \
-                 say plaintext if that is meant"
+                "{address} can be reached from other machines, and this protocol encrypts nothing: \
+                 allow plaintext if that is meant, or listen on this machine and use a tunnel"
             )));
         }
         let told = |error| Error::invalid(format!("cannot listen at {address}")).with_source(error);

@@ -62,7 +62,7 @@ impl Thing {
     fn happen(&mut self, due: &mut Vec<Due>, what: Happening, who: Participant) {
         let mut told = Told { due };
         match self {
-            Thing::Queue(word, _) => told.all(what.to(word, who), queue_reply),
+            Thing::Queue(word, _) => told.all(what.to(&mut **word, who), queue_reply),
             Thing::Lock(word) => told.all(what.to(word, who), lock_reply),
             Thing::RLock(word) => told.all(what.to(word, who), rlock_reply),
             Thing::Semaphore(word) => told.all(what.to(word, who), semaphore_reply),

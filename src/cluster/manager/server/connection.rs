@@ -31,6 +31,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown};
 
+use super::crowd::Crowd;
 use super::deadlines::What;
 use super::objects::ObjectId;
 use crate::cluster::manager::item::Item;
@@ -48,8 +49,8 @@ pub(super) struct Connection {
     pub(super) told: bool,
     /// The words it has called, which hear of its end.
     touched: HashSet<ObjectId>,
-    /// How many of them there are when it is time to forget those that are gone themselves.
-    crowded: usize,
+    /// Some of them may be gone themselves.
+    crowd: Crowd,
     /// Items of queues whose replies are not all sent yet, in the order of these.
     unsent: VecDeque<Unsent>,
     /// How many bytes were sent so far.
@@ -102,7 +103,7 @@ impl Connection {
             count: 0,
             told: false,
             touched: HashSet::new(),
-            crowded: CROWDED,
+            crowd: Crowd::beyond(CROWDED),
             unsent: VecDeque::new(),
             sent: 0,
             looks_for: EventFlags::IN,
@@ -237,11 +238,12 @@ impl Connection {
     /// Notes that it has called a word. `is_there` says which words are.
     pub(super) fn touch(&mut self, id: ObjectId, is_there: impl Fn(ObjectId) -> bool) {
         self.called = id;
-        if self.touched.insert(id) && self.touched.len() > self.crowded {
+        self.touched.insert(id);
+        self.crowd.tidy(self.touched.len(), || {
             self.touched.retain(|&touched| is_there(touched));
             self.touched.shrink_to(2 * self.touched.len());
-            self.crowded = CROWDED.max(2 * self.touched.len());
-        }
+            self.touched.len()
+        });
     }
 
     /// The words it has called, in the order of their numbers.

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use rustix::event::Timespec;
 
+use super::crowd::Crowd;
+
 /// What ends at a deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum What {
@@ -21,8 +23,7 @@ pub(super) enum What {
 #[derive(Debug)]
 pub(super) struct Deadlines {
     heap: BinaryHeap<Reverse<(Instant, u64, What)>>,
-    /// How many there are when it is time to forget the void ones.
-    crowded: usize,
+    crowd: Crowd,
 }
 
 /// How many there may be before it is worth the time to look which of them are void.
@@ -33,7 +34,7 @@ const LONGEST: Duration = Duration::from_secs(3600);
 
 impl Deadlines {
     pub(super) fn new() -> Deadlines {
-        Deadlines { heap: BinaryHeap::new(), crowded: CROWDED }
+        Deadlines { heap: BinaryHeap::new(), crowd: Crowd::beyond(CROWDED) }
     }
 
     pub(super) fn add(&mut self, at: Instant, connection: u64, what: What) {
@@ -50,14 +51,13 @@ impl Deadlines {
         self.heap.pop().map(|Reverse((_, connection, what))| (connection, what))
     }
 
-    /// Forgets the void ones, if there are many: so seldom that each is looked at a few times at most, and so often that
-    /// no more than half of them are void.
+    /// Forgets the void ones, if there are many.
     pub(super) fn tidy(&mut self, is_live: impl Fn(u64, What) -> bool) {
-        if self.heap.len() > self.crowded {
+        self.crowd.tidy(self.heap.len(), || {
             self.heap.retain(|&Reverse((_, connection, what))| is_live(connection, what));
             self.heap.shrink_to(2 * self.heap.len());
-            self.crowded = CROWDED.max(2 * self.heap.len());
-        }
+            self.heap.len()
+        });
     }
 }
 

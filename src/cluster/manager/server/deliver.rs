@@ -20,7 +20,7 @@ impl Reactor {
     /// Gives replies to those they are for. `current` has just asked; others have waited.
     pub(super) fn deliver(&mut self, due: Vec<Due>, current: Option<u64>) {
         let mut due = VecDeque::from(due);
-        while let Some(Due { to: Participant(id), what }) = due.pop_front() {
+        while let Some(Due { to: Participant { link: id, .. }, what }) = due.pop_front() {
             let Some(connection) = self.connections.get_mut(&id) else { continue };
             let waited = connection.waits.take();
             if let Some(object) = waited.and_then(|object| self.objects.object(object)) {
@@ -41,7 +41,13 @@ impl Reactor {
                 Out::Item { item, at, arrival } => {
                     let mut more = Vec::new();
                     if let Some(object) = self.objects.object(connection.called) {
-                        object.thing.take_back(Participant(id), item, at, arrival, &mut more);
+                        object.thing.take_back(
+                            Participant::alone(id),
+                            item,
+                            at,
+                            arrival,
+                            &mut more,
+                        );
                     }
                     due.extend(more);
                     // Nobody hears this answer, but there may be requests behind the one that it ends. The poller tells
@@ -109,7 +115,7 @@ impl Reactor {
     fn end(&mut self, id: u64) -> Vec<Due> {
         let mut due = Vec::new();
         let Some(mut connection) = self.connections.remove(&id) else { return due };
-        let who = Participant(id);
+        let who = Participant::alone(id);
         if let Some(object) = connection.waits.and_then(|object| self.objects.object(object)) {
             object.waiting -= 1;
             // What comes back to a queue goes to those who wait there: not to this one.

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use fourfold_wire::pickle::{Builder, Global, Made, Node, NodeRef, Parts, Step, Text, Value};
+use fourfold_wire::pickle::{Builder, Global, Made, Node, NodeRef, Parts, Step, Value};
 use fourfold_wire::talk::Exception;
 
-use super::args::{int, known_truth};
+use super::args::{int, known_truth, number};
 use super::arrays;
 use super::errors::{memory_error, type_error, value_error};
 use crate::cluster::manager::item::Item;
@@ -23,6 +23,16 @@ pub(super) fn items(node: NodeRef<'_>) -> Result<Vec<Item>, Exception> {
     let mut taker = Taker::new(node);
     let parts = taker.parts_of(node, DEPTH)?;
     parts.into_iter().map(|part| taker.item(part)).collect()
+}
+
+/// The items of what can be gone through, as numbers.
+pub(super) fn numbers(node: NodeRef<'_>) -> Result<Vec<Number>, Exception> {
+    if let Some(numbers) = arrays::written(node) {
+        let numbers = numbers?;
+        Taker::new(node).charge(numbers.len() * size_of::<Number>())?;
+        return Ok(numbers);
+    }
+    items(node)?.iter().map(|item| number(item.root())).collect()
 }
 
 /// The entries of a dict or of what one can be made from: pairs of key and value.
@@ -368,15 +378,9 @@ fn not_iterable(name: &str) -> Exception {
 }
 
 fn letter(point: u32) -> Value {
-    match char::from_u32(point) {
-        Some(letter) => letter.to_string().into(),
-        None => {
-            let mut builder = Builder::new();
-            let text = Text::from_code_points([point]).unwrap_or_else(|_| "".into());
-            let root = builder.push(Node::Str(text));
-            builder.finish(root)
-        }
-    }
+    let mut builder = Builder::new();
+    let root = builder.push(Node::Str(arrays::char_text(point)));
+    builder.finish(root)
 }
 
 fn byte_letter(byte: u8) -> Value {

@@ -9,6 +9,7 @@ mod arrays;
 mod builder;
 mod calls;
 mod connection;
+mod crowd;
 mod deadlines;
 mod deliver;
 mod dicts;

@@ -165,7 +165,7 @@ impl Reactor {
         connection.touch(object_id, |touched| self.objects.contains(touched));
         let object = self.objects.object(object_id)?;
         connection.told = call.method == ACQUIRE_TOLD;
-        let who = Participant(id);
+        let who = Participant::alone(id);
         #[cfg(test)]
         assert_ne!(call.method, "panic", "as a test wants it");
         match object.thing.call(who, &call.method, call.arguments, due) {

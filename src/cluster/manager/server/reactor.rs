@@ -242,7 +242,7 @@ impl Reactor {
                 (What::Wait(_), Some(object_id)) => {
                     let Some(object) = self.objects.object(object_id) else { continue };
                     let mut due = Vec::new();
-                    object.thing.time_out(Participant(id), &mut due);
+                    object.thing.time_out(Participant::alone(id), &mut due);
                     self.deliver(due, None);
                 }
                 _ => self.close(id),

@@ -97,7 +97,7 @@ impl Kind {
     fn make(self) -> Result<Thing> {
         Ok(match self {
             Kind::Queue(QueueOptions { order, capacity, hand_back }) => {
-                Thing::Queue(Queue::new(order, capacity, hand_back.into()), order)
+                Thing::Queue(Box::new(Queue::new(order, capacity, hand_back.into())), order)
             }
             Kind::Lock => Thing::Lock(Lock::default()),
             Kind::RLock => Thing::RLock(RLock::default()),

@@ -14,7 +14,7 @@ use crate::words::{
 
 /// A word, and whatever its methods need.
 pub(super) enum Thing {
-    Queue(Queue<Item>, Order),
+    Queue(Box<Queue<Item>>, Order),
     Lock(Lock),
     RLock(RLock),
     Semaphore(Semaphore),
@@ -181,7 +181,7 @@ fn queue(name: &str, args: &Arguments, order: Order) -> Result<Thing, Exception>
     let [size] = args.bind(name, ["maxsize"], 0)?;
     let size = size.map(|id| int(args.node(id))).transpose()?.unwrap_or(0);
     let capacity = usize::try_from(size).unwrap_or(0);
-    Ok(Thing::Queue(Queue::new(order, capacity, HandBack::Never), order))
+    Ok(Thing::Queue(Box::new(Queue::new(order, capacity, HandBack::Never)), order))
 }
 
 fn permits(args: &Arguments) -> Result<usize, Exception> {
@@ -259,7 +259,7 @@ pub(super) fn flag(args: &Arguments, id: Option<fourfold_wire::pickle::NodeId>) 
 }
 
 /// The longest text that shows an object, in bytes, as far as it is not one long item.
-const SHOWN: usize = 64 << 10;
+pub(super) const SHOWN: usize = 64 << 10;
 
 /// Shows as many parts as there is room for; the others are not looked at.
 fn shown(open: &str, parts: impl Iterator<Item = String>, close: &str) -> String {

@@ -96,7 +96,7 @@ pub(super) fn event_reply(reply: EventReply) -> Out {
 pub(super) fn condition_reply(reply: ConditionReply) -> Out {
     match reply {
         ConditionReply::Lock(reply) => rlock_reply(reply),
-        ConditionReply::Woken(notified) => value(notified),
+        ConditionReply::Woken { notified, .. } => value(notified),
         ConditionReply::Notified => done(),
         ConditionReply::NotHeld => {
             error(runtime_error("cannot wait on or notify an un-acquired lock"))

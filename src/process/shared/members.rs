@@ -1,0 +1,181 @@
+//! Who takes part in an arena, and what becomes of what the dead had.
+
+use std::time::Duration;
+
+use super::arena::{Arena, MAX_MEMBERS, status};
+use super::atomic::{Number64, Ordering};
+use super::host::{Host, Member};
+use super::journal::Transaction;
+use crate::error::{Error, ErrorKind, Result};
+
+/// How often participants are looked after by those who wait, together.
+const EVERY: Duration = Duration::from_millis(50);
+
+/// A slot's state as its life and status.
+fn parts(state: u64) -> (u32, u32) {
+    ((state >> 32) as u32, state as u32)
+}
+
+fn state(life: u32, status: u32) -> u64 {
+    u64::from(life) << 32 | u64::from(status)
+}
+
+impl Arena {
+    /// Makes this process a participant, if it is none.
+    #[inline]
+    pub(super) fn take_part(&self) -> Result<Member> {
+        match self.myself() {
+            Some(me) => Ok(me),
+            None => self.join(|| self.register()),
+        }
+    }
+
+    #[cold]
+    fn register(&self) -> Result<Member> {
+        for attempt in 0..2 {
+            for index in 0..MAX_MEMBERS {
+                let slot = self.slot(index);
+                let seen = slot.state.load(Ordering::Acquire);
+                let (life, now) = parts(seen);
+                if now != status::FREE || !self.hold_slot(index)? {
+                    continue;
+                }
+                // Its record lock is ours, so nobody else takes it: who dies here leaves it free.
+                let me = Member::new(index, life.wrapping_add(1).max(1));
+                slot.pid.store(std::process::id(), Ordering::Relaxed);
+                self.count_slot(index);
+                if slot
+                    .state
+                    .exchange(seen, state(me.life(), status::LIVE), Ordering::AcqRel)
+                    .is_ok()
+                {
+                    return Ok(me);
+                }
+            }
+            if attempt == 0 {
+                self.look_after_all();
+            }
+        }
+        Err(Error::new(ErrorKind::InvalidInput).with_message(format!(
+            "{MAX_MEMBERS} processes take part in this context's words already, which is all there can be"
+        )))
+    }
+
+    /// Notes that slots up to this one are in use.
+    fn count_slot(&self, index: usize) {
+        let slots = &self.header().slots;
+        let mut seen = slots.load(Ordering::Relaxed);
+        while seen <= index as u64 {
+            match slots.exchange(seen, index as u64 + 1, Ordering::AcqRel) {
+                Ok(()) => return,
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    /// Finds out who has died, gives back what they had, and wakes all who may have waited for them.
+    pub(super) fn look_after_all(&self) {
+        let slots = self.header().slots.load(Ordering::Acquire).min(MAX_MEMBERS as u64) as usize;
+        let mut found = false;
+        for index in 0..slots {
+            let (life, now) = parts(self.slot(index).state.load(Ordering::Acquire));
+            let member = Member::new(index, life);
+            if now == status::DEAD || now == status::LIVE && self.is_dead(member) {
+                found = true;
+            }
+        }
+        if found {
+            self.bury();
+        }
+    }
+
+    /// As `look_after_all`, unless somebody has done so a moment ago. For who waits, at each look.
+    pub(super) fn look_after_some(&self) {
+        let now = crate::process::serve::monotonic() / 1_000_000;
+        let looked = &self.header().looked;
+        let last = looked.load(Ordering::Relaxed);
+        // Who takes the turn may die in it: the next takes it a moment later.
+        if now.abs_diff(last) >= EVERY.as_millis() as u64
+            && looked.exchange(last, now, Ordering::Relaxed).is_ok()
+        {
+            self.look_after_all();
+        }
+    }
+
+    /// How many have been found dead, ever.
+    pub(super) fn deaths(&self) -> u64 {
+        self.header().deaths.load(Ordering::Acquire)
+    }
+
+    /// Gives back what the dead had. Each step is a transaction, so it can be gone on with by anybody.
+    fn bury(&self) {
+        if self.myself().is_none() {
+            return;
+        }
+        // Nobody waits here: who has the lock may be stopped, and the dead can wait.
+        let Some(mut transaction) = self.try_begin() else { return };
+        let slots = self.header().slots.load(Ordering::Acquire).min(MAX_MEMBERS as u64) as usize;
+        for index in 0..slots {
+            let slot = self.slot(index);
+            let seen = slot.state.load(Ordering::Acquire);
+            let (life, now) = parts(seen);
+            if now != status::DEAD {
+                continue;
+            }
+            while let Some(reference) = transaction.first(&slot.references) {
+                transaction.release(&slot.references, reference);
+                transaction.commit();
+            }
+            slot.state.store(state(life, status::FREE), Ordering::Release);
+        }
+        transaction.finish_condemned();
+        transaction.end();
+    }
+
+    /// How many take part, and live as far as is known.
+    pub(super) fn members(&self) -> usize {
+        let slots = self.header().slots.load(Ordering::Acquire).min(MAX_MEMBERS as u64) as usize;
+        let live = |index: &usize| {
+            parts(self.slot(*index).state.load(Ordering::Acquire)).1 == status::LIVE
+        };
+        (0..slots).filter(live).count()
+    }
+}
+
+/// A reference to a word: in the list of a participant, of those under way, or of those condemned.
+///
+/// | number | what |
+/// | --- | --- |
+/// | 0 | the word |
+/// | 1, 2 | the next, and the one before |
+/// | 3 | of a participant: how many permits it has of a semaphore; of one under way: its serial number |
+pub(super) const REFERENCE: u64 = 32;
+
+impl Transaction<'_> {
+    pub(super) fn first(&self, list: &Number64) -> Option<u64> {
+        Some(list.load(Ordering::Relaxed)).filter(|first| *first != 0)
+    }
+
+    /// Puts a reference at the front of a list.
+    pub(super) fn link(&mut self, list: &Number64, reference: u64) {
+        let next = list.load(Ordering::Relaxed);
+        self.set_at(reference + 8, next);
+        self.set_at(reference + 16, 0);
+        if next != 0 {
+            self.set_at(next + 16, reference);
+        }
+        self.set(list, reference);
+    }
+
+    pub(super) fn unlink(&mut self, list: &Number64, reference: u64) {
+        let next = self.arena.number(reference + 8).load(Ordering::Relaxed);
+        let before = self.arena.number(reference + 16).load(Ordering::Relaxed);
+        if next != 0 {
+            self.set_at(next + 16, before);
+        }
+        match before {
+            0 => self.set(list, next),
+            _ => self.set_at(before + 8, next),
+        }
+    }
+}

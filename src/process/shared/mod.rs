@@ -1,0 +1,69 @@
+//! Words in memory that processes share: on a `kill -9` at any instruction nobody hangs, and nothing is lost that was promised.
+//!
+//! | file | what is in it |
+//! | --- | --- |
+//! | `README.md` | the protocols: states, who may touch what when, what a death at each step leaves |
+//! | `arena.rs` | the mapping, what is where in it, and who takes part |
+//! | `atomic.rs`, `host.rs` | what the protocols are made of, so that tests can end a process at each step |
+//! | `gate.rs`, `wait.rs` | waiting: threads in the kernel, coroutines and futures by the process's bell |
+//! | `lock_word.rs` | the lock that survives its holder |
+//! | `journal.rs` | changes that are made all or not at all |
+//! | `heap.rs`, `members.rs`, `object.rs` | blocks; participants and what the dead leave; words and references to them |
+//! | `lock.rs`, `event.rs`, `semaphore.rs`, `values.rs`, `array.rs`, `buffer.rs` | the words |
+//! | `ring.rs`, `queue.rs` | the bounded queue: its cells, and values in them |
+
+mod arena;
+mod array;
+mod atomic;
+mod buffer;
+mod event;
+mod gate;
+mod heap;
+mod host;
+mod journal;
+mod lock;
+mod lock_word;
+mod members;
+mod object;
+mod plain;
+mod queue;
+mod ring;
+mod semaphore;
+mod travel;
+#[cfg(test)]
+mod usage_tests;
+mod values;
+mod wait;
+
+pub use self::array::{Array, ArrayGuard};
+pub use self::buffer::{Buffer, SharedBuffer};
+pub use self::event::Event;
+pub use self::lock::{Lock, LockGuard};
+pub use self::plain::Plain;
+pub(crate) use self::queue::{Bounded, MAX_CAPACITY};
+pub use self::semaphore::{Permit, Semaphore};
+pub use self::values::Value;
+
+use std::sync::OnceLock;
+
+use self::arena::Arena;
+use super::context::context;
+use crate::error::Result;
+
+static ARENA: OnceLock<Arena> = OnceLock::new();
+
+/// The memory of this process's context.
+fn arena() -> Result<&'static Arena> {
+    if let Some(arena) = ARENA.get() {
+        return Ok(arena);
+    }
+    let arena = Arena::map(context()?.memory())?;
+    Ok(ARENA.get_or_init(|| arena))
+}
+
+/// A child of this process has ended: what it had is given back now, and need not be looked for by who waits.
+pub(crate) fn child_has_ended() {
+    if let Some(arena) = ARENA.get() {
+        arena.look_after_all();
+    }
+}

@@ -1,0 +1,697 @@
+//! The bounded queue between processes: values as bytes, in a ring.
+#![allow(unsafe_code)]
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use super::arena::Arena;
+use super::atomic::{Ordering, fence, step};
+use super::gate::{Gate, Look};
+use super::host::Member;
+use super::journal::Transaction;
+use super::object::{Attached, ObjectKind, type_mark};
+use super::ring::{Cell, FIRST_LINE, Hold, INLINE, Left, Refusal, Ring, RingHead};
+use super::wait::{self, Watch};
+use crate::error::{Error, Result};
+use crate::process::OnDeath;
+use crate::process::queue_error::{GetError, PutError};
+use crate::sync::park::{self, Wait, after};
+use crate::task::codec::Out;
+use crate::task::codec::{self, Short};
+use crate::task::{Payload, ticket};
+
+/// The most items that a queue has room for.
+pub(crate) const MAX_CAPACITY: usize = 1 << 24;
+
+/// In a cell's `len`: the item was taken, and its block given back.
+const DONE: u64 = 1 << 63;
+/// In a cell's `len`: bytes of the item.
+const LEN: u64 = (1 << 40) - 1;
+/// In a cell's `len`: how many tickets are in it, whose numbers lie behind its bytes.
+const TICKETS: u64 = (DONE - 1) & !LEN;
+const ONE_TICKET: u64 = LEN + 1;
+/// Bytes of a ticket's number.
+const NUMBER: usize = size_of::<ticket::Number>();
+
+/// How often a thread looks for an item that somebody is putting at this moment.
+const SOON: u32 = 1000;
+
+/// A bounded ring of values.
+pub(crate) struct Bounded<T> {
+    attached: Arc<Attached>,
+    head: &'static RingHead,
+    cells: &'static [Cell],
+    items: PhantomData<fn(T) -> T>,
+}
+
+/// Bytes of room for items that are got together, to begin with.
+const FIRST_ROOM: usize = 4096;
+
+/// How often who finds a large queue full looks whether there is some room, with a pause in between.
+const PATIENCE: usize = 32;
+
+/// Where the cells begin.
+const CELLS: u64 = size_of::<RingHead>() as u64;
+
+impl<T: Payload> Bounded<T> {
+    pub(crate) fn new(capacity: usize, on_death: OnDeath) -> Result<Bounded<T>> {
+        if capacity == 0 || capacity > MAX_CAPACITY {
+            return Err(Error::invalid(format!(
+                "a queue with room for {capacity} items; it can have room for 1 to {MAX_CAPACITY}"
+            )));
+        }
+        let arena = super::arena()?;
+        let size = CELLS + (capacity * size_of::<Cell>()) as u64;
+        let mark = type_mark::<T>();
+        let attached = Attached::create(arena, ObjectKind::Queue, mark, size, |body| {
+            let head = head_at(arena, body);
+            head.capacity.store(capacity as u64, Ordering::Relaxed);
+            head.on_death.store(on_death as u64, Ordering::Relaxed);
+        })?;
+        Ok(Bounded::of(attached))
+    }
+
+    pub(super) fn of(attached: Arc<Attached>) -> Bounded<T> {
+        let (arena, _) = attached.enter();
+        let (head, cells) = parts(arena, attached.body());
+        Bounded { attached, head, cells, items: PhantomData }
+    }
+
+    pub(super) fn attached(&self) -> &Arc<Attached> {
+        &self.attached
+    }
+
+    #[inline]
+    fn ring(&self) -> (Ring<'static, Arena>, Member) {
+        let (arena, me) = self.attached.enter();
+        (Ring { host: arena, head: self.head, cells: self.cells }, me)
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.cells.len()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.ring().0.len()
+    }
+
+    pub(crate) fn is_shut_down(&self) -> bool {
+        self.ring().0.is_closed()
+    }
+
+    /// Puts an item, if there is room.
+    pub(crate) fn try_put(&self, item: T) -> Result<(), PutError<T>> {
+        self.put_bytes(item, |bytes| self.put_now(bytes, true))
+    }
+
+    /// Puts an item, and waits for room.
+    pub(crate) fn put(
+        &self,
+        item: T,
+        wait: &Wait,
+        limit: Option<Duration>,
+    ) -> Result<(), PutError<T>> {
+        self.put_bytes(item, |bytes| match self.put_now(bytes, false) {
+            Err(Refused::Full) => self.put_slowly(bytes, wait, limit),
+            other => other,
+        })
+    }
+
+    pub(crate) async fn put_async(&self, item: T) -> Result<(), PutError<T>> {
+        let mut bytes = Short::new();
+        let (written, tickets) = ticket::collect(|| codec::encode_into(&mut bytes, &item, "item"));
+        if let Err(error) = written {
+            return Err(PutError::Failed(item, error));
+        }
+        let len = append(&mut bytes, &tickets);
+        let bytes = Written { bytes: &bytes, len };
+        let (ring, _) = self.ring();
+        let mut watch = Watch::new(ring.host, self.not_full());
+        let put =
+            std::future::poll_fn(|context| watch.poll(context, |now| self.put_look(bytes, now)));
+        match put.await {
+            Ok(()) => {
+                tickets.sent();
+                Ok(())
+            }
+            Err(refused) => Err(refused.with(item)),
+        }
+    }
+
+    /// Puts as many of these items as there is room for at once, and waits for room for the rest.
+    pub(crate) fn put_many(
+        &self,
+        items: impl IntoIterator<Item = T>,
+        wait: &Wait,
+    ) -> Result<(), PutError<T>> {
+        let (ring, me) = self.ring();
+        let batch = Batch { gate: self.not_empty(), arena: ring.host, some: false.into() };
+        for item in items {
+            self.put_bytes(item, |bytes| match ring.claim(me) {
+                Ok(hold) => {
+                    self.write(ring, hold, bytes)?;
+                    ring.publish(hold, Ordering::Release);
+                    batch.some.set(true);
+                    Ok(())
+                }
+                Err(_) => {
+                    batch.flush();
+                    match self.put_now(bytes, false) {
+                        Err(Refused::Full) => self.put_slowly(bytes, wait, None),
+                        other => other,
+                    }
+                }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Writes an item as bytes, and puts these.
+    #[inline]
+    fn put_bytes(
+        &self,
+        item: T,
+        put: impl FnOnce(Written<'_>) -> Result<(), Refused>,
+    ) -> Result<(), PutError<T>> {
+        // Not into the cell itself: an item's own `Serialize` may take long, panic, or put another.
+        let mut room = Short::new();
+        let (written, tickets) = ticket::collect(|| codec::encode_into(&mut room, &item, "item"));
+        let done = match written {
+            Ok(()) => {
+                let len = append(&mut room, &tickets);
+                put(Written { bytes: &room, len }).map_err(|refused| refused.with(item))
+            }
+            Err(error) => Err(PutError::Failed(item, error)),
+        };
+        if done.is_ok() {
+            tickets.sent();
+        }
+        done
+    }
+
+    #[inline]
+    fn put_now(&self, bytes: Written<'_>, search: bool) -> Result<(), Refused> {
+        let (ring, me) = self.ring();
+        let mut claimed = ring.claim(me);
+        if search && matches!(claimed, Err(Refusal::Not)) && self.search(ring, me) {
+            claimed = ring.claim(me);
+        }
+        match claimed {
+            Ok(hold) => {
+                self.write(ring, hold, bytes)?;
+                ring.publish(hold, Ordering::SeqCst);
+                self.not_empty().open_fenced(ring.host, 1);
+                Ok(())
+            }
+            Err(Refusal::Closed) => Err(Refused::ShutDown),
+            Err(Refusal::Not | Refusal::Soon) => Err(Refused::Full),
+        }
+    }
+
+    #[cold]
+    fn put_slowly(
+        &self,
+        bytes: Written<'_>,
+        wait: &Wait,
+        limit: Option<Duration>,
+    ) -> Result<(), Refused> {
+        let (ring, _) = self.ring();
+        let deadline = limit.and_then(after);
+        self.let_room_grow(ring);
+        let look = |now| self.put_look(bytes, now);
+        wait::wait(ring.host, self.not_full(), wait, deadline, look).unwrap_or(Err(Refused::Full))
+    }
+
+    /// Waits for more room than for one, for a few microseconds, in a large queue that is full.
+    ///
+    /// Who comes back for each place that becomes free takes from those who get the lines that they are about to read; and they
+    /// have a whole ring to go on with.
+    fn let_room_grow(&self, ring: Ring<'static, Arena>) {
+        let some = self.cells.len() / 8;
+        if cfg!(all(loom, test)) || some < 2 || !park::may_spin() {
+            return;
+        }
+        for _ in 0..PATIENCE {
+            if ring.has_room_for(some as u64) {
+                return;
+            }
+            (0..32).for_each(|_| std::hint::spin_loop());
+        }
+    }
+
+    fn put_look(&self, bytes: Written<'_>, now: Look) -> Option<Result<(), Refused>> {
+        match self.put_now(bytes, now.ask) {
+            Err(Refused::Full) => None,
+            other => Some(other),
+        }
+    }
+
+    /// Writes an item into a cell that is ours. If there is no room for it, the cell is left.
+    #[inline]
+    fn write(
+        &self,
+        ring: Ring<'static, Arena>,
+        hold: Hold<'static>,
+        Written { bytes, len }: Written<'_>,
+    ) -> Result<(), Refused> {
+        let cell = hold.cell;
+        let (from, size) = match bytes.here() {
+            Some((from, size)) if size <= INLINE => (from, size),
+            _ => return self.write_block(ring, hold, bytes.bytes(), len),
+        };
+        step();
+        let place = cell.bytes.get().cast();
+        // Of a number that the compiler knows, since that takes a few instructions; and on one line of the cache, if they fit.
+        // SAFETY: the cell is ours alone until it is published, and has room for INLINE bytes, as `from` has.
+        unsafe {
+            match size {
+                0..=FIRST_LINE => from.as_ptr().copy_to_nonoverlapping(place, FIRST_LINE),
+                _ => from.as_ptr().copy_to_nonoverlapping(place, INLINE),
+            }
+        }
+        // Release: whoever finds us dead and the count of tickets finds their numbers.
+        cell.len.store(len, Ordering::Release);
+        Ok(())
+    }
+
+    #[cold]
+    fn write_block(
+        &self,
+        ring: Ring<'static, Arena>,
+        hold: Hold<'static>,
+        bytes: &[u8],
+        len: u64,
+    ) -> Result<(), Refused> {
+        let arena = ring.host;
+        let allocate = || {
+            let mut transaction = arena.begin();
+            let block = transaction.allocate(bytes.len() as u64)?;
+            transaction.set(&hold.cell.block, block);
+            transaction.set(&hold.cell.len, len);
+            transaction.end();
+            Ok(block)
+        };
+        match allocate() {
+            Ok(block) => {
+                step();
+                // SAFETY: the block is the cell's, which is ours alone until it is published, and is of this size.
+                unsafe {
+                    std::ptr::copy_nonoverlapping(
+                        bytes.as_ptr(),
+                        arena.at(block, bytes.len()),
+                        bytes.len(),
+                    );
+                }
+                Ok(())
+            }
+            Err(error) => {
+                ring.leave(hold);
+                self.not_full().open_fenced(arena, 1);
+                Err(Refused::NoRoom(error))
+            }
+        }
+    }
+
+    /// Takes an item, if there is one.
+    pub(crate) fn try_get(&self) -> Result<T, GetError> {
+        let mut looks = 0;
+        loop {
+            match self.get_now(true) {
+                // Another has put one behind that which is on its way, maybe: so it is waited for, unless it is stopped.
+                Got::Soon if looks < SOON => {
+                    looks += 1;
+                    if looks % 64 == 0 {
+                        std::thread::yield_now();
+                    }
+                    std::hint::spin_loop();
+                }
+                Got::Soon | Got::Nothing => return Err(GetError::Empty),
+                Got::Some(result) => return result,
+            }
+        }
+    }
+
+    /// Takes an item, and waits for one.
+    #[inline]
+    pub(crate) fn get(&self, wait: &Wait, limit: Option<Duration>) -> Result<T, GetError> {
+        match self.get_now(false) {
+            Got::Some(result) => result,
+            Got::Soon | Got::Nothing => self.get_slowly(wait, limit),
+        }
+    }
+
+    #[cold]
+    fn get_slowly(&self, wait: &Wait, limit: Option<Duration>) -> Result<T, GetError> {
+        let (ring, _) = self.ring();
+        let deadline = limit.and_then(after);
+        let found =
+            wait::wait(ring.host, self.not_empty(), wait, deadline, |now| self.get_look(now));
+        found.unwrap_or(Err(GetError::Empty))
+    }
+
+    /// What says that there is an item, or that it was shut down, and takes nothing.
+    pub(crate) fn look(&self) -> impl FnMut(&mut Context<'_>) -> Poll<()> + Send + '_ {
+        let (ring, me) = self.ring();
+        let mut watch = Watch::new(ring.host, self.not_empty());
+        move |context| {
+            watch.poll(context, |now| {
+                if now.ask {
+                    self.search(ring, me);
+                }
+                ring.is_ready().then_some(())
+            })
+        }
+    }
+
+    pub(crate) async fn get_async(&self) -> Result<T, GetError> {
+        let (ring, _) = self.ring();
+        let mut watch = Watch::new(ring.host, self.not_empty());
+        std::future::poll_fn(|context| watch.poll(context, |now| self.get_look(now))).await
+    }
+
+    /// Takes what there is, `most` items at most, and waits for the first of them.
+    pub(crate) fn get_many(&self, most: usize, wait: &Wait) -> Result<Vec<T>, GetError> {
+        let mut items = Vec::new();
+        if most == 0 {
+            return Ok(items);
+        }
+        let (ring, me) = self.ring();
+        let batch = Batch { gate: self.not_full(), arena: ring.host, some: false.into() };
+        items.reserve_exact(most.min((FIRST_ROOM / size_of::<T>().max(1)).max(4)));
+        while items.len() < most {
+            let Ok(hold) = ring.take(me) else { break };
+            if ring.is_emptied() {
+                self.leave(ring, hold);
+                continue;
+            }
+            batch.some.set(true);
+            match self.read(ring, hold, Ordering::Release) {
+                Ok(item) => items.push(item),
+                // It comes out by itself; what was taken before it must not be lost.
+                Err(_) if !items.is_empty() => break,
+                Err(error) => return Err(error),
+            }
+        }
+        drop(batch);
+        if items.is_empty() {
+            items.push(self.get(wait, None)?);
+        }
+        Ok(items)
+    }
+
+    fn get_look(&self, now: Look) -> Option<Result<T, GetError>> {
+        match self.get_now(now.ask) {
+            Got::Some(result) => Some(result),
+            Got::Soon | Got::Nothing => None,
+        }
+    }
+
+    #[inline]
+    fn get_now(&self, search: bool) -> Got<T> {
+        let (ring, me) = self.ring();
+        loop {
+            let mut taken = ring.take(me);
+            if search && taken.is_err() && self.search(ring, me) {
+                taken = ring.take(me);
+            }
+            match taken {
+                Ok(hold) if ring.is_emptied() => self.leave(ring, hold),
+                Ok(hold) => {
+                    let item = self.read(ring, hold, Ordering::SeqCst);
+                    self.not_full().open_fenced(ring.host, 1);
+                    return Got::Some(item);
+                }
+                Err(Refusal::Closed) => return Got::Some(Err(GetError::ShutDown)),
+                Err(Refusal::Not) => return Got::Nothing,
+                Err(Refusal::Soon) => return Got::Soon,
+            }
+        }
+    }
+
+    /// Reads the item in a cell of ours, and leaves the cell, in whatever way reading ends.
+    #[inline]
+    fn read(
+        &self,
+        ring: Ring<'static, Arena>,
+        hold: Hold<'static>,
+        order: Ordering,
+    ) -> Result<T, GetError> {
+        struct Leave<'a, T: Payload>(&'a Bounded<T>, Ring<'static, Arena>, Hold<'static>, Ordering);
+        impl<T: Payload> Drop for Leave<'_, T> {
+            #[inline]
+            fn drop(&mut self) {
+                finish(self.1.host, self.2.cell);
+                self.1.leave_with(self.2, self.3);
+            }
+        }
+        let leave = Leave(self, ring, hold, order);
+        if leave.0.policy() == OnDeath::Report && hold.again {
+            return Err(GetError::TakerDied);
+        }
+        let len = hold.cell.len.load(Ordering::Relaxed);
+        let start = place(ring.host, hold.cell, len);
+        // SAFETY: the cell, and its block, are ours alone, and have so many bytes, which were written before it was published.
+        let bytes = unsafe { std::slice::from_raw_parts(start, (len & LEN) as usize) };
+        let decode = || codec::decode(bytes, "item").map_err(GetError::Failed);
+        if len & TICKETS == 0 {
+            return decode();
+        }
+        // They go when the cell is left: until then another may have to read the item.
+        ticket::reading(true, decode)
+    }
+
+    fn policy(&self) -> OnDeath {
+        OnDeath::from_number(self.head.on_death.load(Ordering::Relaxed))
+    }
+
+    /// Drops the item in a cell of ours.
+    fn leave(&self, ring: Ring<'static, Arena>, hold: Hold<'static>) {
+        finish(ring.host, hold.cell);
+        ring.leave(hold);
+        self.not_full().open_fenced(ring.host, 1);
+    }
+
+    /// Looks what the dead had, if there are any who have not been looked for. Whether it did.
+    #[cold]
+    fn search(&self, ring: Ring<'static, Arena>, me: Member) -> bool {
+        let arena = ring.host;
+        arena.look_after_some();
+        let deaths = arena.deaths();
+        if !ring.is_to_be_searched(deaths) {
+            return false;
+        }
+        ring.search(me, deaths, |left| match left {
+            Left::Taken(hold)
+                if self.policy() != OnDeath::Drop
+                    && hold.cell.len.load(Ordering::Relaxed) & DONE == 0 =>
+            {
+                ring.hand_back(hold);
+            }
+            Left::Unfinished(hold) | Left::Taken(hold) => {
+                finish(arena, hold.cell);
+                ring.leave(hold);
+            }
+        });
+        self.not_empty().open_all(arena);
+        self.not_full().open_all(arena);
+        true
+    }
+
+    pub(crate) fn shut_down(&self, immediate: bool) {
+        let (ring, _) = self.ring();
+        ring.close(immediate);
+        self.not_empty().open_all(ring.host);
+        self.not_full().open_all(ring.host);
+        if immediate {
+            // A look at an emptied queue drops all that it finds.
+            let _ = self.get_now(true);
+        }
+    }
+
+    fn not_empty(&self) -> &'static Gate {
+        &self.head.not_empty.0
+    }
+
+    fn not_full(&self) -> &'static Gate {
+        &self.head.not_full.0
+    }
+}
+
+/// An item as bytes, with the numbers of its tickets behind them, and what its cell is to say of it.
+#[derive(Clone, Copy)]
+struct Written<'a> {
+    bytes: &'a Short,
+    len: u64,
+}
+
+/// Puts the numbers of the tickets behind the item's bytes, and gives what the cell is to say.
+#[inline]
+fn append(bytes: &mut Short, tickets: &ticket::Tickets) -> u64 {
+    let len = bytes.len() as u64;
+    if tickets.is_empty() {
+        return len;
+    }
+    let before = bytes.len();
+    for number in tickets.numbers() {
+        number.iter().for_each(|part| bytes.extend(&part.to_ne_bytes()));
+    }
+    len + ((bytes.len() - before) / NUMBER) as u64 * ONE_TICKET
+}
+
+fn count(len: u64) -> usize {
+    ((len & TICKETS) / ONE_TICKET) as usize
+}
+
+/// Bytes of an item and of the numbers behind it.
+fn total(len: u64) -> usize {
+    (len & LEN) as usize + count(len) * NUMBER
+}
+
+/// Where the item in a cell of ours begins, whose `len` says that.
+fn place(arena: &Arena, cell: &Cell, len: u64) -> *const u8 {
+    match total(len) {
+        ..=INLINE => cell.bytes.get().cast(),
+        total => arena.at(cell.block.load(Ordering::Relaxed), total),
+    }
+}
+
+/// Gives back what the item in a cell of ours has beside its cell: a block, tickets.
+#[inline]
+fn finish(arena: &Arena, cell: &Cell) {
+    if has_more(cell) {
+        finish_slowly(arena, cell);
+    }
+}
+
+fn has_more(cell: &Cell) -> bool {
+    cell.block.load(Ordering::Relaxed) != 0 || cell.len.load(Ordering::Relaxed) & TICKETS != 0
+}
+
+#[cold]
+fn finish_slowly(arena: &Arena, cell: &Cell) {
+    let mut transaction = arena.begin();
+    take_out(&mut transaction, cell);
+    transaction.commit();
+    transaction.finish_condemned();
+    transaction.end();
+}
+
+/// Gives back what an item has. It may condemn words that only the item referred to.
+fn take_out(transaction: &mut Transaction<'_>, cell: &Cell) {
+    let arena = transaction.arena;
+    let len = cell.len.load(Ordering::Relaxed);
+    if count(len) > 0 {
+        // Who finds this of a dead one goes on here: the item is not whole any more. A ticket is given back once, by its number.
+        transaction.set(&cell.len, len | DONE);
+        transaction.commit();
+        for index in 0..count(len) {
+            let at = (len & LEN) as usize + index * NUMBER;
+            let mut number = [[0; 8]; 3];
+            // SAFETY: the cell, or its block, which is ours alone, has so many bytes, as has `number`.
+            unsafe {
+                let from = place(arena, cell, len).add(at);
+                std::ptr::copy_nonoverlapping(from, number.as_mut_ptr().cast(), NUMBER);
+            }
+            transaction.take_ticket(number.map(u64::from_ne_bytes));
+            transaction.commit();
+        }
+    }
+    let block = cell.block.load(Ordering::Relaxed);
+    if block != 0 {
+        transaction.free(block, total(len) as u64);
+        transaction.set(&cell.block, 0);
+    }
+    // As above.
+    transaction.set(&cell.len, DONE);
+}
+
+/// Gives back what the items of a queue have, as it is freed.
+pub(super) fn take_apart(transaction: &mut Transaction<'_>, body: u64) {
+    let arena = transaction.arena;
+    let (_, cells) = parts(arena, body);
+    for cell in cells {
+        if has_more(cell) {
+            take_out(transaction, cell);
+            transaction.commit();
+        }
+    }
+}
+
+fn head_at(arena: &Arena, body: u64) -> &RingHead {
+    // SAFETY: a `RingHead` is atomics, and numbers that nobody reads.
+    unsafe { arena.get(body) }
+}
+
+fn parts(arena: &Arena, body: u64) -> (&RingHead, &[Cell]) {
+    let head = head_at(arena, body);
+    let capacity = (head.capacity.load(Ordering::Relaxed) as usize).clamp(1, MAX_CAPACITY);
+    let cells = arena.at(body + CELLS, capacity * size_of::<Cell>()).cast::<Cell>();
+    // SAFETY: in the mapping, aligned, since blocks are to 64; a cell is atomics, and bytes in a cell of Rust's.
+    (head, unsafe { std::slice::from_raw_parts(cells, capacity) })
+}
+
+/// Opens a gate once for several changes.
+struct Batch<'a> {
+    gate: &'a Gate,
+    arena: &'a Arena,
+    some: std::cell::Cell<bool>,
+}
+
+impl Batch<'_> {
+    fn flush(&self) {
+        if self.some.replace(false) {
+            fence(Ordering::SeqCst);
+            self.gate.open_fenced(self.arena, u32::MAX);
+        }
+    }
+}
+
+impl Drop for Batch<'_> {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
+/// What came of a look for an item.
+enum Got<T> {
+    Some(Result<T, GetError>),
+    Nothing,
+    Soon,
+}
+
+/// Why an item has no place.
+enum Refused {
+    Full,
+    ShutDown,
+    NoRoom(Error),
+}
+
+impl Refused {
+    fn with<T>(self, item: T) -> PutError<T> {
+        match self {
+            Refused::Full => PutError::Full(item),
+            Refused::ShutDown => PutError::ShutDown(item),
+            Refused::NoRoom(error) => PutError::Failed(item, error),
+        }
+    }
+}
+
+impl<T> Clone for Bounded<T> {
+    fn clone(&self) -> Bounded<T> {
+        Bounded {
+            attached: self.attached.clone(),
+            head: self.head,
+            cells: self.cells,
+            items: PhantomData,
+        }
+    }
+}
+
+impl<T> fmt::Debug for Bounded<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.attached.fmt(f)
+    }
+}

@@ -1,0 +1,317 @@
+//! A number of permits in shared memory, which those who die give back.
+//!
+//! How many are free, and how many each participant has, is changed under a lock word, with an undo record beside it: who
+//! takes the lock from a dead holder writes back what the record has. So a permit is either free or with somebody, at each step
+//! of each participant's life. A participant's own number lies in its reference to the semaphore; what it had is
+//! given back with the reference, by itself or by who buries it.
+#![allow(unsafe_code)]
+
+use std::fmt;
+use std::panic::Location;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::arena::Arena;
+use super::atomic::{Number64, Ordering};
+use super::gate::{Gate, Look};
+use super::lock_word::{LockWord, Taken};
+use super::object::{Attached, ObjectKind};
+use super::wait::{self, Watch};
+use crate::error::{Error, ErrorKind, Result};
+use crate::sync::park::{Wait, after};
+
+/// What lies in shared memory.
+#[repr(C)]
+struct Body {
+    lock: LockWord,
+    /// How many permits are free.
+    free: Number64,
+    /// How many there may be.
+    most: Number64,
+    /// Where the number of a participant is that is being changed with `free`; 0: none is.
+    undo: Number64,
+    undo_free: Number64,
+    undo_held: Number64,
+    gate: Gate,
+}
+
+/// A number of permits between processes.
+///
+/// What a process has taken and not given back, when it ends in whatever way or drops its last handle, is free again. Anybody
+/// may give a permit back; who has none adds one.
+///
+/// # Scales
+///
+/// | scale | what differs |
+/// | --- | --- |
+/// | `green`, `thread` | what its taker does not give back is lost, but for a [`Permit`] |
+/// | `process` | it can lack room when it is made; a process that dies gives back what it had |
+/// | `cluster` | on a server: each call can fail, and a connection that ends gives back what it had taken |
+///
+/// # Examples
+///
+/// ```
+/// use fourfold::process::{self, Semaphore};
+///
+/// let seats = Semaphore::new(1)?;
+/// let child = process::spawn(
+///     |seats: Semaphore| {
+///         seats.acquire();
+///         std::process::abort()
+///     },
+///     seats.clone(),
+/// )?;
+/// child.join::<()>().unwrap_err();
+/// seats.acquire();
+/// # Ok::<(), fourfold::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Semaphore {
+    attached: Arc<Attached>,
+    body: &'static Body,
+}
+
+/// A permit that is given back when this is dropped.
+#[derive(Debug)]
+#[must_use = "the permit is given back when this is dropped"]
+pub struct Permit<'a> {
+    semaphore: &'a Semaphore,
+}
+
+impl Semaphore {
+    /// The most permits that a semaphore can have.
+    pub const MAX_PERMITS: usize = u32::MAX as usize;
+
+    /// A semaphore with so many permits.
+    ///
+    /// # Errors
+    ///
+    /// There is no room for it in the memory that processes share: [`ErrorKind::OutOfMemory`]. There are more permits than
+    /// [`MAX_PERMITS`](Semaphore::MAX_PERMITS): [`ErrorKind::InvalidInput`].
+    pub fn new(permits: usize) -> Result<Semaphore> {
+        Semaphore::make(permits, Semaphore::MAX_PERMITS)
+    }
+
+    /// As [`new`](Semaphore::new), but never with more permits than at the start: giving back one too many is an error.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Semaphore::new).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert!(fourfold::process::Semaphore::bounded(1)?.release().is_err());
+    /// # Ok::<(), fourfold::Error>(())
+    /// ```
+    pub fn bounded(permits: usize) -> Result<Semaphore> {
+        Semaphore::make(permits, permits)
+    }
+
+    fn make(permits: usize, most: usize) -> Result<Semaphore> {
+        if permits > Semaphore::MAX_PERMITS {
+            return Err(Error::invalid(format!(
+                "a semaphore with {permits} permits; it can have {} at most",
+                Semaphore::MAX_PERMITS
+            )));
+        }
+        let arena = super::arena()?;
+        let size = size_of::<Body>() as u64;
+        let attached = Attached::create(arena, ObjectKind::Semaphore, 0, size, |body| {
+            let body = body_at(arena, body);
+            body.free.store(permits as u64, Ordering::Relaxed);
+            body.most.store(most as u64, Ordering::Relaxed);
+        })?;
+        Ok(Semaphore::of(attached))
+    }
+
+    pub(super) fn of(attached: Arc<Attached>) -> Semaphore {
+        let body = body_at(attached.enter().0, attached.body());
+        Semaphore { attached, body }
+    }
+
+    pub(super) fn attached(&self) -> &Arc<Attached> {
+        &self.attached
+    }
+
+    /// Takes a permit, and waits for one.
+    #[track_caller]
+    pub fn acquire(&self) {
+        self.take(&Wait { what: "Semaphore::acquire", place: Location::caller() }, None);
+    }
+
+    /// Takes a permit if there is one, and says whether it did.
+    pub fn try_acquire(&self) -> bool {
+        self.look(Look { slept: false, ask: true }).is_some()
+    }
+
+    /// Takes a permit, waits for one for so long, and says whether it did.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let none = fourfold::process::Semaphore::new(0)?;
+    /// assert!(!none.acquire_timeout(Duration::from_millis(1)));
+    /// # Ok::<(), fourfold::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn acquire_timeout(&self, limit: Duration) -> bool {
+        let wait = Wait { what: "Semaphore::acquire_timeout", place: Location::caller() };
+        self.take(&wait, Some(limit))
+    }
+
+    /// Takes a permit, for a future. Dropped before, it has taken none.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let semaphore = fourfold::process::Semaphore::new(1).unwrap();
+    /// semaphore.acquire_async().await;
+    /// assert_eq!(semaphore.permits(), 0);
+    /// # });
+    /// ```
+    pub async fn acquire_async(&self) {
+        let (arena, _) = self.attached.enter();
+        let mut watch = Watch::new(arena, &self.body.gate);
+        std::future::poll_fn(|context| watch.poll(context, |now| self.look(now))).await;
+    }
+
+    /// Takes a permit, and waits for one; it goes back by itself.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let semaphore = fourfold::process::Semaphore::new(1)?;
+    /// let permit = semaphore.permit();
+    /// assert_eq!(semaphore.permits(), 0);
+    /// drop(permit);
+    /// assert_eq!(semaphore.permits(), 1);
+    /// # Ok::<(), fourfold::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn permit(&self) -> Permit<'_> {
+        self.take(&Wait { what: "Semaphore::permit", place: Location::caller() }, None);
+        Permit { semaphore: self }
+    }
+
+    /// As [`permit`](Semaphore::permit), for a future.
+    pub async fn permit_async(&self) -> Permit<'_> {
+        self.acquire_async().await;
+        Permit { semaphore: self }
+    }
+
+    /// How many permits are free, at this moment.
+    pub fn permits(&self) -> usize {
+        self.body.free.load(Ordering::Relaxed) as usize
+    }
+
+    /// Gives a permit back, or adds one.
+    ///
+    /// # Errors
+    ///
+    /// The semaphore would have too many: [`ErrorKind::InvalidInput`].
+    pub fn release(&self) -> Result<()> {
+        let (arena, _) = self.attached.enter();
+        let given = self.change(arena, |free, mine| {
+            (free < self.body.most.load(Ordering::Relaxed))
+                .then(|| (free + 1, mine.saturating_sub(1)))
+        });
+        if !given {
+            return Err(Error::new(ErrorKind::InvalidInput)
+                .with_message("more permits are given back than there were"));
+        }
+        self.body.gate.open_one(arena);
+        Ok(())
+    }
+
+    fn take(&self, wait: &Wait, limit: Option<Duration>) -> bool {
+        if self.look(Look::FIRST).is_some() {
+            return true;
+        }
+        let (arena, _) = self.attached.enter();
+        let deadline = limit.and_then(after);
+        wait::wait(arena, &self.body.gate, wait, deadline, |now| self.look(now)).is_some()
+    }
+
+    fn look(&self, now: Look) -> Option<()> {
+        let (arena, _) = self.attached.enter();
+        if now.ask && self.permits() == 0 {
+            // What the dead had comes back here.
+            arena.look_after_some();
+        }
+        // A semaphore whose lock holder died has an old number here, which its next user puts right.
+        if self.permits() == 0 && self.body.undo.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        self.change(arena, |free, mine| Some((free.checked_sub(1)?, mine + 1))).then_some(())
+    }
+
+    /// Changes how many are free, and how many this process has, if `change` gives new numbers.
+    fn change(&self, arena: &Arena, change: impl FnOnce(u64, u64) -> Option<(u64, u64)>) -> bool {
+        self.body.change(arena, self.attached.held(), change)
+    }
+}
+
+impl Body {
+    /// Changes how many are free and how many a participant has, whose number is `held`: both, or neither if we die.
+    fn change(
+        &self,
+        arena: &Arena,
+        held: &Number64,
+        change: impl FnOnce(u64, u64) -> Option<(u64, u64)>,
+    ) -> bool {
+        if self.lock.lock(arena) == Taken::OwnerDied {
+            let undo = self.undo.load(Ordering::Acquire);
+            if undo != 0 {
+                self.free.store(self.undo_free.load(Ordering::Relaxed), Ordering::Release);
+                arena.number(undo).store(self.undo_held.load(Ordering::Relaxed), Ordering::Release);
+                self.undo.store(0, Ordering::Release);
+            }
+        }
+        let (free, had) = (self.free.load(Ordering::Relaxed), held.load(Ordering::Relaxed));
+        let new = change(free, had);
+        if let Some((now_free, now_had)) = new {
+            self.undo_free.store(free, Ordering::Relaxed);
+            self.undo_held.store(had, Ordering::Relaxed);
+            // Release, here and below: who finds the record finds it whole.
+            self.undo.store(arena.offset_of(held), Ordering::Release);
+            self.free.store(now_free, Ordering::Release);
+            held.store(now_had, Ordering::Release);
+            self.undo.store(0, Ordering::Release);
+        }
+        self.lock.unlock(arena);
+        new.is_some()
+    }
+}
+
+fn body_at(arena: &Arena, body: u64) -> &Body {
+    // SAFETY: a `Body` is atomics only.
+    unsafe { arena.get(body) }
+}
+
+/// Gives back what a participant has, whose number is at `held`. Under the arena's lock, and before the reference with the number
+/// is freed: so a record that names it is resolved while it is there. Who does it again finds nothing to give.
+pub(super) fn give_back(arena: &Arena, body: u64, held: u64) {
+    let body = body_at(arena, body);
+    let most = body.most.load(Ordering::Relaxed);
+    let held = arena.number(held);
+    if body.change(arena, held, |free, had| (had > 0).then(|| ((free + had).min(most), 0))) {
+        body.gate.open_all(arena);
+    }
+}
+
+impl fmt::Debug for Semaphore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Semaphore").field("permits", &self.permits()).finish()
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        // A bounded semaphore that was given too many meanwhile has no need of this one.
+        let _ = self.semaphore.release();
+    }
+}

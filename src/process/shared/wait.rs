@@ -1,0 +1,175 @@
+//! Waiting for a word in shared memory: as a thread, which sleeps in the kernel, or as a coroutine or a future, which the
+//! process's bell wakes.
+//!
+//! The bell is one thread of each process that has such waits. It sleeps on a number in the process's slot, which who opens a
+//! gate counts up if the process has said there that it watches. Then it looks which gates were opened for somebody, and wakes
+//! those who wait there. When a participant has died, which may have been about to wake somebody, it wakes all.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, OnceLock};
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use rustix::thread::futex;
+
+use super::arena::Arena;
+use super::atomic::Ordering;
+use super::gate::{ASK, Gate, Look, sleep_until};
+use super::host::Host;
+use crate::sync::park::{self, Wait};
+use crate::system::forks;
+
+/// Looks until there is something, and waits at the gate in between. `None`: the deadline has passed.
+pub(super) fn wait<T>(
+    arena: &'static Arena,
+    gate: &'static Gate,
+    wait: &Wait,
+    deadline: Option<Instant>,
+    mut look: impl FnMut(Look) -> Option<T>,
+) -> Option<T> {
+    if !park::may_spin() {
+        let mut watch = Watch::new(arena, gate);
+        return park::block(wait, deadline, |context| watch.poll(context, &mut look));
+    }
+    sleep_until(arena, gate, deadline, || arena.look_after_some(), look)
+}
+
+/// Who gives up may have been woken in another's place.
+fn pass_on(arena: &Arena, gate: &Gate) {
+    gate.open_one(arena);
+}
+
+/// A future's wait at a gate. Dropped, it is forgotten.
+pub(super) struct Watch {
+    arena: &'static Arena,
+    gate: &'static Gate,
+    id: Option<u64>,
+}
+
+impl Watch {
+    pub(super) fn new(arena: &'static Arena, gate: &'static Gate) -> Watch {
+        Watch { arena, gate, id: None }
+    }
+
+    /// Looks, and has the waker woken when it is worth to look again.
+    pub(super) fn poll<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        mut look: impl FnMut(Look) -> Option<T>,
+    ) -> Poll<T> {
+        // Deaths are found by the bell's thread, and then it costs nothing to ask.
+        let waited = self.id.is_some();
+        let now = Look { slept: waited, ask: waited };
+        let mut found = look(now);
+        if found.is_none() {
+            self.register(context.waker());
+            found = look(now);
+        }
+        match found {
+            Some(found) => {
+                self.end();
+                Poll::Ready(found)
+            }
+            None => Poll::Pending,
+        }
+    }
+
+    fn register(&mut self, waker: &Waker) {
+        let mut bell = bell();
+        let id = *self.id.get_or_insert_with(|| {
+            bell.next += 1;
+            bell.next
+        });
+        let count = self.gate.count();
+        let entry = Entry { gate: self.gate, count, waker: waker.clone() };
+        // A waker is a user's: dropped outside of the lock.
+        let old = bell.waiting.insert(id, entry);
+        let start = !std::mem::replace(&mut bell.runs, true);
+        drop(bell);
+        drop(old);
+        if start {
+            let arena = self.arena;
+            let thread = std::thread::Builder::new().name("fourfold-bell".into());
+            if let Err(error) = thread.spawn(move || run(arena)) {
+                self::bell().runs = false;
+                panic!("no thread for a future that waits for another process: {error}");
+            }
+        }
+        self.gate.watch(self.arena.me());
+    }
+
+    fn end(&mut self) {
+        if let Some(id) = self.id.take() {
+            let entry = bell().waiting.remove(&id);
+            drop(entry);
+        }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if self.id.is_some() {
+            self.end();
+            pass_on(self.arena, self.gate);
+        }
+    }
+}
+
+struct Entry {
+    gate: &'static Gate,
+    /// What the gate had counted before it was watched.
+    count: u32,
+    waker: Waker,
+}
+
+/// The waits of this process's futures.
+struct Bell {
+    forks: u32,
+    /// Whether there is a thread that looks after them.
+    runs: bool,
+    next: u64,
+    waiting: HashMap<u64, Entry>,
+}
+
+fn bell() -> MutexGuard<'static, Bell> {
+    static BELL: OnceLock<Mutex<Bell>> = OnceLock::new();
+    let fresh = || Bell { forks: forks(), runs: false, next: 0, waiting: HashMap::new() };
+    let bell = BELL.get_or_init(|| Mutex::new(fresh()));
+    let mut bell = bell.lock().unwrap_or_else(|error| error.into_inner());
+    if bell.forks != forks() {
+        // A fork has none of the threads, and nobody who waits.
+        std::mem::forget(std::mem::replace(&mut *bell, fresh()));
+    }
+    bell
+}
+
+/// The life of the bell's thread, which ends when it has found nobody waiting.
+fn run(arena: &'static Arena) {
+    let slot = arena.slot(arena.me().slot());
+    let mut deaths = arena.deaths();
+    loop {
+        let rung = slot.bell.load(Ordering::Acquire);
+        let now = arena.deaths();
+        let all = std::mem::replace(&mut deaths, now) != now;
+        let mut woken = Vec::new();
+        {
+            let mut bell = bell();
+            if bell.waiting.is_empty() {
+                bell.runs = false;
+                return;
+            }
+            let me = arena.me();
+            for entry in bell.waiting.values_mut() {
+                if entry.gate.watch_again(me, entry.count) || all {
+                    entry.count = entry.gate.count();
+                    woken.push(entry.waker.clone());
+                }
+            }
+        }
+        woken.into_iter().for_each(Waker::wake);
+        let limit = futex::Timespec { tv_sec: 0, tv_nsec: ASK.as_nanos() as i64 };
+        if futex::wait(slot.bell.inner(), futex::Flags::empty(), rung, Some(&limit)).is_err() {
+            arena.look_after_some();
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Items of a queue between processes are written by serde.
+//~ `Item` cannot cross to another process
+
+#[cfg_attr(feature = "sound", derive(serde::Serialize, serde::Deserialize))]
+struct Item {
+    _count: u32,
+}
+
+fn main() {
+    drop(fourfold::process::Queue::<Item>::bounded(1));
+}

@@ -1,0 +1,211 @@
+//! Handles to words in shared memory on their way: row U12.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use fourfold::process::{self, Array, Event, Executor, Lock, Queue, Semaphore, Value};
+use serde::{Deserialize, Serialize};
+
+use crate::support::{LIMIT, within};
+
+#[derive(Serialize, Deserialize)]
+enum Word {
+    Lock(Lock<u32>),
+    Event(Event),
+    Semaphore(Semaphore),
+    Named { queue: Queue<String>, value: Option<Value<u8>> },
+    Nothing,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Bag {
+    words: Vec<Word>,
+    arrays: BTreeMap<String, Array<u16>>,
+}
+
+/// Uses each word once, and gives them all back.
+fn used(bag: Bag) -> Bag {
+    for word in &bag.words {
+        match word {
+            Word::Lock(lock) => *lock.lock().unwrap() += 1,
+            Word::Event(event) => event.set(),
+            Word::Semaphore(semaphore) => semaphore.release().unwrap(),
+            Word::Named { queue, value } => {
+                queue.put("from below".into()).unwrap();
+                value.as_ref().unwrap().update(|value| *value += 1).unwrap();
+            }
+            Word::Nothing => {}
+        }
+    }
+    bag.arrays.values().for_each(|array| array.set(0, 7).unwrap());
+    bag
+}
+
+fn bag() -> Bag {
+    let queue = Queue::bounded(4).unwrap();
+    let value = Some(Value::new(0).unwrap());
+    Bag {
+        words: vec![
+            Word::Lock(Lock::new(0).unwrap()),
+            Word::Event(Event::new().unwrap()),
+            Word::Semaphore(Semaphore::new(0).unwrap()),
+            Word::Nothing,
+            Word::Named { queue, value },
+        ],
+        arrays: [("a".to_owned(), Array::new(2, 0).unwrap())].into(),
+    }
+}
+
+fn check(bag: &Bag, times: u32) {
+    let mut seen = 0;
+    for word in &bag.words {
+        match word {
+            Word::Lock(lock) => assert_eq!(*lock.lock().unwrap(), times),
+            Word::Event(event) => assert!(event.is_set()),
+            Word::Semaphore(semaphore) => assert_eq!(semaphore.permits(), times as usize),
+            Word::Named { queue, value } => {
+                assert_eq!(queue.try_iter().count(), 1);
+                assert_eq!(u32::from(value.as_ref().unwrap().get().unwrap()), times);
+            }
+            Word::Nothing => {}
+        }
+        seen += 1;
+    }
+    assert_eq!((seen, bag.arrays["a"].get(0).unwrap()), (5, 7));
+}
+
+#[test]
+fn handles_in_structs_and_enums_go_as_arguments_and_values_of_a_child_and_a_pool() {
+    within(LIMIT, || {
+        let bag = process::spawn(used, bag()).unwrap().join().unwrap();
+        check(&bag, 1);
+        let pool = Executor::builder().workers(1).build().unwrap();
+        let bag = pool.submit(used, bag).join().unwrap();
+        check(&bag, 2);
+    });
+}
+
+#[test]
+fn handles_go_as_items_through_queues_of_queues() {
+    within(LIMIT, || {
+        fn serve(requests: Queue<(u32, Queue<u32>)>) {
+            for (number, answer) in requests.iter() {
+                answer.put(number * 2).unwrap();
+            }
+        }
+        let requests = Queue::bounded(2).unwrap();
+        let child = process::spawn(serve, requests.clone()).unwrap();
+        for number in 0..100 {
+            // Each request with a queue of its own for the answer.
+            let answer = Queue::bounded(1).unwrap();
+            requests.put((number, answer.clone())).unwrap();
+            assert_eq!(answer.get_timeout(LIMIT).unwrap(), number * 2);
+        }
+        requests.shut_down(false);
+        child.join().unwrap();
+    });
+}
+
+#[test]
+fn a_handle_is_good_when_its_sender_has_dropped_its_own() {
+    within(LIMIT, || {
+        let words = Queue::bounded(8).unwrap();
+        for number in 0..8u32 {
+            words.put(Lock::new(number).unwrap()).unwrap();
+        }
+        fn sum(words: Queue<Lock<u32>>) -> u32 {
+            words.try_iter().map(|lock| *lock.lock().unwrap()).sum()
+        }
+        assert_eq!(process::spawn(sum, words).unwrap().join().unwrap(), 28);
+        fn make() -> Queue<u32> {
+            let queue = Queue::bounded(2).unwrap();
+            queue.put(7).unwrap();
+            queue
+        }
+        // The maker has ended by then.
+        assert_eq!(process::spawn(make, ()).unwrap().join().unwrap().try_get().unwrap(), 7);
+    });
+}
+
+#[test]
+fn a_handle_is_not_written_where_it_would_go_nowhere() {
+    within(LIMIT, || {
+        let told = [
+            serde_json::to_string(&Lock::new(1u8).unwrap()).unwrap_err(),
+            serde_json::to_string(&Event::new().unwrap()).unwrap_err(),
+            serde_json::to_string(&Semaphore::new(1).unwrap()).unwrap_err(),
+            serde_json::to_string(&Queue::<u8>::bounded(1).unwrap()).unwrap_err(),
+            serde_json::to_string(&Array::new(1, 1u8).unwrap()).unwrap_err(),
+            serde_json::to_string(&Value::new(1u8).unwrap()).unwrap_err(),
+            serde_json::to_string(&process::Buffer::new(1).unwrap()).unwrap_err(),
+            serde_json::to_string(&process::Buffer::new(1).unwrap().share()).unwrap_err(),
+        ];
+        for error in told {
+            assert!(
+                error.to_string().contains("in the arguments and the value of a task"),
+                "{error}"
+            );
+        }
+    });
+}
+
+#[test]
+fn a_handle_that_is_shown_when_its_word_is_gone_is_an_error() {
+    #[derive(Serialize, Deserialize)]
+    struct Numbers {
+        object: u64,
+        serial: u64,
+        ticket: u64,
+        number: u64,
+    }
+    /// Reads the handle's numbers only.
+    struct Read(Option<Lock<u32>>, Option<Numbers>);
+    impl Serialize for Read {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            self.0.as_ref().unwrap().serialize(serializer)
+        }
+    }
+    impl<'de> Deserialize<'de> for Read {
+        fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Read, D::Error> {
+            Numbers::deserialize(deserializer).map(|numbers| Read(None, Some(numbers)))
+        }
+    }
+    within(LIMIT, || {
+        let queue = Queue::bounded(1).unwrap();
+        let lock = Lock::new(1u32).unwrap();
+        queue.put(Read(Some(lock.clone()), None)).unwrap_or_else(|error| panic!("{error}"));
+        let numbers = queue.get().unwrap_or_else(|error| panic!("{error}")).1.unwrap();
+        let mut shown = serde_json::to_value(&numbers).unwrap();
+        // As long as somebody has it, it is this lock.
+        *lock.lock().unwrap() = 2;
+        let again: Lock<u32> = serde_json::from_value(shown.clone()).unwrap();
+        assert_eq!(*again.lock().unwrap(), 2);
+        drop((lock, again));
+        for ticket in [0, 1, 31, 32, u64::MAX, u64::MAX - 31] {
+            let error = serde_json::from_value::<Lock<u32>>(shown.clone()).unwrap_err();
+            assert!(error.to_string().contains("is gone"), "{error}");
+            // Nor is it anything if it is nonsense.
+            shown["object"] = ticket.into();
+            shown["ticket"] = ticket.into();
+        }
+    });
+}
+
+#[test]
+fn handles_are_numbers_and_not_descriptors() {
+    within(LIMIT, || {
+        let count = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+        fn many() -> (usize, Vec<Event>) {
+            let count = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+            let before = count();
+            let words: Vec<_> = (0..2000).map(|_| Event::new().unwrap()).collect();
+            (count() - before, words)
+        }
+        let (more, words) = process::spawn(many, ()).unwrap().join().unwrap();
+        assert!(more <= 2, "{more} descriptors");
+        words.iter().for_each(Event::set);
+        assert!(words.iter().all(|word| word.wait_timeout(Duration::ZERO)));
+        // Other tests open and close some.
+        assert!(count() < 2000);
+    });
+}
