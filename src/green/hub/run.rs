@@ -156,6 +156,8 @@ impl Hub {
     /// Ends all coroutines that are left.
     fn finish(&self) {
         self.closing.set(true);
+        // Those before it are gone, and a hub that closes takes no others: so each place is looked at once.
+        let mut next = 0;
         loop {
             // What was asked for in the meantime is refused.
             self.receive();
@@ -163,10 +165,12 @@ impl Hub {
             let left = entries
                 .iter()
                 .enumerate()
-                .find_map(|(index, entry)| Some((index as u32, entry.control.clone()?)));
+                .skip(next)
+                .find_map(|(index, entry)| Some((index, entry.control.clone()?)));
             drop(entries);
             let Some((index, control)) = left else { return };
-            self.finish_inline(&control, index);
+            self.finish_inline(&control, index as u32);
+            next = index;
         }
     }
 }
