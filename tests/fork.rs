@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fourfold::green;
-use fourfold::process::{self, Executor, ExitStatus, Forked};
+use fourfold::process::{
+    self, Array, Buffer, Event, Executor, ExitStatus, Forked, Lock, Queue, Semaphore,
+};
 use fourfold::{ErrorKind, Result};
 
 /// No test takes longer.
@@ -24,7 +26,7 @@ fn main() {
         eprintln!("the tests did not end within {:?}", 2 * LIMIT);
         std::process::abort();
     });
-    let tests: [(&str, fn()); 12] = [
+    let tests: [(&str, fn()); 14] = [
         ("both_branches_know_who_they_are", both_branches_know_who_they_are),
         ("each_end_is_told", each_end_is_told),
         ("memory_is_the_child_s_own_from_then_on", memory_is_the_child_s_own_from_then_on),
@@ -36,6 +38,8 @@ fn main() {
         ("a_fork_that_comes_back_from_a_task_ends", a_fork_that_comes_back_from_a_task_ends),
         ("forks_end_with_a_parent_that_is_killed", forks_end_with_a_parent_that_is_killed),
         ("a_fork_gives_back_nothing_of_the_parent_s", a_fork_gives_back_nothing_of_the_parent_s),
+        ("a_fork_uses_its_parent_s_words_as_itself", a_fork_uses_its_parent_s_words_as_itself),
+        ("a_buffer_stays_the_parent_s", a_buffer_stays_the_parent_s),
         ("a_fork_has_the_served_words_of_its_parent", a_fork_has_the_served_words_of_its_parent),
     ];
     for (name, test) in tests {
@@ -94,6 +98,57 @@ fn each_end_is_told() {
     assert_eq!(slow.join_timeout(LIMIT).unwrap().unwrap_err().signal(), Some(15));
     let status = slow.exit_status().unwrap();
     assert!(matches!(status, ExitStatus::Signaled { signal: 15, .. }), "{status}");
+}
+
+fn a_fork_uses_its_parent_s_words_as_itself() {
+    let (lock, seats) = (Lock::new(1u32).unwrap(), Semaphore::new(2).unwrap());
+    let (queue, done) = (Queue::bounded(4).unwrap(), Event::new().unwrap());
+    let numbers = Array::from_slice(&[1u8, 2]).unwrap();
+    queue.put((1, lock.clone())).unwrap();
+    let mut held = Some(lock.lock().unwrap());
+    seats.acquire();
+    let child = fork(|| {
+        // The guard is the parent's, and so is the permit.
+        drop(held.take());
+        assert!(lock.is_locked() && lock.try_lock().unwrap().is_none());
+        seats.acquire();
+        assert!(!seats.try_acquire());
+        let (number, same) = queue.get().unwrap();
+        assert!(same.is_locked());
+        queue.put((number + 1, lock.clone())).unwrap();
+        numbers.lock().unwrap()[1] = 9;
+        done.set();
+        // It exits with a lock of its own, and a permit.
+        std::mem::forget(numbers.lock().unwrap());
+        0
+    });
+    assert!(done.wait_timeout(LIMIT));
+    child.join().unwrap();
+    assert!(lock.try_lock().unwrap().is_none());
+    drop(held.take());
+    assert_eq!(*lock.try_lock().unwrap().unwrap(), 1);
+    let (number, same) = queue.try_get().unwrap();
+    *same.lock().unwrap() = 5;
+    assert_eq!((number, *lock.lock().unwrap()), (2, 5));
+    assert_eq!(*numbers.lock().unwrap_err().into_inner(), [1, 9]);
+    assert!(seats.acquire_timeout(LIMIT) && !seats.try_acquire());
+}
+
+fn a_buffer_stays_the_parent_s() {
+    let mut buffer = Buffer::from_slice(b"ours").unwrap();
+    let table = Buffer::from_slice(b"all of us").unwrap().share();
+    let child = fork(|| {
+        std::panic::set_hook(Box::new(|_| {}));
+        let uses = std::panic::catch_unwind(|| buffer[0]);
+        let queue = Queue::bounded(1).unwrap();
+        let mine = Buffer::from_slice(&table).unwrap();
+        queue.put(mine).unwrap();
+        let right = uses.is_err() && *queue.get().unwrap() == *b"all of us";
+        i32::from(!right)
+    });
+    child.join().unwrap();
+    buffer[0] = b'O';
+    assert_eq!(*buffer, *b"Ours");
 }
 
 fn memory_is_the_child_s_own_from_then_on() {

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use fourfold::cluster::manager::{Address, Client, Key, Server};
 use fourfold::green;
 use fourfold::prelude::*;
+use fourfold::process::Semaphore;
 use fourfold::thread::{Barrier, Event};
 
 const UNIT: Duration = Duration::from_millis(400);
@@ -81,6 +82,49 @@ macro_rules! run_here {
     }};
 }
 
+/// The same in processes: each says that it is ready, and begins with the others.
+fn check_there(is_up: process::Event, begin: Begin, units: u32) -> SystemTime {
+    begin.0.release().expect("there is room for four");
+    begin.1.wait();
+    std::thread::sleep(units * UNIT);
+    let now = SystemTime::now();
+    is_up.set();
+    now
+}
+
+fn connect_there(is_up: process::Event, begin: Begin) -> Result<SystemTime, u32> {
+    begin.0.release().expect("there is room for four");
+    begin.1.wait();
+    let mut tries = 0;
+    while tries < 3 {
+        tries += 1;
+        if is_up.wait_timeout(UNIT) {
+            return Ok(SystemTime::now());
+        }
+    }
+    Err(tries)
+}
+
+/// Those who are ready, and that all are.
+type Begin = (Semaphore, process::Event);
+
+fn run_there(units: u32) -> fourfold::Result<()> {
+    let is_up = process::Event::new()?;
+    let begin: Begin = (Semaphore::new(0)?, process::Event::new()?);
+    let check = process::spawn(check_there, (is_up.clone(), begin.clone(), units))?;
+    let args = (is_up, begin.clone());
+    let connectors = [(); 3].map(|()| process::spawn(connect_there, args.clone()));
+    (0..4).for_each(|_| begin.0.acquire());
+    begin.1.set();
+    let mut ends = Vec::new();
+    for connector in connectors {
+        ends.push(connector?.join()?);
+    }
+    let is_over = check.is_finished();
+    tell(ends, check.join()?, is_over);
+    Ok(())
+}
+
 fn run(units: u32) -> fourfold::Result<()> {
     let key = "the key to the event";
     let server = Server::builder(Key::new(key)).event("is up").barrier("begin", 4);
@@ -117,6 +161,11 @@ fn tell(ends: Vec<Result<SystemTime, u32>>, was_set: SystemTime, is_over: bool) 
 fn main() -> fourfold::Result<()> {
     run_here!(green);
     run_here!(thread);
+    println!("process:");
+    for units in [1, 5] {
+        println!("  a check of {units}");
+        run_there(units)?;
+    }
     println!("cluster:");
     for units in [1, 5] {
         println!("  a check of {units}");

@@ -1,6 +1,7 @@
-//! A crawler: pages are fetched on threads or coroutines, which wait, and parsed in processes, which compute, each as it arrives.
+//! A crawler: pages are fetched on coroutines or threads, which wait, and parsed in processes, which compute, each as it arrives.
+//! And once all of it is done in processes.
 //!
-//! The web is a small one that this program serves itself, at the same scale: the sockets are those of `green::net`, which suspend
+//! The web is a small one that this program serves itself: the sockets are those of `green::net`, which suspend
 //! a coroutine and block a thread. A page that cannot be fetched, and one that its parser dies of,
 //! are errors of that page alone.
 
@@ -33,7 +34,11 @@ fn serve(client: TcpStream) -> std::io::Result<()> {
     write!(&client, "HTTP/1.0 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
 }
 
-fn fetch(server: SocketAddr, path: &str) -> std::io::Result<String> {
+fn fetch(server: SocketAddr, path: String) -> Result<String, String> {
+    fetch_page(server, &path).map_err(|error| error.to_string())
+}
+
+fn fetch_page(server: SocketAddr, path: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(server)?;
     write!(stream, "GET {path} HTTP/1.0\r\n\r\n")?;
     let mut answer = String::new();
@@ -59,13 +64,10 @@ enum News {
     Parsed(String, Result<Vec<String>, String>),
 }
 
-/// A fetch, and what has it done.
-type Fetch = Box<dyn FnOnce() -> std::io::Result<String> + Send>;
-
 /// Follows all links from the first page on.
 fn crawl(
     server: SocketAddr,
-    submit: impl Fn(Fetch) -> Handle<std::io::Result<String>>,
+    fetch: impl Fn(SocketAddr, String) -> Handle<Result<String, String>>,
 ) -> fourfold::Result<BTreeMap<String, String>> {
     let parsers = process::Executor::builder().workers(2).build()?;
     let (tell, news) = channel();
@@ -76,10 +78,10 @@ fn crawl(
         for path in new.drain(..).filter(|path| seen.insert(path.clone())) {
             under_way += 1;
             let (tell, asked) = (tell.clone(), path.clone());
-            submit(Box::new(move || fetch(server, &asked))).on_done(move |outcome| {
+            fetch(server, asked).on_done(move |outcome| {
                 let page = match outcome {
                     Ok(Ok(page)) => Ok(page.clone()),
-                    Ok(Err(error)) => Err(error.to_string()),
+                    Ok(Err(error)) => Err(error.clone()),
                     Err(error) => Err(error.kind().to_string()),
                 };
                 tell.send(News::Fetched(path, page)).unwrap();
@@ -114,9 +116,9 @@ fn crawl(
     Ok(results)
 }
 
-/// A web server and those who fetch from it, at one scale. It takes the next client while it serves others.
+/// A web server at one scale, and those who fetch from it at another. It takes the next client while it serves others.
 macro_rules! crawl {
-    ($scale:ident) => {{
+    ($scale:ident, $fetchers:ident) => {{
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let server = listener.local_addr()?;
         let servers = $scale::Executor::builder().workers(8).build()?;
@@ -126,18 +128,20 @@ macro_rules! crawl {
             }
         };
         drop($scale::Builder::new().daemon(true).spawn(accept, ())?);
-        let fetchers = $scale::Executor::builder().workers(8).build()?;
-        crawl(server, |fetch| fetchers.submit(fetch, ()))?
+        let fetchers = $fetchers::Executor::builder().workers(8).build()?;
+        crawl(server, |server, path| fetchers.submit(fetch, (server, path)))?
     }};
 }
 
 #[fourfold::main]
 fn main() -> fourfold::Result<()> {
-    let (by_coroutines, by_threads) = (crawl!(green), crawl!(thread));
+    let (by_coroutines, by_threads) = (crawl!(green, green), crawl!(thread, thread));
+    let by_processes = crawl!(thread, process);
     for (path, result) in &by_coroutines {
         println!("{path:<10} {result}");
     }
     println!("{} pages, each once", by_coroutines.len());
     println!("on threads the same: {}", by_threads == by_coroutines);
+    println!("in processes the same: {}", by_processes == by_coroutines);
     Ok(())
 }

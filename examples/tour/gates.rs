@@ -7,6 +7,7 @@ use fourfold::cluster::manager::{Address, Client, Key, Server};
 use fourfold::green;
 use fourfold::prelude::*;
 use fourfold::thread::{Barrier, Condition, Lock, Semaphore};
+use serde::{Deserialize, Serialize};
 
 type Place = (Address, String);
 
@@ -117,6 +118,100 @@ fn broken_barrier(place: &Place) -> fourfold::Result<()> {
     println!("  is it broken? {}", three.is_broken()?);
     three.reset()?;
     println!("  reset: is it broken? {}", three.is_broken()?);
+    Ok(())
+}
+
+/// What processes share: handles, which go wherever an argument goes.
+#[derive(Clone, Serialize, Deserialize)]
+struct Gates {
+    room: process::Semaphore,
+    listening: process::Semaphore,
+    heard: process::Semaphore,
+    news: process::Condition,
+    three: process::Barrier,
+    doings: process::List<i32>,
+}
+
+fn gates() -> fourfold::Result<Gates> {
+    Ok(Gates {
+        room: process::Semaphore::bounded(3)?,
+        listening: process::Semaphore::new(0)?,
+        heard: process::Semaphore::new(0)?,
+        news: process::Condition::new(())?,
+        three: process::Barrier::new(3)?,
+        doings: process::List::new()?,
+    })
+}
+
+fn visit_between(gates: Gates) -> fourfold::Result<()> {
+    let _permit = gates.room.permit();
+    gates.doings.push(&1)?;
+    gates.three.wait()?.expect("two more come in");
+    gates.doings.push(&-1)
+}
+
+fn listen_between(gates: Gates) -> fourfold::Result<()> {
+    let mut guard = gates.news.lock()?;
+    gates.listening.release()?;
+    guard.wait()?;
+    drop(guard);
+    gates.heard.release()
+}
+
+fn meet_between(gates: Gates) -> fourfold::Result<Option<usize>> {
+    gates.doings.push(&1)?;
+    let place = gates.three.wait()?;
+    gates.doings.push(&-1)?;
+    Ok(place)
+}
+
+/// The same between processes.
+fn gates_between() -> fourfold::Result<()> {
+    let place = gates()?;
+    let visitors = [(); 9].map(|()| process::spawn(visit_between, place.clone()));
+    for visitor in visitors {
+        visitor?.join()??;
+    }
+    let most = counts(place.doings.to_vec()?).into_iter().max().unwrap_or(0);
+    println!("  a semaphore of 3: nine went in, {most} at a time");
+
+    let place = gates()?;
+    let listeners = [(); 3].map(|()| process::spawn(listen_between, place.clone()));
+    for _ in &listeners {
+        place.listening.acquire();
+    }
+    place.news.lock()?.notify_one()?;
+    place.heard.acquire();
+    println!("  one is notified, one goes on: more? {}", place.heard.acquire_timeout(A_WHILE));
+    place.news.lock()?.notify_all()?;
+    for listener in listeners {
+        listener?.join()??;
+    }
+    println!("  all are notified, all go on");
+
+    let place = gates()?;
+    let members = [(); 3].map(|()| process::spawn(meet_between, place.clone()));
+    let mut places = Vec::new();
+    for member in members {
+        places.extend(member?.join()??);
+    }
+    places.sort_unstable();
+    let counts = counts(place.doings.to_vec()?);
+    println!("  a barrier of 3: there were {counts:?}, their places are {places:?}");
+
+    let place = gates()?;
+    let survivor = process::spawn(meet_between, place.clone())?;
+    let victim = process::spawn(meet_between, place.clone())?;
+    while place.three.waiting()? < 2 {
+        assert!(survivor.is_alive() && victim.is_alive(), "there are only two of three");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    victim.kill();
+    println!("  one of two who wait: {}", victim.join().unwrap_err().kind());
+    println!("  the other: in which place? {:?}", survivor.join()??);
+    println!("  is it broken? {}", place.three.is_broken()?);
+    place.three.reset()?;
+    println!("  reset: is it broken? {}", place.three.is_broken()?);
     Ok(())
 }
 
@@ -235,6 +330,9 @@ fn main() -> fourfold::Result<()> {
         Ok(None) => "gives up",
         _ => "meets two others",
     });
+
+    println!("process:");
+    gates_between()?;
 
     println!("cluster:");
     let key = "the key to the gates";

@@ -30,6 +30,50 @@ fn consume(address: Address, key: String) -> fourfold::Result<()> {
     }
 }
 
+/// The same with the words between processes.
+fn produce_between(
+    queue: process::JoinableQueue<u32>,
+    processed: process::List<u32>,
+    all_have_put: process::Barrier,
+) -> fourfold::Result<usize> {
+    queue.put_many(0..5)?;
+    all_have_put.wait()?.expect("all do");
+    queue.join()?;
+    processed.len()
+}
+
+fn consume_between(
+    queue: process::JoinableQueue<u32>,
+    processed: process::List<u32>,
+) -> fourfold::Result<()> {
+    loop {
+        processed.push(&queue.get()?)?;
+        queue.task_done()?;
+    }
+}
+
+fn factory_between(queue: process::JoinableQueue<u32>) -> fourfold::Result<Vec<u32>> {
+    let (processed, all_have_put) = (process::List::new()?, process::Barrier::new(3)?);
+    let daemon = || {
+        let args = (queue.clone(), processed.clone());
+        process::Builder::new().daemon(true).spawn(consume_between, args)
+    };
+    let consumers = [daemon()?, daemon()?];
+    let args = (queue.clone(), processed.clone(), all_have_put);
+    let producers = [(); 3].map(|()| process::spawn(produce_between, args.clone()));
+    for producer in producers {
+        println!("  a producer waited until {} were processed", producer?.join()??);
+    }
+    let alive = consumers.iter().filter(|consumer| consumer.is_alive()).count();
+    println!("  the producers have ended: {alive} consumers wait for more");
+    Ok(consumers.iter().map(process::Child::pid).collect())
+}
+
+/// How many of these processes there are.
+fn left(pids: &[u32]) -> usize {
+    pids.iter().filter(|pid| Path::new(&format!("/proc/{pid}")).exists()).count()
+}
+
 /// Has three producers and two consumers, which it does not wait for. Says who they are.
 fn factory(address: Address, key: String) -> fourfold::Result<Vec<u32>> {
     let args = (address, key);
@@ -108,6 +152,11 @@ fn main() -> fourfold::Result<()> {
     let shared = threads()?;
     // The end of this process cuts them off.
     println!("  {} consumers are left to the end of main", shared.strong_count());
+    println!("process:");
+    let queue = process::JoinableQueue::new()?;
+    let consumers = process::spawn(factory_between, queue.clone())?.join()??;
+    println!("  their process has ended: {} consumers are left", left(&consumers));
+    println!("  one task_done too many: {}", queue.task_done().unwrap_err());
     println!("cluster:");
     let key = "the key to the queue";
     let server = Server::builder(Key::new(key))
@@ -117,8 +166,7 @@ fn main() -> fourfold::Result<()> {
         .bind("127.0.0.1:0")?;
     let consumers =
         process::spawn(factory, (server.address().clone(), key.to_owned()))?.join()??;
-    let left = consumers.iter().filter(|pid| Path::new(&format!("/proc/{pid}")).exists()).count();
-    println!("  their process has ended: {left} consumers are left");
+    println!("  their process has ended: {} consumers are left", left(&consumers));
 
     let queue = Client::connect(server.address(), Key::new(key))?.queue::<u32>("queue")?;
     queue.join()?;

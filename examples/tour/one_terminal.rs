@@ -6,7 +6,9 @@ use std::sync::Arc;
 use fourfold::cluster::manager::{Address, Client, Key, Server};
 use fourfold::green;
 use fourfold::prelude::*;
+use fourfold::process::Value;
 use fourfold::thread::{Barrier, Lock};
+use serde::{Deserialize, Serialize};
 
 /// Prints three lines. After each there is time for the others to print theirs: all of it, or, alone, a moment.
 fn print(address: Address, key: String, name: String, alone: bool) -> fourfold::Result<()> {
@@ -63,6 +65,47 @@ macro_rules! printed_here {
     }};
 }
 
+/// What workers in processes share: for each line, how many have printed it, and that all have.
+#[derive(Clone, Serialize, Deserialize)]
+struct Words {
+    terminal: process::Lock,
+    printed: Vec<(Value<u32>, process::Event)>,
+}
+
+/// The same in a process.
+fn print_there(words: Words, name: String, alone: bool) -> fourfold::Result<()> {
+    let _guard = alone.then(|| words.terminal.lock()).transpose()?;
+    for (line, (count, by_all)) in words.printed.iter().enumerate() {
+        println!("{name} {}", line + 1);
+        if count.update(|count| std::mem::replace(count, *count + 1) == 2)? {
+            by_all.set();
+        }
+        // Alone, a moment, in which others could print.
+        let limit = if alone { Duration::from_millis(20) } else { Duration::from_secs(60) };
+        assert!(by_all.wait_timeout(limit) || alone);
+    }
+    Ok(())
+}
+
+fn printed_there(alone: bool) -> fourfold::Result<Vec<(String, u32)>> {
+    let line = |_| Ok((Value::new(0)?, process::Event::new()?));
+    let printed = (0..3).map(line).collect::<fourfold::Result<_>>()?;
+    let words = Words { terminal: process::Lock::new(())?, printed };
+    let (mut screen, terminal) = std::io::pipe()?;
+    let mut workers = Vec::new();
+    for name in ["Ann", "Bob", "Cem"] {
+        let worker = process::Builder::new().stdout(terminal.try_clone()?);
+        workers.push(worker.spawn(print_there, (words.clone(), name.to_owned(), alone))?);
+    }
+    drop(terminal);
+    let mut text = String::new();
+    screen.read_to_string(&mut text)?;
+    for worker in workers {
+        worker.join()??;
+    }
+    Ok(lines(&text))
+}
+
 /// Who printed which line, in the order of the terminal.
 fn lines(text: &str) -> Vec<(String, u32)> {
     let lines = text.lines().map(|line| line.split_once(' ').expect("a name and a number"));
@@ -106,6 +149,10 @@ fn main() -> fourfold::Result<()> {
     println!("thread:");
     for (what, alone) in ways {
         tell(what, printed_here!(thread, alone), alone);
+    }
+    println!("process:");
+    for (what, alone) in ways {
+        tell(what, printed_there(alone)?, alone);
     }
     println!("cluster:");
     for (what, alone) in ways {

@@ -120,6 +120,67 @@ macro_rules! producers_here {
     }};
 }
 
+/// What processes share.
+type Words = (process::Queue<Option<u32>>, process::Event);
+
+/// The same between processes.
+fn produce_there((queue, all_are_put): Words, items: Vec<u32>) -> fourfold::Result<()> {
+    for item in items {
+        queue.put(Some(item))?;
+    }
+    all_are_put.set();
+    Ok(())
+}
+
+fn consume_slowly_there(
+    queue: process::Queue<Option<u32>>,
+    all_are_put: process::Event,
+) -> fourfold::Result<Vec<u32>> {
+    let mut taken = Vec::new();
+    while let Some(item) = queue.get()? {
+        taken.push(item);
+        all_are_put.wait();
+    }
+    Ok(taken)
+}
+
+fn consume_there(queue: process::Queue<Option<u32>>) -> fourfold::Result<Vec<u32>> {
+    let mut taken = Vec::new();
+    while let Some(item) = queue.get()? {
+        taken.push(item);
+    }
+    Ok(taken)
+}
+
+fn between_processes() -> fourfold::Result<()> {
+    let words: Words = (process::Queue::bounded(10)?, process::Event::new()?);
+    let consumer = process::spawn(consume_slowly_there, words.clone())?;
+    process::spawn(produce_there, (words.clone(), (1..=10).collect()))?.join()??;
+    println!("  the producer has put ten, and waited for nobody");
+    words.0.put(None)?;
+    println!("  the slow consumer took {:?}", consumer.join()??);
+
+    let (queue, put) = (process::Queue::bounded(5)?, process::Event::new()?);
+    let produce = |n: u32| {
+        let items = (n * 100..n * 100 + 25).collect();
+        process::spawn(produce_there, ((queue.clone(), put.clone()), items))
+    };
+    let producers = [0, 1, 2, 3].map(produce);
+    let consumers = [(); 3].map(|()| process::spawn(consume_there, queue.clone()));
+    for producer in producers {
+        producer?.join()??;
+    }
+    for _ in &consumers {
+        queue.put(None)?;
+    }
+    let mut taken = Vec::new();
+    for consumer in consumers {
+        taken.extend(consumer?.join()??);
+    }
+    tell(taken, queue.len());
+    Ok(())
+}
+
 /// What four producers have put is taken, each item once.
 fn tell(mut taken: Vec<u32>, left: usize) {
     taken.sort_unstable();
@@ -131,6 +192,8 @@ fn tell(mut taken: Vec<u32>, left: usize) {
 fn main() -> fourfold::Result<()> {
     producers_here!(green);
     producers_here!(thread);
+    println!("process:");
+    between_processes()?;
     println!("cluster:");
     with_queue(10, |address, key, client| {
         let consumer = process::spawn(consume_slowly, (address.clone(), key.clone()))?;

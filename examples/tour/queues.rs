@@ -114,6 +114,80 @@ fn put_mixed_here(shared: Arc<Shared>) -> fourfold::Result<()> {
     Ok(())
 }
 
+/// The same between processes.
+fn put_four_there(queue: process::Queue<Value>, full: process::Event) -> fourfold::Result<()> {
+    use process::PutError;
+    queue.put(json!("a text"))?;
+    queue.try_put(json!({"a": "map", "of": 2}))?;
+    queue.put_timeout(json!([1, 2.5, -3]), A_WHILE)?;
+
+    let item = json!("one more");
+    let Err(PutError::Full(item)) = queue.try_put(item) else { panic!("there is room") };
+    let begin = Instant::now();
+    let Err(PutError::Full(item)) = queue.put_timeout(item, A_WHILE) else { panic!("room") };
+    assert!(begin.elapsed() >= A_WHILE);
+    full.set();
+    queue.put(item)?;
+    Ok(())
+}
+
+fn get_one_there(queue: process::Queue<Value>) -> fourfold::Result<Value> {
+    Ok(queue.get()?)
+}
+
+fn put_mixed_there(
+    stack: process::LifoQueue<u32>,
+    sorted: process::PriorityQueue<(i32, String)>,
+    jobs: process::PriorityQueue<Value, i32>,
+) -> fourfold::Result<()> {
+    for n in 1..=3 {
+        stack.put(n)?;
+    }
+    for (n, text) in [(20, "b"), (3, "z"), (20, "a"), (-1, "y")] {
+        sorted.put((n, text.to_owned()))?;
+    }
+    for (priority, name) in [(2, "second"), (1, "first"), (2, "third")] {
+        jobs.put_at(priority, json!({"name": name}))?;
+    }
+    Ok(())
+}
+
+fn in_other_orders() -> fourfold::Result<()> {
+    let stack = process::LifoQueue::new()?;
+    let (sorted, jobs) = (process::PriorityQueue::new()?, process::PriorityQueue::new()?);
+    let args = (stack.clone(), sorted.clone(), jobs.clone());
+    process::spawn(put_mixed_there, args)?.join()??;
+    println!("  last in, first out: {} {} {}", stack.get()?, stack.get()?, stack.get()?);
+    for _ in 0..4 {
+        println!("  the smallest first: {:?}", sorted.get()?);
+    }
+    for _ in 0..3 {
+        println!("  by their priority: {}", jobs.get()?);
+    }
+    Ok(())
+}
+
+fn between_processes() -> fourfold::Result<()> {
+    let (shelf, full) = (process::Queue::bounded(3)?, process::Event::new()?);
+    let putter = process::spawn(put_four_there, (shelf.clone(), full.clone()))?;
+    full.wait();
+    println!("  {} items; full? {}; empty? {}", shelf.len(), shelf.is_full(), shelf.is_empty());
+    println!("  {}", shelf.get()?);
+    putter.join()??;
+    println!("  there was room for the fourth: full? {}", shelf.is_full());
+    println!("  {}\n  {}\n  {}", shelf.try_get()?, shelf.get_timeout(A_WHILE)?, shelf.get()?);
+    println!("  full? {}; empty? {}", shelf.is_full(), shelf.is_empty());
+
+    let begin = Instant::now();
+    assert!(matches!(shelf.try_get(), Err(process::GetError::Empty)));
+    assert!(matches!(shelf.get_timeout(A_WHILE), Err(process::GetError::Empty)));
+    assert!(begin.elapsed() >= A_WHILE);
+    let getter = process::spawn(get_one_there, shelf.clone())?;
+    shelf.put(json!("worth the wait"))?;
+    println!("  {}", getter.join()??);
+    Ok(())
+}
+
 macro_rules! queues_here {
     ($scale:ident) => {{
         println!("{}:", stringify!($scale));
@@ -159,6 +233,9 @@ macro_rules! queues_here {
 fn main() -> fourfold::Result<()> {
     queues_here!(green);
     queues_here!(thread);
+    println!("process:");
+    between_processes()?;
+    in_other_orders()?;
     println!("cluster:");
     let key = "the key to the queues";
     let options = QueueOptions::default();

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use fourfold::cluster::manager::{Address, Client, Key, Server};
 use fourfold::green;
 use fourfold::prelude::*;
+use fourfold::process::Value;
 use fourfold::thread::{Barrier, Lock};
+use serde::{Deserialize, Serialize};
 
 const WORKERS: usize = 100;
 
@@ -62,6 +64,47 @@ macro_rules! left_here {
     }};
 }
 
+/// What workers in processes share. Each read and each write of the number is whole.
+#[derive(Clone, Serialize, Deserialize)]
+struct Words {
+    number: Value<i64>,
+    lock: process::Lock,
+    readers: Value<usize>,
+    all_have_read: process::Event,
+}
+
+/// The same in a process.
+fn take_one_there(words: Words, locked: bool) -> fourfold::Result<()> {
+    let _guard = locked.then(|| words.lock.lock()).transpose()?;
+    let n = words.number.get()?;
+    if locked {
+        std::thread::sleep(Duration::from_millis(1));
+    } else {
+        let before = words.readers.update(|readers| std::mem::replace(readers, *readers + 1))?;
+        if before + 1 == WORKERS {
+            words.all_have_read.set();
+        }
+        words.all_have_read.wait();
+    }
+    words.number.set(n - 1)?;
+    Ok(())
+}
+
+fn left_there(locked: bool) -> fourfold::Result<i64> {
+    let words = Words {
+        number: Value::new(WORKERS as i64)?,
+        lock: process::Lock::new(())?,
+        readers: Value::new(0)?,
+        all_have_read: process::Event::new()?,
+    };
+    let start = |_| process::spawn(take_one_there, (words.clone(), locked));
+    let workers = (0..WORKERS).map(start).collect::<fourfold::Result<Vec<_>>>()?;
+    for worker in workers {
+        worker.join()??;
+    }
+    Ok(words.number.get()?)
+}
+
 /// What is left of a hundred.
 fn left(locked: bool) -> fourfold::Result<i64> {
     let key = "the key to the number";
@@ -83,6 +126,7 @@ fn main() -> fourfold::Result<()> {
     for (scale, without, with) in [
         ("green", left_here!(green, false), left_here!(green, true)),
         ("thread", left_here!(thread, false), left_here!(thread, true)),
+        ("process", left_there(false)?, left_there(true)?),
         ("cluster", left(false)?, left(true)?),
     ] {
         println!("{scale}, a hundred take one each from a hundred:");

@@ -1,11 +1,11 @@
-//! Sockets and files as arguments and values: the child answers the client on that very socket.
+//! Sockets and files as arguments and values: the child answers the client on that very socket. And a queue, a lock, an event.
 
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
 use fourfold::prelude::*;
-use fourfold::process::Fd;
+use fourfold::process::{Event, Fd, Lock, Queue};
 
 /// Answers a client that somebody else has accepted.
 fn answer(Fd(mut client): Fd<TcpStream>) {
@@ -23,6 +23,15 @@ fn greet(Fd(listener): Fd<TcpListener>) {
 fn write_in(mut file: Fd<File>, text: String) -> Fd<File> {
     file.write_all(text.as_bytes()).unwrap();
     file
+}
+
+/// Counts what comes, until it is told.
+fn count(items: Queue<String>, sum: Lock<u64>, counted: Event) -> Event {
+    for item in items.iter() {
+        *sum.lock().unwrap() += item.len() as u64;
+    }
+    counted.set();
+    counted
 }
 
 fn ask(client: &mut TcpStream, text: &str) -> std::io::Result<String> {
@@ -65,5 +74,16 @@ fn main() -> fourfold::Result<()> {
         reader.read_to_string(&mut text)?;
         text
     });
+
+    let (items, sum, counted) = (Queue::bounded(2)?, Lock::new(0)?, Event::new()?);
+    let child = process::spawn(count, (items.clone(), sum.clone(), counted.clone()))?;
+    let task = pool.submit(count, (items.clone(), sum.clone(), counted.clone()));
+    for item in ["a child", "and", "a worker", "share", "these"] {
+        items.put(item.into())?;
+    }
+    items.shut_down(false);
+    let events = [child.join()?, task.join()?];
+    let are_set = counted.is_set() && events.iter().all(Event::is_set);
+    println!("a queue, a lock and an event: {} bytes counted; told? {are_set}", *sum.lock()?);
     Ok(())
 }

@@ -21,6 +21,31 @@ fn try_it_here(lock: Arc<RLock>) -> (bool, String) {
     (gets_it, lock.release().expect_err("it does not have it").to_string())
 }
 
+/// The same between processes.
+fn try_it_between(lock: process::RLock) -> fourfold::Result<(bool, String)> {
+    let gets_it = lock.try_lock()?.is_some();
+    Ok((gets_it, lock.release().expect_err("it does not have it").to_string()))
+}
+
+fn between_processes() -> fourfold::Result<()> {
+    let lock = process::RLock::new()?;
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        held.push(lock.lock()?);
+    }
+    loop {
+        let (gets_it, error) = process::spawn(try_it_between, lock.clone())?.join()??;
+        println!("  held {} deep: does another get it? {gets_it}", held.len());
+        println!("    its release: {error}");
+        assert_eq!(gets_it, held.is_empty());
+        if held.pop().is_none() {
+            break;
+        }
+    }
+    println!("  one release too many: {}", lock.release().unwrap_err());
+    Ok(())
+}
+
 macro_rules! again_and_again {
     ($scale:ident) => {{
         let lock = Arc::new(RLock::new());
@@ -45,6 +70,8 @@ fn main() -> fourfold::Result<()> {
     green::run(|| -> fourfold::Result<()> { again_and_again!(green) })??;
     println!("thread:");
     (|| -> fourfold::Result<()> { again_and_again!(thread) })()?;
+    println!("process:");
+    between_processes()?;
     println!("cluster:");
     let key = "the key to the lock";
     let server = Server::builder(Key::new(key)).rlock("lock").bind("127.0.0.1:0")?;

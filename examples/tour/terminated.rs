@@ -90,6 +90,35 @@ macro_rules! here {
     }};
 }
 
+/// The same between processes.
+fn write_there(queue: process::Queue<String>, writer: u32) -> fourfold::Result<()> {
+    for address in addresses(writer) {
+        queue.put(address)?;
+    }
+    Ok(())
+}
+
+fn read_there(queue: process::Queue<String>, seen: process::Queue<String>) -> fourfold::Result<()> {
+    loop {
+        seen.put(queue.get()?)?;
+    }
+}
+
+fn between_processes() -> fourfold::Result<()> {
+    let (queue, seen) = (process::Queue::bounded(3)?, process::Queue::bounded(3)?);
+    let reader = process::spawn(read_there, (queue.clone(), seen.clone()))?;
+    let writers = [0, 1].map(|writer| process::spawn(write_there, (queue.clone(), writer)));
+    tell(|| Ok(seen.get()?))?;
+    for writer in writers {
+        writer?.join()??;
+    }
+    reader.terminate();
+    println!("  the reader: {}", reader.join().unwrap_err().kind());
+    queue.put("one more".to_owned())?;
+    println!("  the queue works on: {:?}", queue.get()?);
+    Ok(())
+}
+
 /// All are read, and those of each writer in their order.
 fn tell(mut next: impl FnMut() -> fourfold::Result<String>) -> fourfold::Result<()> {
     let seen = (0..2 * EACH).map(|_| next()).collect::<fourfold::Result<Vec<_>>>()?;
@@ -111,6 +140,8 @@ fn main() -> fourfold::Result<()> {
         format!("{:?}", reader.join())
     });
 
+    println!("process:");
+    between_processes()?;
     println!("cluster:");
     let key = "the key to the queue";
     let server = Server::builder(Key::new(key)).queue("addresses").queue("seen");

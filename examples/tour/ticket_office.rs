@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use fourfold::cluster::manager::{Address, Client, Key, Server};
 use fourfold::prelude::*;
+use fourfold::process::Value;
 use fourfold::thread::{Barrier, Lock};
 use serde::{Deserialize, Serialize};
 
@@ -102,6 +103,71 @@ fn sell_here(locked: bool, in_turn: bool) -> fourfold::Result<(i32, usize)> {
     Ok((most(&office.lookers.lock()), sold))
 }
 
+/// What the buyers in processes share: as many meetings as there are, each the number of those who came and that all have.
+#[derive(Clone, Serialize, Deserialize)]
+struct Words {
+    lookers: process::Queue<i32>,
+    meetings: [(Value<usize>, process::Event); 2],
+    counter: process::Lock,
+    file: PathBuf,
+}
+
+/// Waits until all have come.
+fn meet((count, all): &(Value<usize>, process::Event), of: usize) -> fourfold::Result<()> {
+    if count.update(|count| std::mem::replace(count, *count + 1) + 1 == of)? {
+        all.set();
+    }
+    all.wait();
+    Ok(())
+}
+
+/// The same in a process.
+fn buy_there(words: Words, locked: bool, at_a_time: usize) -> fourfold::Result<bool> {
+    words.lookers.put(1)?;
+    read(&words.file)?;
+    meet(&words.meetings[0], at_a_time)?;
+    words.lookers.put(-1)?;
+
+    let _guard = locked.then(|| words.counter.lock()).transpose()?;
+    let left = read(&words.file)?.left;
+    if !locked {
+        // Nobody has written yet.
+        meet(&words.meetings[1], at_a_time)?;
+    }
+    if left > 0 {
+        // Printing it takes a moment, in which others read the same number, if they can.
+        std::thread::sleep(Duration::from_millis(20));
+        write(&words.file, Tickets { left: left - 1 })?;
+    }
+    Ok(left > 0)
+}
+
+/// As `sell`, to processes of this machine, with words in memory.
+fn sell_there(locked: bool, in_turn: bool) -> fourfold::Result<(i32, usize)> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("tickets.json");
+    write(&file, Tickets { left: 1 })?;
+    let at_a_time = if in_turn { 1 } else { BUYERS };
+    let (lookers, counter) = (process::Queue::bounded(2 * BUYERS)?, process::Lock::new(())?);
+    let mut sold = 0;
+    for _ in 0..BUYERS / at_a_time {
+        let meeting = || Ok::<_, fourfold::Error>((Value::new(0)?, process::Event::new()?));
+        let words = Words {
+            lookers: lookers.clone(),
+            meetings: [meeting()?, meeting()?],
+            counter: counter.clone(),
+            file: file.clone(),
+        };
+        let start = |_| process::spawn(buy_there, (words.clone(), locked, at_a_time));
+        let buyers = (0..at_a_time).map(start).collect::<fourfold::Result<Vec<_>>>()?;
+        for buyer in buyers {
+            sold += usize::from(buyer.join()??);
+        }
+    }
+    assert_eq!(read(&file)?.left, 0);
+    Ok((most(&lookers.try_iter().collect::<Vec<_>>()), sold))
+}
+
 /// How many were there at a time, from their comings and goings.
 fn most(changes: &[i32]) -> i32 {
     let mut now = 0;
@@ -144,7 +210,8 @@ fn sell(locked: bool, in_turn: bool) -> fourfold::Result<(i32, usize)> {
 fn main() -> fourfold::Result<()> {
     let ways = [("no lock", false, false), ("a lock", true, false), ("in turn", false, true)];
     type Sell = fn(bool, bool) -> fourfold::Result<(i32, usize)>;
-    for (scale, sell) in [("thread", sell_here as Sell), ("cluster", sell)] {
+    let sales = [("thread", sell_here as Sell), ("process", sell_there), ("cluster", sell)];
+    for (scale, sell) in sales {
         println!("{scale}, ten buyers, one ticket:");
         for (way, locked, in_turn) in ways {
             let (looking, sold) = sell(locked, in_turn)?;

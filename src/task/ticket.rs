@@ -20,47 +20,49 @@ pub(crate) trait Ticket: Send + Sync {
 pub(crate) type Number = [u64; 3];
 
 /// The tickets in the bytes of a value. Dropped, they are given back.
+///
+/// Most values have none: then it is one word, which costs nothing to move.
 #[derive(Default)]
-pub(crate) struct Tickets(Vec<Box<dyn Ticket>>);
+pub(crate) struct Tickets(Option<Box<Kept>>);
+
+struct Kept(Vec<Box<dyn Ticket>>);
 
 impl Tickets {
     /// The bytes are somebody else's now, who takes the tickets or keeps them.
     #[inline]
     pub(crate) fn sent(mut self) {
-        if !self.0.is_empty() {
-            self.0.drain(..).for_each(drop);
+        if let Some(kept) = self.0.take() {
+            drop(kept);
         }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.is_none()
     }
 
     /// What those are known by that whoever keeps the bytes is to give back.
     pub(crate) fn numbers(&self) -> impl Iterator<Item = Number> + '_ {
-        self.0.iter().filter_map(|ticket| ticket.number())
+        self.0.iter().flat_map(|kept| &kept.0).filter_map(|ticket| ticket.number())
     }
 
     #[cold]
-    fn give_back(&mut self) {
-        for ticket in self.0.drain(..) {
-            ticket.give_back();
-        }
+    fn give_back(kept: &Kept) {
+        kept.0.iter().for_each(|ticket| ticket.give_back());
     }
 }
 
 impl Drop for Tickets {
     #[inline]
     fn drop(&mut self) {
-        if !self.0.is_empty() {
-            self.give_back();
+        if let Some(kept) = &self.0 {
+            Tickets::give_back(kept);
         }
     }
 }
 
 impl fmt::Debug for Tickets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} tickets", self.0.len())
+        write!(f, "{} tickets", self.0.as_ref().map_or(0, |kept| kept.0.len()))
     }
 }
 
@@ -136,7 +138,8 @@ impl Drop for Inner {
 /// The tickets from that on.
 #[cold]
 fn taken(first: usize) -> Tickets {
-    Tickets(KEPT.with_borrow_mut(|kept| kept.split_off(first)))
+    let kept = KEPT.with_borrow_mut(|kept| kept.split_off(first));
+    Tickets(Some(Box::new(Kept(kept))))
 }
 
 /// Whether this thread writes a value with which tickets can go.
@@ -158,3 +161,66 @@ pub(crate) fn keep(ticket: impl Ticket + 'static) {
 
 /// What to say of a handle in a value that is not going anywhere.
 pub(crate) const NOWHERE: &str = "a word can travel in the arguments and the value of a task, and in an item of another word only";
+
+#[cfg(test)]
+mod tests {
+    //! Each value has its own tickets, whatever becomes of the others.
+
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    struct Counted(Arc<AtomicUsize>);
+
+    impl Ticket for Counted {
+        fn give_back(&self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+
+        fn number(&self) -> Option<Number> {
+            None
+        }
+    }
+
+    #[test]
+    fn tickets_of_values_in_values() {
+        let (inner, outer) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let back = |count: &AtomicUsize| count.load(Ordering::Relaxed);
+        let ((), tickets) = collect(|| {
+            keep(Counted(outer.clone()));
+            let ((), none) = collect(|| ());
+            assert!(none.is_empty());
+            let ((), given_back) = collect(|| keep(Counted(inner.clone())));
+            drop(given_back);
+            let ((), sent) = collect(|| keep(Counted(inner.clone())));
+            sent.sent();
+            keep(Counted(outer.clone()));
+        });
+        assert_eq!((back(&inner), back(&outer)), (1, 0));
+        drop(tickets);
+        assert_eq!((back(&inner), back(&outer)), (1, 2));
+        assert!(!is_writing());
+        keep(Counted(outer.clone()));
+        assert_eq!(back(&outer), 3);
+    }
+
+    #[test]
+    fn a_write_that_panics_gives_back_its_own() {
+        let (inner, outer) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let ((), tickets) = collect(|| {
+            keep(Counted(outer.clone()));
+            let panicked = std::panic::catch_unwind(|| {
+                collect(|| {
+                    keep(Counted(inner.clone()));
+                    std::panic::panic_any(());
+                })
+            });
+            assert!(panicked.is_err() && is_writing());
+        });
+        assert_eq!(inner.load(Ordering::Relaxed), 1);
+        assert_eq!(outer.load(Ordering::Relaxed), 0);
+        tickets.sent();
+        assert_eq!(outer.load(Ordering::Relaxed), 0);
+    }
+}

@@ -10,6 +10,8 @@ mod scale {
 mod barrier;
 #[path = "suite/condition.rs"]
 mod condition;
+#[path = "suite/joinable_queue.rs"]
+mod joinable_queue;
 #[path = "suite/lifo_queue.rs"]
 mod lifo_queue;
 #[path = "suite/priority_queue.rs"]

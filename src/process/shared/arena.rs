@@ -79,7 +79,7 @@ pub(super) struct Header {
 /// One participant.
 #[repr(C, align(64))]
 pub(super) struct Slot {
-    /// How often it was taken, and below it a [`Status`].
+    /// How often it was taken, and below it what it is: see [`status`].
     pub(super) state: Number64,
     /// Counts the rings. The futex that the participant's bell sleeps on.
     pub(super) bell: Number32,

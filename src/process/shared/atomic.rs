@@ -1,6 +1,6 @@
 //! The atomic numbers that shared memory is made of. Each access is a step, at which a test build can end the process.
 //!
-//! Built with `--cfg fourfold_steps`, a process that has [`arm`]ed itself is killed with SIGKILL at its n-th step, for each n in
+//! Built with `--cfg fourfold_steps`, a process that has armed itself is killed with SIGKILL at its n-th step, for each n in
 //! turn: that is how `ci/steps` shows that no step is one at which nobody may die.
 
 #[cfg(not(all(loom, test)))]

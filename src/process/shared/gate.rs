@@ -2,6 +2,7 @@
 //!
 //! The protocol is told in `README.md`, under *The gate*.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use super::atomic::{Number32, Number64, Ordering, fence};
@@ -16,11 +17,18 @@ pub(super) const ASK: Duration = Duration::from_millis(50);
 const SPIN: Duration = Duration::from_micros(40);
 /// After this long it lets others run in between, one of whom it may wait for.
 const ALONE: Duration = Duration::from_micros(20);
+/// The same, if letting others run was what helped the last time.
+const CROWDED: Duration = Duration::from_micros(1);
 /// Looks between those at the clock.
 const SPINS: u32 = 16;
 /// The longest pause between two looks. They grow with the time that has passed, so little is lost by them, and who changes
 /// what is looked at is left in peace to do so several times.
 const LONGEST: u32 = 32;
+
+thread_local! {
+    /// Whether what this thread last waited for came after it had let others run: it is on their core, maybe.
+    static IS_CROWDED: Cell<bool> = const { Cell::new(false) };
+}
 
 /// Threads sleep here.
 const SLEEPERS: u32 = 1;
@@ -142,6 +150,25 @@ fn bit(member: Member) -> u64 {
     1 << (member.slot() % 64)
 }
 
+/// Between looks at what changes hands often: who has it does more with it before it loses its line of the cache to who looks.
+pub(super) struct Patience(Cell<u32>);
+
+impl Patience {
+    pub(super) fn new() -> Patience {
+        Patience(Cell::new(0))
+    }
+
+    /// Before a look: the longer, the more there were.
+    pub(super) fn pause(&self, now: Look) {
+        if now.slept || cfg!(all(loom, test)) {
+            return;
+        }
+        let looks = self.0.get();
+        self.0.set(looks + 1);
+        (0..1u32 << looks.min(7)).for_each(|_| std::hint::spin_loop());
+    }
+}
+
 /// What is known at a look.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Look {
@@ -165,10 +192,12 @@ pub(super) fn sleep_until<T>(
     mut look: impl FnMut(Look) -> Option<T>,
 ) -> Option<T> {
     let mut asked = Instant::now();
-    let mut looks = 0;
+    let alone = if IS_CROWDED.get() { CROWDED } else { ALONE };
+    let (mut looks, mut yielded) = (0, false);
     while !cfg!(all(loom, test)) {
         for _ in 0..SPINS {
             if let Some(found) = look(Look::FIRST) {
+                IS_CROWDED.set(yielded);
                 return Some(found);
             }
             looks += 1;
@@ -180,7 +209,10 @@ pub(super) fn sleep_until<T>(
                 asked = now;
                 break;
             }
-            spun if spun >= ALONE => std::thread::yield_now(),
+            spun if spun >= alone => {
+                yielded = true;
+                std::thread::yield_now();
+            }
             _ => {}
         }
     }

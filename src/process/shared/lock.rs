@@ -8,6 +8,7 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::gate::Patience;
 use super::lock_word::{LockWord, Taken};
 use super::object::{Attached, ObjectKind, type_mark};
 use super::plain::Plain;
@@ -197,7 +198,11 @@ impl<T: Plain> Lock<T> {
     fn take_slowly(&self, wait: &Wait, deadline: Option<Instant>) -> Option<Taken> {
         let (arena, me) = self.attached.enter();
         let began = Instant::now();
-        let look = |now| self.word.look(arena, me, now, began);
+        let patience = Patience::new();
+        let look = |now| {
+            patience.pause(now);
+            self.word.look(arena, me, now, began)
+        };
         wait::wait(arena, self.word.gate(), wait, deadline, look)
     }
 

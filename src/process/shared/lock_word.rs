@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use super::atomic::{Number32, Number64, Ordering};
-use super::gate::{Gate, Look, sleep_until};
+use super::gate::{Gate, Look, Patience, sleep_until};
 use super::host::{Host, Member};
 
 /// Nobody holds it.
@@ -75,8 +75,17 @@ impl LockWord {
             return Taken::Free;
         }
         let began = Instant::now();
-        let taken =
-            sleep_until(host, &self.gate, None, || (), |now| self.look(host, me, now, began));
+        let patience = Patience::new();
+        let taken = sleep_until(
+            host,
+            &self.gate,
+            None,
+            || (),
+            |now| {
+                patience.pause(now);
+                self.look(host, me, now, began)
+            },
+        );
         taken.expect("a wait without a deadline")
     }
 

@@ -30,6 +30,7 @@ mod queue;
 mod ring;
 mod semaphore;
 mod travel;
+mod usage;
 #[cfg(test)]
 mod usage_tests;
 mod values;
@@ -42,6 +43,7 @@ pub use self::lock::{Lock, LockGuard};
 pub use self::plain::Plain;
 pub(crate) use self::queue::{Bounded, MAX_CAPACITY};
 pub use self::semaphore::{Permit, Semaphore};
+pub use self::usage::{SharedMemory, shared_memory};
 pub use self::values::Value;
 
 use std::sync::OnceLock;

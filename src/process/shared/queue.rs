@@ -84,7 +84,7 @@ impl<T: Payload> Bounded<T> {
         &self.attached
     }
 
-    #[inline]
+    #[inline(always)]
     fn ring(&self) -> (Ring<'static, Arena>, Member) {
         let (arena, me) = self.attached.enter();
         (Ring { host: arena, head: self.head, cells: self.cells }, me)
@@ -96,10 +96,6 @@ impl<T: Payload> Bounded<T> {
 
     pub(crate) fn len(&self) -> usize {
         self.ring().0.len()
-    }
-
-    pub(crate) fn is_shut_down(&self) -> bool {
-        self.ring().0.is_closed()
     }
 
     /// Puts an item, if there is room.
@@ -250,7 +246,7 @@ impl<T: Payload> Bounded<T> {
     }
 
     /// Writes an item into a cell that is ours. If there is no room for it, the cell is left.
-    #[inline]
+    #[inline(always)]
     fn write(
         &self,
         ring: Ring<'static, Arena>,
@@ -432,23 +428,23 @@ impl<T: Payload> Bounded<T> {
     }
 
     /// Reads the item in a cell of ours, and leaves the cell, in whatever way reading ends.
-    #[inline]
+    #[inline(always)]
     fn read(
         &self,
         ring: Ring<'static, Arena>,
         hold: Hold<'static>,
         order: Ordering,
     ) -> Result<T, GetError> {
-        struct Leave<'a, T: Payload>(&'a Bounded<T>, Ring<'static, Arena>, Hold<'static>, Ordering);
-        impl<T: Payload> Drop for Leave<'_, T> {
-            #[inline]
+        struct Leave(&'static Arena, Hold<'static>, Ordering);
+        impl Drop for Leave {
+            #[inline(always)]
             fn drop(&mut self) {
-                finish(self.1.host, self.2.cell);
-                self.1.leave_with(self.2, self.3);
+                finish(self.0, self.1.cell);
+                self.1.leave(self.2);
             }
         }
-        let leave = Leave(self, ring, hold, order);
-        if leave.0.policy() == OnDeath::Report && hold.again {
+        let _leave = Leave(ring.host, hold, order);
+        if hold.again && self.policy() == OnDeath::Report {
             return Err(GetError::TakerDied);
         }
         let len = hold.cell.len.load(Ordering::Relaxed);

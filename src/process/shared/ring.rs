@@ -162,6 +162,18 @@ pub(super) struct Hold<'a> {
     pub(super) again: bool,
 }
 
+impl Hold<'_> {
+    /// As [`Ring::leave`], with the order of the store. If it is not SeqCst, a fence comes before the gate is opened.
+    #[inline(always)]
+    pub(super) fn leave(self, order: Ordering) {
+        let empty = State::new(self.lap + 1, EMPTY, 0).0;
+        match order {
+            Ordering::SeqCst => drop(self.cell.state.swap(empty, Ordering::SeqCst)),
+            _ => self.cell.state.store(empty, order),
+        }
+    }
+}
+
 /// Why there is no place to put an item, or nothing to take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
@@ -233,7 +245,7 @@ impl<'a, H: Host> Ring<'a, H> {
     }
 
     /// Makes a cell ours to write into.
-    #[inline]
+    #[inline(always)]
     pub(super) fn claim(&self, me: Member) -> Result<Hold<'a>, Refusal> {
         if self.is_closed() {
             return Err(Refusal::Closed);
@@ -291,7 +303,7 @@ impl<'a, H: Host> Ring<'a, H> {
     }
 
     /// Lets others take what was written. Then open `not_empty`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn publish(&self, hold: Hold<'a>, order: Ordering) {
         let full = State::new(hold.lap, FULL, 0).0;
         match order {
@@ -302,7 +314,7 @@ impl<'a, H: Host> Ring<'a, H> {
     }
 
     /// Makes the next item's cell ours.
-    #[inline]
+    #[inline(always)]
     pub(super) fn take(&self, me: Member) -> Result<Hold<'a>, Refusal> {
         // Before the look at the cells: what was put before it was closed is found.
         let closed = self.is_closed();
@@ -382,17 +394,8 @@ impl<'a, H: Host> Ring<'a, H> {
     }
 
     /// Empties a cell that is ours, for its next lap: its item has been read, or is not to be. Then open `not_full`.
-    #[inline]
-    pub(super) fn leave_with(&self, hold: Hold<'a>, order: Ordering) {
-        let empty = State::new(hold.lap + 1, EMPTY, 0).0;
-        match order {
-            Ordering::SeqCst => drop(hold.cell.state.swap(empty, Ordering::SeqCst)),
-            _ => hold.cell.state.store(empty, order),
-        }
-    }
-
     pub(super) fn leave(&self, hold: Hold<'a>) {
-        self.leave_with(hold, Ordering::SeqCst);
+        hold.leave(Ordering::SeqCst);
     }
 
     /// Hands the item in a cell of ours to others. Then open `not_empty`.

@@ -63,7 +63,8 @@ impl Watch {
         let mut found = look(now);
         if found.is_none() {
             self.register(context.waker());
-            found = look(now);
+            // From now on it is one of those that a lock may be kept for.
+            found = look(Look { slept: true, ask: now.ask });
         }
         match found {
             Some(found) => {

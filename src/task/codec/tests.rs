@@ -18,11 +18,28 @@ use super::*;
 #[track_caller]
 fn same<T: Serialize + DeserializeOwned + PartialEq + Debug + 'static>(value: T) {
     let bytes = encode(&value, "value").unwrap();
+    assert_eq!(on_the_stack(&value), bytes);
     let back: T = decode(&bytes, "value").unwrap();
     assert_eq!(back, value);
     // No cut of it is taken for the whole, and nothing in it makes the reader ask for memory that it has no bytes for.
     for end in (0..bytes.len()).take(200) {
         assert!(decode::<T>(&bytes[..end], "value").is_err(), "{end} of {} bytes", bytes.len());
+    }
+}
+
+/// What is written where short values are.
+fn on_the_stack<T: Serialize + 'static>(value: &T) -> Vec<u8> {
+    let mut out = Short::new();
+    encode_into(&mut out, value, "value").unwrap();
+    out.bytes().to_vec()
+}
+
+#[test]
+fn bytes_and_texts_of_all_lengths() {
+    for length in (0..300).chain([1000, 70_000]) {
+        same(vec![200u8; length]);
+        same((7u8, vec![200u8; length / 2], length));
+        same("x".repeat(length));
     }
 }
 
@@ -297,7 +314,9 @@ fn a_wrong_number_of_elements_is_set_right() {
     for count in [0, 1, 15, 16, 300] {
         for said in [None, Some(0), Some(15), Some(16), Some(1000)] {
             let items: Vec<u32> = (0..count).collect();
-            let bytes = encode(&(Filtered(items.clone(), said), 'x'), "value").unwrap();
+            let value = (Filtered(items.clone(), said), 'x');
+            let bytes = encode(&value, "value").unwrap();
+            assert_eq!(on_the_stack(&value), bytes);
             let back: (Vec<u32>, char) = decode(&bytes, "value").unwrap();
             assert_eq!(back, (items, 'x'), "{count} elements, of which {said:?} were told");
         }
