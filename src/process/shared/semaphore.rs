@@ -54,14 +54,14 @@ struct Body {
 /// use fourfold::process::{self, Semaphore};
 ///
 /// let seats = Semaphore::new(1)?;
-/// let child = process::spawn(
+/// let child: process::Child<()> = process::spawn(
 ///     |seats: Semaphore| {
 ///         seats.acquire();
 ///         std::process::abort()
 ///     },
 ///     seats.clone(),
 /// )?;
-/// child.join::<()>().unwrap_err();
+/// child.join().unwrap_err();
 /// seats.acquire();
 /// # Ok::<(), fourfold::Error>(())
 /// ```
