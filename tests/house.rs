@@ -41,6 +41,7 @@ const UNSAFE: &[&str] = &[
     "src/process/page.rs",
     "src/process/serve.rs",
     "src/process/shared/arena.rs",
+    "src/process/shared/audit.rs",
     "src/process/shared/event.rs",
     "src/process/shared/lock.rs",
     "src/process/shared/object.rs",

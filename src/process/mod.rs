@@ -52,6 +52,9 @@ pub use self::owner_died::OwnerDied;
 pub use self::queue::Queue;
 pub use self::queue_error::{GetError, OnDeath, PutError};
 pub use self::registry::{ActiveChild, active_children};
+#[cfg(fourfold_steps)]
+#[doc(hidden)]
+pub use self::shared::steps;
 pub use self::shared::{Event, Lock, LockGuard, Permit, Plain, Semaphore};
 pub use self::status::ExitStatus;
 pub use crate::task::fd::Fd;

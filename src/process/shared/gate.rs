@@ -10,9 +10,9 @@ use super::host::{Host, Member};
 /// Until a thread that waits first asks who has died: what it waits for mostly comes before.
 const FIRST_ASK: Duration = Duration::from_millis(2);
 /// Between two such questions; so a death that nobody tells of is found within this time.
-pub(super) const ASK: Duration = Duration::from_millis(50);
+pub(super) const ASK: Duration = Duration::from_millis(if cfg!(fourfold_steps) { 5 } else { 50 });
 /// How often a thread looks before it goes to sleep.
-const SPINS: u32 = 200;
+const SPINS: u32 = if cfg!(fourfold_steps) { 3 } else { 200 };
 
 /// Threads sleep here.
 const SLEEPERS: u32 = 1;

@@ -9,7 +9,7 @@ use super::journal::Transaction;
 use crate::error::{Error, ErrorKind, Result};
 
 /// How often participants are looked after by those who wait, together.
-const EVERY: Duration = Duration::from_millis(50);
+const EVERY: Duration = super::gate::ASK;
 
 /// A slot's state as its life and status.
 fn parts(state: u64) -> (u32, u32) {

@@ -36,13 +36,13 @@ pub(super) enum ObjectKind {
 #[repr(C)]
 pub(super) struct ObjectHeader {
     /// Its number, of which there is never another; 0 once it is freed.
-    serial: Number64,
-    kind: Number64,
-    references: Number64,
+    pub(super) serial: Number64,
+    pub(super) kind: Number64,
+    pub(super) references: Number64,
     /// Bytes of the whole block.
-    size: Number64,
+    pub(super) size: Number64,
     /// What a type must be to be what is in it: see [`type_mark`].
-    mark: Number64,
+    pub(super) mark: Number64,
     _unused: [u64; 3],
 }
 

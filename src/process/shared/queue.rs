@@ -502,6 +502,14 @@ pub(super) fn take_apart(transaction: &mut Transaction<'_>, body: u64) {
     }
 }
 
+/// The blocks of a queue's items, and their lengths.
+#[cfg(any(all(test, not(loom)), fourfold_steps))]
+pub(super) fn blocks(arena: &Arena, body: u64) -> impl Iterator<Item = (u64, u64)> {
+    let number = |number: &super::atomic::Number64| number.load(Ordering::Acquire);
+    let blocks = parts(arena, body).1.iter().map(move |cell| (number(&cell.block), number(&cell.len)));
+    blocks.filter(|(block, _)| *block != 0).map(|(block, len)| (block, len & LEN))
+}
+
 fn head_at(arena: &Arena, body: u64) -> &RingHead {
     // SAFETY: a `RingHead` is atomics, and numbers that nobody reads.
     unsafe { arena.get(body) }
