@@ -21,7 +21,8 @@ use super::serve;
 use super::supervisor::supervisor;
 use super::sys::{self, Lifeline, Spawned};
 use super::{
-    callbacks, context, crash, current, entry, memory, registry, supervisor as supervising, zygote,
+    callbacks, context, crash, current, entry, memory, registry, shared, supervisor as supervising,
+    zygote,
 };
 use crate::error::{Error, ErrorKind, Result, Scale};
 
@@ -212,6 +213,7 @@ unsafe fn divide(lifeline: &Lifeline) -> io::Result<Side> {
         callbacks::hold(),
         current::hold(),
         sys::lifeline::hold(),
+        shared::hold(),
     );
     // SAFETY: the caller's promise is the one asked for; the allocator is looked after by the C library.
     let pid = unsafe { libc::fork() };

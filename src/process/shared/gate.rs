@@ -74,10 +74,12 @@ impl Gate {
 
     /// Restores a watch that a ring may have undone. True if there may be something to see.
     pub(super) fn watch_again(&self, me: Member, count: u32) -> bool {
-        if self.who.load(Ordering::Acquire) & bit(me) == 0 {
+        // Who has taken the flag, and not the bits yet, may be stopped there: then others do not count what they change.
+        let missed = self.word.load(Ordering::Acquire) & WATCHED == 0;
+        if missed || self.who.load(Ordering::Acquire) & bit(me) == 0 {
             self.watch(me);
         }
-        self.count() != count
+        missed || self.count() != count
     }
 
     /// How often it was opened for somebody.
@@ -175,6 +177,11 @@ pub(super) fn sleep_until<T>(
         if let Some(deadline) = deadline {
             left = left.min(deadline.saturating_duration_since(Instant::now()));
             if left.is_zero() {
+                // Those who wait for moments only, again and again, must find out, too, who has died.
+                tend();
+                if let Some(found) = look(Look { slept: true, ask: true }) {
+                    return Some(found);
+                }
                 // Who gives up may have been woken in another's place.
                 gate.open_one(host);
                 return None;

@@ -51,6 +51,8 @@ impl Arena {
                 {
                     return Ok(me);
                 }
+                // Somebody has had it meanwhile, and is not to be taken for living since we hold its record lock.
+                self.let_go_of_slot(index);
             }
             if attempt == 0 {
                 self.look_after_all();

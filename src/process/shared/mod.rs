@@ -55,6 +55,11 @@ fn arena() -> Result<&'static Arena> {
     Ok(ARENA.get_or_init(|| arena))
 }
 
+/// Holds still what this process keeps of its words, for a fork: the child finds it free.
+pub(super) fn hold() -> impl Sized {
+    (wait::hold(), object::hold(), ARENA.get().map(Arena::hold))
+}
+
 /// What `ci/steps` needs of the inside: a process that kills itself at its n-th step, and what is left of it.
 #[cfg(fourfold_steps)]
 #[doc(hidden)]

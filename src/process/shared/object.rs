@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 
 use super::arena::{Arena, Header};
@@ -78,6 +78,11 @@ fn local() -> MutexGuard<'static, Local> {
     local
 }
 
+/// Holds it still, for a fork.
+pub(super) fn hold() -> impl Sized {
+    local()
+}
+
 /// Where a reference that travels is, and what it is to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct TicketNumber {
@@ -138,9 +143,9 @@ impl Attached {
     /// In a fork, if the word is gone meanwhile, or there is no room for another participant.
     #[inline]
     pub(super) fn enter(&self) -> (&'static Arena, Member) {
-        // Relaxed: it changes in a fork only, under the lock of `attach_again`, before its use there.
+        // Acquire: it changes in a fork only, after the reference that goes with it.
         match self.arena.myself() {
-            Some(me) if me.0 == self.me.load(Relaxed) => (self.arena, me),
+            Some(me) if me.0 == self.me.load(Acquire) => (self.arena, me),
             _ => (self.arena, self.attach_again()),
         }
     }
@@ -160,7 +165,7 @@ impl Attached {
             let reference = transaction.refer(me, self.object)?;
             transaction.end();
             self.reference.store(reference, Relaxed);
-            self.me.store(me.0, Relaxed);
+            self.me.store(me.0, Release);
             Ok::<_, Error>(me)
         };
         attach().unwrap_or_else(|error| panic!("a word between processes, in a fork: {error}"))

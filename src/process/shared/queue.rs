@@ -199,7 +199,12 @@ impl<T: Payload> Bounded<T> {
                 self.not_empty().open_fenced(ring.host, 1);
                 Ok(())
             }
-            Err(Refusal::Closed) => Err(Refused::ShutDown),
+            Err(Refusal::Closed) => {
+                // For a moment a cell may have been ours, and others have waited for what becomes of it.
+                self.not_empty().open_all(ring.host);
+                self.not_full().open_all(ring.host);
+                Err(Refused::ShutDown)
+            }
             Err(Refusal::Not | Refusal::Soon) => Err(Refused::Full),
         }
     }
@@ -220,7 +225,14 @@ impl<T: Payload> Bounded<T> {
     fn put_look(&self, bytes: &[u8], now: Look) -> Option<Result<(), Refused>> {
         match self.put_now(bytes, now.ask) {
             Err(Refused::Full) => None,
-            other => Some(other),
+            other => {
+                let (ring, _) = self.ring();
+                if now.slept && ring.len() < self.capacity() {
+                    // As in `get_look`.
+                    self.not_full().open_one(ring.host);
+                }
+                Some(other)
+            }
         }
     }
 
@@ -278,6 +290,8 @@ impl<T: Payload> Bounded<T> {
             Err(error) => {
                 ring.leave(hold);
                 self.not_full().open_fenced(arena, 1);
+                // Who gets has waited for this cell, maybe, and goes on to the next.
+                self.not_empty().open_all(arena);
                 Err(Refused::NoRoom(error))
             }
         }
@@ -341,9 +355,9 @@ impl<T: Payload> Bounded<T> {
                 continue;
             }
             batch.some.set(true);
-            match self.read(ring, hold, Ordering::Release) {
+            match self.read(ring, hold, Ordering::Release, items.is_empty()) {
                 Ok(item) => items.push(item),
-                // It comes out by itself; what was taken before it must not be lost.
+                // It was handed back, and comes out by itself; what was taken before it must not be lost.
                 Err(_) if !items.is_empty() => break,
                 Err(error) => return Err(error),
             }
@@ -357,7 +371,14 @@ impl<T: Payload> Bounded<T> {
 
     fn get_look(&self, now: Look) -> Option<Result<T, GetError>> {
         match self.get_now(now.ask) {
-            Got::Some(result) => Some(result),
+            Got::Some(result) => {
+                let (ring, _) = self.ring();
+                if now.slept && ring.len() > 0 {
+                    // We may have been woken for an item behind one that was not there yet, and have slept again.
+                    self.not_empty().open_one(ring.host);
+                }
+                Some(result)
+            }
             Got::Soon | Got::Nothing => None,
         }
     }
@@ -373,24 +394,32 @@ impl<T: Payload> Bounded<T> {
             match taken {
                 Ok(hold) if ring.is_emptied() => self.leave(ring, hold),
                 Ok(hold) => {
-                    let item = self.read(ring, hold, Ordering::SeqCst);
+                    let item = self.read(ring, hold, Ordering::SeqCst, true);
                     self.not_full().open_fenced(ring.host, 1);
                     return Got::Some(item);
                 }
-                Err(Refusal::Closed) => return Got::Some(Err(GetError::ShutDown)),
+                Err(Refusal::Closed) => {
+                    // What the dead were taking comes first.
+                    ring.host.look_after_all();
+                    if !self.search(ring, me) {
+                        return Got::Some(Err(GetError::ShutDown));
+                    }
+                }
                 Err(Refusal::Not) => return Got::Nothing,
                 Err(Refusal::Soon) => return Got::Soon,
             }
         }
     }
 
-    /// Reads the item in a cell of ours, and leaves the cell, in whatever way reading ends.
+    /// Reads the item in a cell of ours, and leaves the cell, in whatever way reading ends. An error is for who is told of it
+    /// `alone`: else the item is handed back.
     #[inline]
     fn read(
         &self,
         ring: Ring<'static, Arena>,
         hold: Hold<'static>,
         order: Ordering,
+        alone: bool,
     ) -> Result<T, GetError> {
         struct Leave<'a, T: Payload>(&'a Bounded<T>, Ring<'static, Arena>, Hold<'static>, Ordering);
         impl<T: Payload> Drop for Leave<'_, T> {
@@ -401,9 +430,20 @@ impl<T: Payload> Bounded<T> {
             }
         }
         let leave = Leave(self, ring, hold, order);
-        if leave.0.policy() == OnDeath::Report && hold.again {
-            return Err(GetError::TakerDied);
+        let result = match leave.0.policy() == OnDeath::Report && hold.again {
+            true => Err(GetError::TakerDied),
+            false => self.decode(ring, hold),
+        };
+        if result.is_err() && !alone {
+            std::mem::forget(leave);
+            ring.hand_back(hold);
+            self.not_empty().open_one(ring.host);
         }
+        result
+    }
+
+    #[inline]
+    fn decode(&self, ring: Ring<'static, Arena>, hold: Hold<'static>) -> Result<T, GetError> {
         let cell = hold.cell;
         let len = (cell.len.load(Ordering::Relaxed) & LEN) as usize;
         let start: *const u8 = match len <= INLINE {
@@ -435,16 +475,20 @@ impl<T: Payload> Bounded<T> {
         if !ring.is_to_be_searched(deaths) {
             return false;
         }
-        ring.search(me, deaths, |left| match left {
-            Left::Taken(hold)
-                if self.policy() != OnDeath::Drop
-                    && hold.cell.len.load(Ordering::Relaxed) & DONE == 0 =>
-            {
-                ring.hand_back(hold);
-            }
-            Left::Unfinished(hold) | Left::Taken(hold) => {
-                finish(arena, hold.cell);
-                ring.leave(hold);
+        ring.search(me, deaths, |left| {
+            // It may have died as it gave the item its block, or gave that back.
+            arena.settle();
+            match left {
+                Left::Taken(hold)
+                    if self.policy() != OnDeath::Drop
+                        && hold.cell.len.load(Ordering::Relaxed) & DONE == 0 =>
+                {
+                    ring.hand_back(hold);
+                }
+                Left::Unfinished(hold) | Left::Taken(hold) => {
+                    finish(arena, hold.cell);
+                    ring.leave(hold);
+                }
             }
         });
         self.not_empty().open_all(arena);
