@@ -11,6 +11,9 @@ use std::fmt;
 pub(crate) trait Ticket: Send + Sync {
     /// Nobody will read the value that it is in, or somebody has.
     fn give_back(&self);
+
+    /// The value is on its way for good.
+    fn sent(&self);
 }
 
 /// The tickets in the bytes of a value. Dropped, they are given back.
@@ -20,7 +23,7 @@ pub(crate) struct Tickets(Vec<Box<dyn Ticket>>);
 impl Tickets {
     /// The bytes are somebody else's now, who takes the tickets or keeps them.
     pub(crate) fn sent(mut self) {
-        self.0.drain(..).for_each(drop);
+        self.0.drain(..).for_each(|ticket| ticket.sent());
     }
 
     pub(crate) fn is_empty(&self) -> bool {

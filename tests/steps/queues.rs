@@ -1,6 +1,7 @@
 //! Deaths in queues.
 
 use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
 
 use fourfold::process::{GetError, OnDeath, PutError, Queue, steps};
 
@@ -209,8 +210,8 @@ fn get_empty(round: Round, size: usize, future: bool) -> bool {
     }
     let ended = finished(victim);
     if !ended && round.got() == 0 {
-        // One may have gone with the victim as it returned.
-        queue.put(item(3, size)).unwrap();
+        // One may have gone with the victim as it returned. If there is no room, one is there for the other.
+        let _ = queue.put_timeout(item(3, size), Duration::from_millis(20));
     }
     other.succeed();
     let (numbers, _) = rest(&queue, size);

@@ -97,7 +97,7 @@ impl Arena {
         whose: &str,
         count: &mut HashMap<u64, u64>,
     ) -> Result<(), String> {
-        let (mut before, mut reference) = (0, list.load(Acquire));
+        let (mut before, mut reference) = (self.offset_of(list), list.load(Acquire));
         while reference != 0 {
             met.add(reference, REFERENCE, whose.into())?;
             if self.number(reference + 16).load(Acquire) != before {
@@ -107,7 +107,7 @@ impl Arena {
             if count.values().sum::<u64>() > 1 << 20 {
                 return Err(format!("{whose}: a list without end"));
             }
-            (before, reference) = (reference, self.number(reference + 8).load(Acquire));
+            (before, reference) = (reference + 8, self.number(reference + 8).load(Acquire));
         }
         Ok(())
     }

@@ -125,7 +125,7 @@ impl Arena {
                 continue;
             }
             while let Some(reference) = transaction.first(&slot.references) {
-                transaction.release(&slot.references, reference);
+                transaction.release(reference);
                 transaction.commit();
             }
             slot.state.store(state(life, status::FREE), Ordering::Release);
@@ -144,14 +144,19 @@ impl Arena {
     }
 }
 
-/// A reference to a word: in the list of a participant, of those under way, or of those condemned.
+/// A reference to a word: in the list of a participant, of those under way, or of those condemned. One that is under way is in
+/// the list of who sends it, until it is sent.
 ///
 /// | number | what |
 /// | --- | --- |
 /// | 0 | the word |
-/// | 1, 2 | the next, and the one before |
-/// | 3 | of a participant: how many permits it has of a semaphore; of one under way: its serial number |
+/// | 1 | the next |
+/// | 2 | where the number is that refers to this: in the one before, or the list's own |
+/// | 3 | of a participant: how many permits it has of a semaphore; of one under way: its number, which is [`UNDER_WAY`] at least |
 pub(super) const REFERENCE: u64 = 32;
+
+/// No count of permits is as large.
+pub(super) const UNDER_WAY: u64 = 1 << 63;
 
 impl Transaction<'_> {
     pub(super) fn first(&self, list: &Number64) -> Option<u64> {
@@ -162,22 +167,20 @@ impl Transaction<'_> {
     pub(super) fn link(&mut self, list: &Number64, reference: u64) {
         let next = list.load(Ordering::Relaxed);
         self.set_at(reference + 8, next);
-        self.set_at(reference + 16, 0);
+        self.set_at(reference + 16, self.arena.offset_of(list));
         if next != 0 {
-            self.set_at(next + 16, reference);
+            self.set_at(next + 16, reference + 8);
         }
         self.set(list, reference);
     }
 
-    pub(super) fn unlink(&mut self, list: &Number64, reference: u64) {
+    /// Takes a reference out of the list that it is in.
+    pub(super) fn unlink(&mut self, reference: u64) {
         let next = self.arena.number(reference + 8).load(Ordering::Relaxed);
-        let before = self.arena.number(reference + 16).load(Ordering::Relaxed);
+        let place = self.arena.number(reference + 16).load(Ordering::Relaxed);
+        self.set_at(place, next);
         if next != 0 {
-            self.set_at(next + 16, before);
-        }
-        match before {
-            0 => self.set(list, next),
-            _ => self.set_at(before + 8, next),
+            self.set_at(next + 16, place);
         }
     }
 }

@@ -16,7 +16,7 @@ use super::arena::{Arena, Header};
 use super::atomic::{Number64, Ordering};
 use super::host::Member;
 use super::journal::Transaction;
-use super::members::REFERENCE;
+use super::members::{REFERENCE, UNDER_WAY};
 use crate::error::{Error, ErrorKind, Result};
 use crate::system::forks;
 
@@ -181,17 +181,16 @@ impl Attached {
         self.arena.number(self.reference.load(Relaxed) + 24)
     }
 
-    /// Makes a reference that is under way.
+    /// Makes a reference that is under way: this participant's until it is [`sent`], so that it is not there for ever if we die.
     pub(super) fn ticket(&self) -> Result<TicketNumber> {
-        let (arena, _) = self.enter();
+        let (arena, me) = self.enter();
         let mut transaction = arena.begin();
         let head = head(arena, self.object);
         let ticket = transaction.allocate(REFERENCE)?;
-        // The count of permits in a reference is never as large.
-        let number = transaction.next_serial() | 1 << 63;
+        let number = transaction.next_serial() | UNDER_WAY;
         transaction.set_at(ticket, self.object);
         transaction.set_at(ticket + 24, number);
-        transaction.link(&self.arena.header().tickets, ticket);
+        transaction.link(&arena.slot(me.slot()).references, ticket);
         transaction.add(&head.references, 1);
         transaction.end();
         Ok(TicketNumber { object: self.object, serial: self.serial, ticket, number })
@@ -240,14 +239,15 @@ impl Attached {
 impl Drop for Attached {
     fn drop(&mut self) {
         // In a fork it is the parent's.
-        let Some(me) = self.arena.myself().filter(|me| me.0 == *self.me.get_mut()) else { return };
+        if self.arena.myself().is_none_or(|me| me.0 != *self.me.get_mut()) {
+            return;
+        }
         let mut local = local();
         if local.attached.get(&self.object).is_some_and(|known| known.strong_count() == 0) {
             local.attached.remove(&self.object);
         }
         let mut transaction = self.arena.begin();
-        let slot = self.arena.slot(me.slot());
-        transaction.release(&slot.references, *self.reference.get_mut());
+        transaction.release(*self.reference.get_mut());
         transaction.end();
     }
 }
@@ -265,6 +265,16 @@ pub(super) fn return_ticket(arena: &'static Arena, number: &TicketNumber) {
     }
     let mut transaction = arena.begin();
     transaction.take_ticket(number);
+    transaction.end();
+}
+
+/// A ticket is in bytes that are somebody else's now. If that one has taken it, there is nothing to do.
+pub(super) fn sent(arena: &'static Arena, number: &TicketNumber) {
+    let mut transaction = arena.begin();
+    if transaction.is_under_way(number) {
+        transaction.unlink(number.ticket);
+        transaction.link(&arena.header().tickets, number.ticket);
+    }
     transaction.end();
 }
 
@@ -309,24 +319,26 @@ impl Transaction<'_> {
 
     /// Ends a ticket, if nobody has yet.
     fn take_ticket(&mut self, number: &TicketNumber) {
-        let arena = self.arena;
-        let same = arena.number(number.ticket).load(Ordering::Relaxed) == number.object
-            && arena.number(number.ticket + 24).load(Ordering::Relaxed) == number.number;
-        if same {
-            self.release(&arena.header().tickets, number.ticket);
+        if self.is_under_way(number) {
+            self.release(number.ticket);
         }
     }
 
+    fn is_under_way(&self, number: &TicketNumber) -> bool {
+        self.arena.number(number.ticket).load(Ordering::Relaxed) == number.object
+            && self.arena.number(number.ticket + 24).load(Ordering::Relaxed) == number.number
+    }
+
     /// Takes a reference out of a list, and frees the word if that was its last.
-    pub(super) fn release(&mut self, list: &Number64, reference: u64) {
+    pub(super) fn release(&mut self, reference: u64) {
         let arena = self.arena;
         let object = arena.number(reference).load(Ordering::Relaxed);
         let head = head(arena, object);
-        let is_members = !std::ptr::eq(list, &arena.header().tickets);
+        let is_members = arena.number(reference + 24).load(Ordering::Relaxed) < UNDER_WAY;
         if is_members && head.kind.load(Ordering::Relaxed) == ObjectKind::Semaphore as u64 {
             super::semaphore::give_back(arena, object + BODY, reference + 24);
         }
-        self.unlink(list, reference);
+        self.unlink(reference);
         if head.references.load(Ordering::Relaxed) > 1 {
             self.add(&head.references, -1);
             self.drop_reference(reference);
@@ -359,7 +371,7 @@ impl Transaction<'_> {
             }
             _ => {}
         }
-        self.unlink(&arena.header().condemned, reference);
+        self.unlink(reference);
         self.add(&arena.header().objects, -1);
         self.free(object, head.size.load(Ordering::Relaxed));
         self.drop_reference(reference);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::de::{Deserialize, Deserializer, Error as _};
 use serde::ser::{Error as _, Serialize, Serializer};
 
-use super::object::{Attached, ObjectKind, TicketNumber, return_ticket, type_mark};
+use super::object::{Attached, ObjectKind, TicketNumber, return_ticket, sent, type_mark};
 use super::plain::Plain;
 use super::queue::Bounded;
 use super::{Event, Lock, Semaphore};
@@ -21,6 +21,10 @@ struct Sent {
 impl Ticket for Sent {
     fn give_back(&self) {
         return_ticket(self.attached.enter().0, &self.number);
+    }
+
+    fn sent(&self) {
+        sent(self.attached.enter().0, &self.number);
     }
 }
 
