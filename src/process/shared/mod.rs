@@ -24,6 +24,8 @@ mod journal;
 mod lock;
 mod lock_word;
 mod members;
+#[cfg(all(loom, test))]
+mod models;
 mod object;
 mod plain;
 mod queue;
