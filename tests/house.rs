@@ -44,6 +44,7 @@ const UNSAFE: &[&str] = &[
     "src/process/serve.rs",
     "src/process/shared/arena.rs",
     "src/process/shared/array.rs",
+    "src/process/shared/audit.rs",
     "src/process/shared/buffer.rs",
     "src/process/shared/event.rs",
     "src/process/shared/lock.rs",

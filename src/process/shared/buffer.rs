@@ -19,7 +19,7 @@ use super::arena::Arena;
 use super::atomic::{Number64, Ordering};
 use super::heap::LARGE;
 use super::host::{Host, Member};
-use super::object::{Attached, BODY, ObjectKind, TicketNumber, return_ticket};
+use super::object::{Attached, BODY, ObjectKind, TicketNumber, return_ticket, sent};
 use super::shared_buffer::SharedBuffer;
 use super::travel::redeem;
 use crate::error::{Error, ErrorKind, Result};
@@ -275,6 +275,10 @@ impl Ticket for Sent {
             self.phase.0.store(MINE, Ordering::Release);
         }
         return_ticket(arena, &self.number);
+    }
+
+    fn sent(&self) {
+        sent(self.attached.enter().0, &self.number);
     }
 
     fn number(&self) -> Option<Number> {
