@@ -214,12 +214,12 @@ alone! {
                 std::process::abort();
             }
         }
-        /// Not with a handle in an item that it is about to put: that one's ticket is nobody's yet.
         fn use_on(words: (Lock<u32>, Semaphore, Queue<Lock<u32>>, Buffer)) {
             loop {
                 let _permit = words.1.permit();
+                words.2.put(Lock::new(1).unwrap()).unwrap();
+                drop((words.2.get().unwrap(), Array::new(100, 1u8).unwrap()));
                 *words.0.lock().unwrap() += u32::from(words.3[0]);
-                drop(Array::new(100, 1u8).unwrap());
             }
         }
         for abort in [false, true] {
@@ -231,6 +231,7 @@ alone! {
             assert_eq!(child.join().is_err(), abort);
             // And one that ends before it has read what it was given, or as it uses it.
             let child = spawn(use_on, words()).unwrap();
+            // Wherever that is, on the way of a handle too.
             std::thread::sleep(Duration::from_millis(if abort { 20 } else { 0 }));
             child.kill();
             let _ = child.join();
