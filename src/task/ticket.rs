@@ -177,6 +177,10 @@ mod tests {
         fn give_back(&self) {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
+
+        fn number(&self) -> Option<Number> {
+            None
+        }
     }
 
     #[test]
