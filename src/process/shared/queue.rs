@@ -269,7 +269,7 @@ impl<T: Payload> Bounded<T> {
         let cell = hold.cell;
         let (from, size) = match bytes.here() {
             Some((from, size)) if size <= INLINE => (from, size),
-            _ => return self.write_block(ring, hold, bytes.bytes(), len, tickets),
+            _ => return self.write_long(ring, hold, bytes.bytes(), len, tickets),
         };
         step();
         let place = cell.bytes.get().cast();
@@ -283,6 +283,29 @@ impl<T: Payload> Bounded<T> {
         }
         // Release: whoever finds us dead and the count of tickets finds their numbers.
         cell.len.store(len, Ordering::Release);
+        announce(tickets);
+        Ok(())
+    }
+
+    /// As `write`, of bytes that were not written where short ones are. They may be few: where an item lies is told by its length
+    /// alone.
+    #[cold]
+    fn write_long(
+        &self,
+        ring: Ring<'static, Arena>,
+        hold: Hold<'static>,
+        bytes: &[u8],
+        len: u64,
+        tickets: &ticket::Tickets,
+    ) -> Result<(), Refused> {
+        if bytes.len() > INLINE {
+            return self.write_block(ring, hold, bytes, len, tickets);
+        }
+        step();
+        // SAFETY: the cell is ours alone until it is published, and has room for INLINE bytes.
+        unsafe { bytes.as_ptr().copy_to_nonoverlapping(hold.cell.bytes.get().cast(), bytes.len()) };
+        // Release: as in `write`.
+        hold.cell.len.store(len, Ordering::Release);
         announce(tickets);
         Ok(())
     }
