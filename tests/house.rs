@@ -48,6 +48,7 @@ const UNSAFE: &[&str] = &[
     "src/process/shared/queue.rs",
     "src/process/shared/ring.rs",
     "src/process/shared/semaphore.rs",
+    "src/process/shared/tests.rs",
     "src/process/sys/lifeline.rs",
     "src/process/sys/pidfd.rs",
     "src/process/sys/spawn.rs",

@@ -20,7 +20,11 @@ fn item(number: u64, size: usize) -> Item {
 
 fn number(item: Item, size: usize) -> u64 {
     assert_eq!(item.1.len(), size);
-    assert!(item.1.iter().all(|byte| *byte == item.0 as u8 ^ 0x5a), "the item {} is damaged", item.0);
+    assert!(
+        item.1.iter().all(|byte| *byte == item.0 as u8 ^ 0x5a),
+        "the item {} is damaged",
+        item.0
+    );
     item.0
 }
 

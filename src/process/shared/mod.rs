@@ -31,6 +31,8 @@ mod plain;
 mod queue;
 mod ring;
 mod semaphore;
+#[cfg(all(test, not(loom)))]
+mod tests;
 mod travel;
 mod wait;
 

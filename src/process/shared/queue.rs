@@ -52,12 +52,19 @@ const KEPT: usize = 64 << 10;
 
 impl<T: Payload> Bounded<T> {
     pub(crate) fn new(capacity: usize, on_death: OnDeath) -> Result<Bounded<T>> {
+        Bounded::new_in(super::arena()?, capacity, on_death)
+    }
+
+    pub(super) fn new_in(
+        arena: &'static Arena,
+        capacity: usize,
+        on_death: OnDeath,
+    ) -> Result<Bounded<T>> {
         if capacity == 0 || capacity > MAX_CAPACITY {
             return Err(Error::invalid(format!(
                 "a queue with room for {capacity} items; it can have room for 1 to {MAX_CAPACITY}"
             )));
         }
-        let arena = super::arena()?;
         let size = CELLS + (capacity * size_of::<Cell>()) as u64;
         let mark = type_mark::<T>();
         let attached = Attached::create(arena, ObjectKind::Queue, mark, size, |body| {
@@ -268,7 +275,7 @@ impl<T: Payload> Bounded<T> {
         let len = bytes.len() as u64;
         let allocate = || {
             let mut transaction = arena.begin();
-            let block = transaction.allocate(len)?;
+            let block = transaction.allocate_raw(len)?;
             transaction.set(&hold.cell.block, block);
             transaction.set(&hold.cell.len, len);
             transaction.end();
@@ -521,14 +528,19 @@ impl<T: Payload> Bounded<T> {
 fn finish(arena: &Arena, cell: &Cell) {
     if cell.block.load(Ordering::Relaxed) != 0 {
         let mut transaction = arena.begin();
-        free_block(&mut transaction, cell);
+        // Who dies after this has had the item: it should be at the end of its `get`.
+        free_block(&mut transaction, cell, Transaction::free_fast);
         transaction.end();
     }
 }
 
-fn free_block(transaction: &mut Transaction<'_>, cell: &Cell) {
+fn free_block<'a>(
+    transaction: &mut Transaction<'a>,
+    cell: &Cell,
+    free: fn(&mut Transaction<'a>, u64, u64),
+) {
     let block = cell.block.load(Ordering::Relaxed);
-    transaction.free(block, cell.len.load(Ordering::Relaxed) & LEN);
+    free(transaction, block, cell.len.load(Ordering::Relaxed) & LEN);
     transaction.set(&cell.block, 0);
     // Who finds this of a dead one knows that the item is not there any more.
     transaction.set(&cell.len, DONE);
@@ -540,7 +552,7 @@ pub(super) fn take_apart(transaction: &mut Transaction<'_>, body: u64) {
     let (_, cells) = parts(arena, body);
     for cell in cells {
         if cell.block.load(Ordering::Relaxed) != 0 {
-            free_block(transaction, cell);
+            free_block(transaction, cell, Transaction::free);
             transaction.commit();
         }
     }
@@ -550,7 +562,8 @@ pub(super) fn take_apart(transaction: &mut Transaction<'_>, body: u64) {
 #[cfg(any(all(test, not(loom)), fourfold_steps))]
 pub(super) fn blocks(arena: &Arena, body: u64) -> impl Iterator<Item = (u64, u64)> {
     let number = |number: &super::atomic::Number64| number.load(Ordering::Acquire);
-    let blocks = parts(arena, body).1.iter().map(move |cell| (number(&cell.block), number(&cell.len)));
+    let blocks =
+        parts(arena, body).1.iter().map(move |cell| (number(&cell.block), number(&cell.len)));
     blocks.filter(|(block, _)| *block != 0).map(|(block, len)| (block, len & LEN))
 }
 

@@ -40,7 +40,8 @@ struct History {
 
 impl History {
     fn map(path: &Path, create: bool) -> &'static History {
-        let file = File::options().read(true).write(true).create(create).truncate(create).open(path);
+        let file =
+            File::options().read(true).write(true).create(create).truncate(create).open(path);
         let file = file.unwrap();
         if create {
             file.set_len(size_of::<History>() as u64).unwrap();
@@ -109,6 +110,8 @@ fn put(words: &Words, history: &History, chance: &mut Chance) {
 }
 
 fn get(words: &Words, history: &History, life: usize) {
+    // Has the kernel map the place where it is noted, so that not much is between its coming and that.
+    history.items[history.next.load(SeqCst) as usize].fetch_or(0, SeqCst);
     history.taking[life].store(1, SeqCst);
     match words.queue.get_timeout(Duration::from_millis(20)) {
         Ok(item) => note(history, &item),
