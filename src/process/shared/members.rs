@@ -138,6 +138,7 @@ impl Arena {
     }
 
     /// How many take part, and live as far as is known.
+    #[cfg(any(test, fourfold_steps))]
     pub(super) fn members(&self) -> usize {
         let slots = self.header().slots.load(Ordering::Acquire).min(MAX_MEMBERS as u64) as usize;
         let live = |index: &usize| {
