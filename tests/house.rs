@@ -53,6 +53,7 @@ const UNSAFE: &[&str] = &[
     "src/process/shared/ring.rs",
     "src/process/shared/semaphore.rs",
     "src/process/shared/shared_buffer.rs",
+    "src/process/shared/tests.rs",
     "src/process/sys/lifeline.rs",
     "src/process/sys/pidfd.rs",
     "src/process/sys/spawn.rs",

@@ -62,7 +62,12 @@ fn sends(round: Round) -> bool {
         queue.put((lock.clone(), vec![1u8; 200])).unwrap();
         board.is_at(1);
     };
-    let ended = finished(round.victim(|| drop((queue.len(), lock.is_locked())), op));
+    let ended = finished(round.victim(
+        || {
+            let _ = (queue.len(), lock.is_locked());
+        },
+        op,
+    ));
     steps::bury();
     match queue.try_get() {
         Ok((got, bytes)) => assert_eq!((*got.lock().unwrap(), bytes.len()), (3, 200)),

@@ -231,7 +231,7 @@ fn search(round: Round, size: usize) -> bool {
         queue.put(item(at, size)).unwrap();
     }
     let first = (round.random % 60) as i64;
-    let takes = round.random / 64 % 2 == 0;
+    let takes = (round.random / 64).is_multiple_of(2);
     let op = |board: &Board| match takes {
         true => board.got.store(number(queue.get().unwrap(), size), SeqCst),
         false => {
@@ -278,7 +278,9 @@ fn shut_down(round: Round, immediate: bool) -> bool {
         queue.shut_down(immediate);
         empty.shut_down(immediate);
     };
-    let warm = || drop((queue.len(), empty.len()));
+    let warm = || {
+        let _ = (queue.len(), empty.len());
+    };
     let ended = finished(round.victim(warm, op));
     // Those who wait are let go by whoever comes through.
     if !ended {

@@ -146,7 +146,7 @@ fn from_the_dead(round: Round) -> bool {
     let again = told(&lock);
     match (round.stage(), ended) {
         (4, _) | (_, true) => assert!(!again),
-        (0 | 1 | 2, _) => assert!(again, "the second death is not told"),
+        (0..=2, _) => assert!(again, "the second death is not told"),
         _ => {}
     }
     assert!(!told(&lock));

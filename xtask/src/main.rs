@@ -149,6 +149,7 @@ fn soak(args: &[String]) -> Result<(), String> {
         say(&format!("soak, round {round}"));
         let tests = ["test", "--release", "--test", "fault", "--test", "contract"];
         run(cargo().args(tests).env("FOURFOLD_SOAK", "1"))?;
+        run(Command::new(root().join("ci/steps")).env("FOURFOLD_SOAK", "1"))?;
     }
     Ok(())
 }
@@ -163,7 +164,9 @@ fn bench(names: &[String]) -> Result<(), String> {
 /// Each script by itself, all of them, and then which ones failed.
 fn ci() -> Result<(), String> {
     let mut failed = Vec::new();
-    for job in ["format", "clippy", "house", "docs", "loom", "valgrind", "test", "examples"] {
+    for job in
+        ["format", "clippy", "house", "docs", "loom", "steps", "valgrind", "test", "examples"]
+    {
         say(&format!("ci/{job}"));
         if run(&mut Command::new(root().join("ci").join(job))).is_err() {
             failed.push(job);

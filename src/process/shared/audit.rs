@@ -19,7 +19,10 @@ impl Met {
     fn add(&mut self, block: u64, bytes: u64, whose: String) -> Result<(), String> {
         let inside = block >= HEAP && block + bytes <= HEAP + self.top;
         match inside && block.is_multiple_of(32) {
-            true => Ok(self.blocks.push((block, bytes, whose))),
+            true => {
+                self.blocks.push((block, bytes, whose));
+                Ok(())
+            }
             false => Err(format!("{whose} is at {block:#x}, where no block can be")),
         }
     }

@@ -19,6 +19,8 @@ use crate::error::{Error, ErrorKind, Result};
 pub(super) const LARGE: u64 = 32 << 10;
 /// Bytes of a large block that small ones are cut from.
 const CHUNK: u64 = 128 << 10;
+/// Bytes from which a block's pages are always given back.
+const HUGE: u64 = 1 << 20;
 const PAGE: u64 = 4096;
 
 /// In the second number of a free block of pages: all but its first page reads as zero.
@@ -55,6 +57,15 @@ impl Transaction<'_> {
     /// Takes a block of `size` bytes at least, all of them zero. It lies at a multiple of 64, if it has as many bytes; at a
     /// multiple of the page's size, if it is large.
     pub(super) fn allocate(&mut self, size: u64) -> Result<u64> {
+        self.take(size, true)
+    }
+
+    /// As `allocate`, of bytes that may be any.
+    pub(super) fn allocate_raw(&mut self, size: u64) -> Result<u64> {
+        self.take(size, false)
+    }
+
+    fn take(&mut self, size: u64, zeroed: bool) -> Result<u64> {
         let class = class_of(size).ok_or_else(|| self.full(size))?;
         let bytes = size_of_class(class);
         let header = self.arena.header();
@@ -62,7 +73,7 @@ impl Transaction<'_> {
         let block = if reused != 0 {
             if bytes >= LARGE {
                 let dirty = self.arena.number(reused + 8);
-                if dirty.load(Ordering::Relaxed) != CLEAN {
+                if zeroed && dirty.load(Ordering::Relaxed) != CLEAN {
                     self.arena.give_back(reused + PAGE, bytes - PAGE);
                 }
                 // Also if this is undone.
@@ -81,7 +92,7 @@ impl Transaction<'_> {
         };
         // The link goes by the journal, since it must be there again if this is undone.
         self.set_at(block, 0);
-        if reused != 0 || bytes < LARGE {
+        if zeroed && (reused != 0 || bytes < LARGE) {
             // What large blocks had was given back, but for the page with the link.
             let used = bytes.min(if bytes >= LARGE { PAGE } else { bytes });
             self.clear(block + 8, used - 8);
@@ -92,11 +103,22 @@ impl Transaction<'_> {
 
     /// Gives a block back, that was taken for `size` bytes.
     pub(super) fn free(&mut self, block: u64, size: u64) {
+        self.give(block, size, LARGE);
+    }
+
+    /// As `free`, but what is not huge keeps its pages, for the next: the caller has no time for the kernel.
+    pub(super) fn free_fast(&mut self, block: u64, size: u64) {
+        self.give(block, size, HUGE);
+    }
+
+    fn give(&mut self, block: u64, size: u64, pages_from: u64) {
         let Some(class) = class_of(size) else { return };
         let bytes = size_of_class(class);
         let header = self.arena.header();
         if bytes >= LARGE {
             self.set_at(block + 8, DIRTY);
+        }
+        if bytes >= pages_from {
             self.freed.push((block, bytes));
         }
         self.set_at(block, header.free[class].load(Ordering::Relaxed));

@@ -36,7 +36,7 @@ pub(super) enum Taken {
 }
 
 impl LockWord {
-    #[cfg(test)]
+    #[cfg(all(loom, test))]
     pub(super) fn new() -> LockWord {
         LockWord {
             owner: Number64::new(FREE),

@@ -37,7 +37,9 @@ impl Arena {
                 let slot = self.slot(index);
                 let seen = slot.state.load(Ordering::Acquire);
                 let (life, now) = parts(seen);
-                if now != status::FREE || !self.hold_slot(index)? {
+                // If nobody lives who could bury the dead, one of their slots goes on with what it has.
+                let may = now == status::FREE || attempt == 1 && now == status::DEAD;
+                if !may || !self.hold_slot(index)? {
                     continue;
                 }
                 // Its record lock is ours, so nobody else takes it: who dies here leaves it free.
@@ -128,7 +130,8 @@ impl Arena {
                 transaction.release(reference);
                 transaction.commit();
             }
-            slot.state.store(state(life, status::FREE), Ordering::Release);
+            // Unless somebody has taken it over meanwhile.
+            let _ = slot.state.exchange(seen, state(life, status::FREE), Ordering::AcqRel);
         }
         transaction.finish_condemned();
         transaction.end();

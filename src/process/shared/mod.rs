@@ -34,6 +34,8 @@ mod queue;
 mod ring;
 mod semaphore;
 mod shared_buffer;
+#[cfg(all(test, not(loom)))]
+mod tests;
 mod travel;
 mod usage;
 #[cfg(test)]

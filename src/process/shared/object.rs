@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 
-use super::arena::{Arena, Header};
+use super::arena::Arena;
 use super::atomic::{Number64, Ordering};
 use super::host::Member;
 use super::journal::Transaction;
@@ -313,7 +313,7 @@ impl Arena {
 
     /// How many words there are, and how many bytes of their memory are in use.
     pub(super) fn usage(&self) -> (u64, u64) {
-        let Header { objects, used, .. } = self.header();
+        let super::arena::Header { objects, used, .. } = self.header();
         (objects.load(Ordering::Acquire), used.load(Ordering::Acquire))
     }
 }

@@ -58,12 +58,19 @@ const CELLS: u64 = size_of::<RingHead>() as u64;
 
 impl<T: Payload> Bounded<T> {
     pub(crate) fn new(capacity: usize, on_death: OnDeath) -> Result<Bounded<T>> {
+        Bounded::new_in(super::arena()?, capacity, on_death)
+    }
+
+    pub(super) fn new_in(
+        arena: &'static Arena,
+        capacity: usize,
+        on_death: OnDeath,
+    ) -> Result<Bounded<T>> {
         if capacity == 0 || capacity > MAX_CAPACITY {
             return Err(Error::invalid(format!(
                 "a queue with room for {capacity} items; it can have room for 1 to {MAX_CAPACITY}"
             )));
         }
-        let arena = super::arena()?;
         let size = CELLS + (capacity * size_of::<Cell>()) as u64;
         let mark = type_mark::<T>();
         let attached = Attached::create(arena, ObjectKind::Queue, mark, size, |body| {
@@ -269,7 +276,7 @@ impl<T: Payload> Bounded<T> {
         let cell = hold.cell;
         let (from, size) = match bytes.here() {
             Some((from, size)) if size <= INLINE => (from, size),
-            _ => return self.write_block(ring, hold, bytes.bytes(), len, tickets),
+            _ => return self.write_long(ring, hold, bytes.bytes(), len, tickets),
         };
         step();
         let place = cell.bytes.get().cast();
@@ -287,6 +294,29 @@ impl<T: Payload> Bounded<T> {
         Ok(())
     }
 
+    /// As `write`, of bytes that were not written where short ones are. They may be few: where an item lies is told by its length
+    /// alone.
+    #[cold]
+    fn write_long(
+        &self,
+        ring: Ring<'static, Arena>,
+        hold: Hold<'static>,
+        bytes: &[u8],
+        len: u64,
+        tickets: &ticket::Tickets,
+    ) -> Result<(), Refused> {
+        if bytes.len() > INLINE {
+            return self.write_block(ring, hold, bytes, len, tickets);
+        }
+        step();
+        // SAFETY: the cell is ours alone until it is published, and has room for INLINE bytes.
+        unsafe { bytes.as_ptr().copy_to_nonoverlapping(hold.cell.bytes.get().cast(), bytes.len()) };
+        // Release: as in `write`.
+        hold.cell.len.store(len, Ordering::Release);
+        announce(tickets);
+        Ok(())
+    }
+
     #[cold]
     fn write_block(
         &self,
@@ -299,7 +329,7 @@ impl<T: Payload> Bounded<T> {
         let arena = ring.host;
         let allocate = || {
             let mut transaction = arena.begin();
-            let block = transaction.allocate(bytes.len() as u64)?;
+            let block = transaction.allocate_raw(bytes.len() as u64)?;
             transaction.set(&hold.cell.block, block);
             transaction.set(&hold.cell.len, len);
             transaction.end();
@@ -626,14 +656,19 @@ fn has_more(cell: &Cell) -> bool {
 #[cold]
 fn finish_slowly(arena: &Arena, cell: &Cell) {
     let mut transaction = arena.begin();
-    take_out(&mut transaction, cell);
+    // Who dies after this has had the item: it should be at the end of its `get`.
+    take_out(&mut transaction, cell, Transaction::free_fast);
     transaction.commit();
     transaction.finish_condemned();
     transaction.end();
 }
 
 /// Gives back what an item has. It may condemn words that only the item referred to.
-fn take_out(transaction: &mut Transaction<'_>, cell: &Cell) {
+fn take_out<'a>(
+    transaction: &mut Transaction<'a>,
+    cell: &Cell,
+    free: fn(&mut Transaction<'a>, u64, u64),
+) {
     let arena = transaction.arena;
     let len = cell.len.load(Ordering::Relaxed);
     if count(len) > 0 {
@@ -654,7 +689,7 @@ fn take_out(transaction: &mut Transaction<'_>, cell: &Cell) {
     }
     let block = cell.block.load(Ordering::Relaxed);
     if block != 0 {
-        transaction.free(block, total(len) as u64);
+        free(transaction, block, total(len) as u64);
         transaction.set(&cell.block, 0);
     }
     // As above.
@@ -667,7 +702,7 @@ pub(super) fn take_apart(transaction: &mut Transaction<'_>, body: u64) {
     let (_, cells) = parts(arena, body);
     for cell in cells {
         if has_more(cell) {
-            take_out(transaction, cell);
+            take_out(transaction, cell, Transaction::free);
             transaction.commit();
         }
     }
@@ -679,7 +714,7 @@ pub(super) fn blocks(arena: &Arena, body: u64) -> impl Iterator<Item = (u64, u64
     let number = |number: &super::atomic::Number64| number.load(Ordering::Acquire);
     let blocks =
         parts(arena, body).1.iter().map(move |cell| (number(&cell.block), number(&cell.len)));
-    blocks.filter(|(block, _)| *block != 0).map(|(block, len)| (block, len & LEN))
+    blocks.filter(|(block, _)| *block != 0).map(|(block, len)| (block, total(len) as u64))
 }
 
 fn head_at(arena: &Arena, body: u64) -> &RingHead {

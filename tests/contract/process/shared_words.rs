@@ -123,3 +123,34 @@ fn a_queue_and_an_event_can_be_waited_for_beside_others() {
     event.set();
     assert_eq!(wait_any(&[&event, &queue]).unwrap(), [0]);
 }
+
+/// A list that does not say how long it is, as what serde flattens does not.
+#[derive(Debug, PartialEq, serde::Deserialize)]
+#[serde(transparent)]
+struct Untold(Vec<u16>);
+
+impl serde::Serialize for Untold {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeSeq;
+        let mut seq = serializer.serialize_seq(None)?;
+        self.0.iter().try_for_each(|item| seq.serialize_element(item))?;
+        seq.end()
+    }
+}
+
+#[test]
+fn items_of_all_lengths_come_out_as_they_were() {
+    let (untold, bytes, texts) =
+        (Queue::bounded(4).unwrap(), Queue::bounded(4).unwrap(), Queue::bounded(4).unwrap());
+    for length in (0..300).chain([5000]) {
+        let numbers: Vec<u16> = (0..length).map(|n| n * 13).collect();
+        untold.put(Untold(numbers.clone())).unwrap();
+        untold.put_many([Untold(vec![1]), Untold(numbers.clone())]).unwrap();
+        assert_eq!(untold.get().unwrap(), Untold(numbers.clone()));
+        assert_eq!(untold.get_many(2).unwrap(), [Untold(vec![1]), Untold(numbers)]);
+        bytes.put(vec![length as u8; length.into()]).unwrap();
+        assert_eq!(bytes.get().unwrap(), vec![length as u8; length.into()]);
+        texts.put("x".repeat(length.into())).unwrap();
+        assert_eq!(texts.get().unwrap(), "x".repeat(length.into()));
+    }
+}

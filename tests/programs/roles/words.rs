@@ -110,6 +110,8 @@ fn put(words: &Words, history: &History, chance: &mut Chance) {
 }
 
 fn get(words: &Words, history: &History, life: usize) {
+    // Has the kernel map the place where it is noted, so that not much is between its coming and that.
+    history.items[history.next.load(SeqCst) as usize].fetch_or(0, SeqCst);
     history.taking[life].store(1, SeqCst);
     match words.queue.get_timeout(Duration::from_millis(20)) {
         Ok(item) => note(history, &item),
