@@ -135,6 +135,38 @@ fn get_one_there(queue: process::Queue<Value>) -> fourfold::Result<Value> {
     Ok(queue.get()?)
 }
 
+fn put_mixed_there(
+    stack: process::LifoQueue<u32>,
+    sorted: process::PriorityQueue<(i32, String)>,
+    jobs: process::PriorityQueue<Value, i32>,
+) -> fourfold::Result<()> {
+    for n in 1..=3 {
+        stack.put(n)?;
+    }
+    for (n, text) in [(20, "b"), (3, "z"), (20, "a"), (-1, "y")] {
+        sorted.put((n, text.to_owned()))?;
+    }
+    for (priority, name) in [(2, "second"), (1, "first"), (2, "third")] {
+        jobs.put_at(priority, json!({"name": name}))?;
+    }
+    Ok(())
+}
+
+fn in_other_orders() -> fourfold::Result<()> {
+    let stack = process::LifoQueue::new()?;
+    let (sorted, jobs) = (process::PriorityQueue::new()?, process::PriorityQueue::new()?);
+    let args = (stack.clone(), sorted.clone(), jobs.clone());
+    process::spawn(put_mixed_there, args)?.join()??;
+    println!("  last in, first out: {} {} {}", stack.get()?, stack.get()?, stack.get()?);
+    for _ in 0..4 {
+        println!("  the smallest first: {:?}", sorted.get()?);
+    }
+    for _ in 0..3 {
+        println!("  by their priority: {}", jobs.get()?);
+    }
+    Ok(())
+}
+
 fn between_processes() -> fourfold::Result<()> {
     let (shelf, full) = (process::Queue::bounded(3)?, process::Event::new()?);
     let putter = process::spawn(put_four_there, (shelf.clone(), full.clone()))?;
@@ -203,6 +235,7 @@ fn main() -> fourfold::Result<()> {
     queues_here!(thread);
     println!("process:");
     between_processes()?;
+    in_other_orders()?;
     println!("cluster:");
     let key = "the key to the queues";
     let options = QueueOptions::default();

@@ -10,28 +10,30 @@ use crate::error::{Error, ErrorKind, Outcome, Scale, shield};
 use crate::task::catch;
 
 /// The function of a coroutine, and whom its outcome is told to.
-pub(super) struct Body<T, C, F>
+pub(super) struct Body<T, C, F, K = Arc<Control>>
 where
-    C: FnOnce(Outcome<T>),
+    C: FnOnce(K, Outcome<T>),
+    K: Holds,
 {
-    pub(super) done: Done<T, C>,
+    pub(super) done: Done<T, C, K>,
     pub(super) call: F,
 }
 
-impl<T, C, F> Body<T, C, F>
+impl<T, C, F, K> Body<T, C, F, K>
 where
-    C: FnOnce(Outcome<T>),
+    C: FnOnce(K, Outcome<T>),
     F: FnOnce() -> T,
+    K: Holds,
 {
     /// Runs in the coroutine. Does not panic.
     pub(super) fn run(self) {
         let Body { done, call } = self;
-        if done.control.is_cancelled() {
+        if done.control().is_cancelled() {
             // It had not begun. Dropping `done` tells that it was cancelled.
             shield(|| drop(call));
             return;
         }
-        done.control.transition_to_started();
+        done.control().transition_to_started();
         // Unwind safe: what `call` shares with others is as safe as it is between threads.
         match catch_unwind(AssertUnwindSafe(call)) {
             Ok(value) => done.returned(value),
@@ -40,27 +42,44 @@ where
     }
 }
 
+/// What a coroutine's own control is reached through: itself, or the place of the outcome, which holds it.
+pub(super) trait Holds {
+    fn control(&self) -> &Control;
+}
+
+impl Holds for Arc<Control> {
+    fn control(&self) -> &Control {
+        self
+    }
+}
+
 /// Tells an outcome, once; if it is dropped before, that the coroutine was cancelled.
-pub(super) struct Done<T, C>
+pub(super) struct Done<T, C, K = Arc<Control>>
 where
-    C: FnOnce(Outcome<T>),
+    C: FnOnce(K, Outcome<T>),
+    K: Holds,
 {
-    control: Arc<Control>,
+    holder: Option<K>,
     name: fn() -> String,
     complete: Option<C>,
     of: std::marker::PhantomData<fn(T)>,
 }
 
-impl<T, C> Done<T, C>
+impl<T, C, K> Done<T, C, K>
 where
-    C: FnOnce(Outcome<T>),
+    C: FnOnce(K, Outcome<T>),
+    K: Holds,
 {
-    pub(super) fn new(control: Arc<Control>, name: fn() -> String, complete: C) -> Done<T, C> {
-        Done { control, name, complete: Some(complete), of: std::marker::PhantomData }
+    pub(super) fn new(holder: K, name: fn() -> String, complete: C) -> Done<T, C, K> {
+        Done { holder: Some(holder), name, complete: Some(complete), of: std::marker::PhantomData }
+    }
+
+    fn control(&self) -> &Control {
+        self.holder.as_ref().expect("there until the outcome is told").control()
     }
 
     fn returned(mut self, value: T) {
-        if self.control.transition_to_ended() {
+        if self.control().transition_to_ended() {
             // Whoever cancelled it was told that it would have no value.
             shield(|| drop(value));
             self.tell(Err(Error::new(ErrorKind::Cancelled)));
@@ -70,7 +89,7 @@ where
     }
 
     fn unwound(mut self, payload: Box<dyn Any + Send>) {
-        self.control.transition_to_ended();
+        self.control().transition_to_ended();
         let error = match payload.downcast_ref::<Interrupt>() {
             Some(Interrupt::Cancelled) => Error::new(ErrorKind::Cancelled),
             Some(Interrupt::TimedOut(_)) => Error::new(ErrorKind::TimedOut),
@@ -82,26 +101,27 @@ where
 
     /// It will not run.
     pub(super) fn refuse(mut self, error: Error) {
-        self.control.transition_to_ended();
+        self.control().transition_to_ended();
         self.tell(Err(error));
     }
 
     fn tell(&mut self, outcome: Outcome<T>) {
-        let Some(complete) = self.complete.take() else { return };
+        let Some((complete, holder)) = self.complete.take().zip(self.holder.take()) else { return };
         let name = self.name;
         let outcome = outcome.map_err(|error| error.with_task(name()).with_scale(Scale::Green));
-        // Wakers and callbacks of the user's may panic.
-        shield(|| complete(outcome));
+        // Wakers and callbacks of the user's may panic, and so may the value, which is dropped with its place if nobody has a handle.
+        shield(|| complete(holder, outcome));
     }
 }
 
-impl<T, C> Drop for Done<T, C>
+impl<T, C, K> Drop for Done<T, C, K>
 where
-    C: FnOnce(Outcome<T>),
+    C: FnOnce(K, Outcome<T>),
+    K: Holds,
 {
     fn drop(&mut self) {
         if self.complete.is_some() {
-            self.control.transition_to_ended();
+            self.control().transition_to_ended();
             self.tell(Err(Error::new(ErrorKind::Cancelled)));
         }
     }

@@ -7,11 +7,11 @@ use super::body::{Body, Done};
 use super::child::{Child, LocalChild, check_name};
 use super::control::{Control, Name, Place};
 use super::hub::{self, with_hub};
-use super::local::LocalCell;
+use super::local::{LocalCell, LocalTask};
 use super::shared_hub;
 use super::stack::{Class, DEFAULT_SIZE};
 use crate::error::{Error, ErrorKind, Outcome, Result, Scale};
-use crate::task::{Call, name_of, next_id};
+use crate::task::{Call, name_of};
 use crate::vocab::Handle;
 use crate::vocab::outcome::Cell;
 
@@ -159,11 +159,12 @@ impl Builder {
         let slot = with_hub(|hub| hub.free_slot());
         let place = slot.map_or_else(|| Place::Elsewhere(OnceLock::new()), Place::Here);
         let control = Arc::new(self.control::<F>(place));
-        let cell = Cell::new(next_id(), control.clone());
+        let cell = Cell::with(control.id, control.clone());
         let handle = Handle::new(cell.clone());
-        let done = Done::new(control.clone(), name_of::<F>, move |outcome: Outcome<F::Output>| {
+        let tell = |cell: Arc<Cell<_, Control>>, outcome: Outcome<F::Output>| {
             cell.complete(outcome);
-        });
+        };
+        let done = Done::new(cell, name_of::<F>, tell);
         let body = Body { done, call: move || f.call(args) };
         if let Some(slot) = slot {
             with_hub(|hub| hub.start(slot, control.clone(), class, move || body.run()))
@@ -188,15 +189,13 @@ impl Builder {
         let class = self.class()?;
         let slot = with_hub(|hub| hub.free_slot()).ok_or_else(no_hub)?;
         let control = Arc::new(self.control::<F>(Place::Here(slot)));
-        let cell = Rc::new(LocalCell::new());
-        let done = {
-            let cell = cell.clone();
-            Done::new(control.clone(), name_of::<F>, move |outcome| cell.complete(outcome))
-        };
+        let task = Rc::new(LocalTask { control: control.clone(), cell: LocalCell::new() });
+        let tell = |task: Rc<LocalTask<_>>, outcome| task.cell.complete(outcome);
+        let done = Done::new(task.clone(), name_of::<F>, tell);
         let body = Body { done, call: move || f.call(args) };
-        with_hub(|hub| hub.start(slot, control.clone(), class, move || body.run()))
+        with_hub(|hub| hub.start(slot, control, class, move || body.run()))
             .expect("a slot is of this thread's hub")?;
-        Ok(LocalChild { cell, control })
+        Ok(LocalChild { task })
     }
 
     pub(super) fn class(&self) -> Result<Class> {

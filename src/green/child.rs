@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::control::Control;
 use super::hub;
-use super::local::LocalCell;
+use super::local::LocalTask;
 use crate::error::{Error, ErrorKind, Outcome, Result, Scale};
 use crate::sync::park::after;
 use crate::vocab::wait::{Pending, for_a_task};
@@ -49,8 +49,7 @@ pub struct Child<T> {
 /// # Ok::<(), fourfold::Error>(())
 /// ```
 pub struct LocalChild<T> {
-    pub(super) cell: Rc<LocalCell<T>>,
-    pub(super) control: Arc<Control>,
+    pub(super) task: Rc<LocalTask<T>>,
 }
 
 /// Who a coroutine is: the methods of all that stand for one, and have its control.
@@ -58,12 +57,12 @@ macro_rules! identity {
     () => {
         /// The number of the coroutine, unique in this process, among threads too.
         pub fn id(&self) -> u64 {
-            self.control.id
+            self.control().id
         }
 
         /// The name it has now: given by the [`Builder`](super::Builder) or since, or that of its function.
         pub fn name(&self) -> String {
-            self.control.name()
+            self.control().name()
         }
 
         /// Gives it another name.
@@ -72,12 +71,12 @@ macro_rules! identity {
         ///
         /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the name has a zero byte in it.
         pub fn rename(&self, name: impl Into<String>) -> $crate::Result<()> {
-            $crate::green::child::rename(&self.control, name.into())
+            $crate::green::child::rename(self.control(), name.into())
         }
 
         /// The coroutine that started it; `None` if no coroutine did.
         pub fn parent_id(&self) -> Option<u64> {
-            self.control.parent
+            self.control().parent()
         }
 
         /// The process it is a part of: this one.
@@ -87,12 +86,12 @@ macro_rules! identity {
 
         /// Whether its function has not ended yet.
         pub fn is_alive(&self) -> bool {
-            self.control.is_alive()
+            self.control().is_alive()
         }
 
         /// Whether it is cancelled at the end of its hub, in place of being waited for.
         pub fn is_daemon(&self) -> bool {
-            self.control.daemon
+            self.control().daemon
         }
     };
 }
@@ -113,6 +112,7 @@ pub(super) fn check_name(name: &str) -> Result<()> {
 }
 
 /// The error of a coroutine that waits for its own end.
+#[inline]
 fn refuse_self(control: &Control) -> Result<()> {
     if hub::current_id() != Some(control.id) || !control.is_alive() {
         return Ok(());
@@ -121,6 +121,12 @@ fn refuse_self(control: &Control) -> Result<()> {
         .with_task(control.name())
         .with_scale(Scale::Green)
         .with_message("a coroutine cannot join itself"))
+}
+
+impl<T> Child<T> {
+    fn control(&self) -> &Control {
+        &self.control
+    }
 }
 
 impl<T: Send + 'static> Child<T> {
@@ -136,7 +142,7 @@ impl<T: Send + 'static> Child<T> {
     #[track_caller]
     pub fn join(self) -> Outcome<T> {
         refuse_self(&self.control)?;
-        self.handle.join()
+        self.handle.join_parked()
     }
 
     /// Waits for the outcome, at most this long. `None` if there is none by then: the coroutine goes on.
@@ -211,6 +217,12 @@ impl<T: Send + 'static> Child<T> {
     }
 }
 
+impl<T> LocalChild<T> {
+    fn control(&self) -> &Control {
+        &self.task.control
+    }
+}
+
 impl<T: 'static> LocalChild<T> {
     identity!();
 
@@ -221,8 +233,9 @@ impl<T: 'static> LocalChild<T> {
     /// As [`Child::join`].
     #[track_caller]
     pub fn join(self) -> Outcome<T> {
-        refuse_self(&self.control)?;
-        self.cell.wait(&for_a_task(), None).expect("a wait without a deadline ends with an outcome")
+        refuse_self(self.control())?;
+        let outcome = self.task.cell.wait(&for_a_task(), None);
+        outcome.expect("a wait without a deadline ends with an outcome")
     }
 
     /// Waits for the outcome, at most this long. `None` if there is none by then: the coroutine goes on.
@@ -232,7 +245,7 @@ impl<T: 'static> LocalChild<T> {
     /// As [`Child::join`].
     #[track_caller]
     pub fn join_timeout(&mut self, timeout: Duration) -> Option<Outcome<T>> {
-        self.cell.wait(&for_a_task(), after(timeout))
+        self.task.cell.wait(&for_a_task(), after(timeout))
     }
 
     /// Takes the outcome if there is one.
@@ -241,17 +254,17 @@ impl<T: 'static> LocalChild<T> {
     ///
     /// As [`Child::join`].
     pub fn try_join(&mut self) -> Option<Outcome<T>> {
-        self.cell.take()
+        self.task.cell.take()
     }
 
     /// Whether there is an outcome.
     pub fn is_finished(&self) -> bool {
-        self.cell.is_finished()
+        self.task.cell.is_finished()
     }
 
     /// As [`Child::cancel`].
     pub fn cancel(&self) -> bool {
-        self.control.transition_to_cancelled()
+        self.task.control.transition_to_cancelled()
     }
 
     /// Cancels it, and waits until it has ended.
@@ -285,10 +298,10 @@ impl<T: 'static> Future for LocalChild<T> {
     type Output = Outcome<T>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome<T>> {
-        if let Some(outcome) = self.cell.take() {
+        if let Some(outcome) = self.task.cell.take() {
             return Poll::Ready(outcome);
         }
-        self.cell.register(context.waker());
+        self.task.cell.register(context.waker());
         Poll::Pending
     }
 }
@@ -309,6 +322,6 @@ impl<T> fmt::Debug for Child<T> {
 
 impl<T> fmt::Debug for LocalChild<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        describe("LocalChild", &self.control, f)
+        describe("LocalChild", self.control(), f)
     }
 }

@@ -1,20 +1,27 @@
 //! What is known of a coroutine outside its hub: who it is, how far it has come, and that it is to end.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering, fence};
-use std::sync::{Mutex, MutexGuard, OnceLock};
+use std::num::NonZeroU64;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fence};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
+use super::body::Holds;
 use super::hub::Slot;
+use crate::vocab::outcome;
 use crate::vocab::wait::Backend;
 
 /// What stands behind the handle of a coroutine. Shared by the coroutine itself, its hub, and whoever asks about it.
+///
+/// Kept small: each of a million has one.
 pub(super) struct Control {
     pub(super) id: u64,
-    pub(super) parent: Option<u64>,
+    parent: Option<NonZeroU64>,
     pub(super) daemon: bool,
     /// The number of the executor that it is a task of; 0 if none.
     pub(super) pool: u64,
     name: Name,
-    renamed: Mutex<Option<String>>,
+    renamed: Mutex<Option<Box<str>>>,
+    /// Beside `state`, since only the coroutine itself sets it: so a plain store will do.
+    started: AtomicBool,
     state: AtomicU8,
     place: Place,
 }
@@ -34,23 +41,25 @@ pub(super) enum Name {
 }
 
 // The bits of `state`. None is ever taken back.
-const STARTED: u8 = 1;
-const CANCELLED: u8 = 2;
-const ENDED: u8 = 4;
+const CANCELLED: u8 = 1;
+const ENDED: u8 = 2;
 
 /// Coroutines are numbered from here. Threads have the numbers below, so none has the number of a coroutine.
 const FIRST_ID: u64 = 1 << 48;
 
 impl Control {
+    #[inline]
     pub(super) fn new(name: Name, parent: Option<u64>, daemon: bool, place: Place) -> Control {
         static NEXT: AtomicU64 = AtomicU64::new(FIRST_ID);
         Control {
+            // Relaxed: only the numbers count, which tell who is older too.
             id: NEXT.fetch_add(1, Ordering::Relaxed),
-            parent,
+            parent: parent.and_then(NonZeroU64::new),
             daemon,
             pool: 0,
             name,
             renamed: Mutex::new(None),
+            started: AtomicBool::new(false),
             state: AtomicU8::new(0),
             place,
         }
@@ -61,9 +70,14 @@ impl Control {
         self
     }
 
+    /// Who started it.
+    pub(super) fn parent(&self) -> Option<u64> {
+        self.parent.map(NonZeroU64::get)
+    }
+
     pub(super) fn name(&self) -> String {
         if let Some(name) = &*self.lock() {
-            return name.clone();
+            return name.to_string();
         }
         match &self.name {
             Name::Given(name) => name.clone(),
@@ -82,14 +96,15 @@ impl Control {
     }
 
     pub(super) fn rename(&self, name: String) {
-        *self.lock() = Some(name);
+        *self.lock() = Some(name.into());
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<String>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Box<str>>> {
         self.renamed.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// Where it is. A hub that takes in what comes from elsewhere gives the slot.
+    #[inline]
     pub(super) fn place(&self, slot: &'static Slot) {
         if let Place::Elsewhere(known) = &self.place {
             let _ = known.set(slot);
@@ -106,11 +121,13 @@ impl Control {
         }
     }
 
+    #[inline]
     pub(super) fn transition_to_started(&self) {
-        self.state.fetch_or(STARTED, Ordering::Relaxed);
+        self.started.store(true, Ordering::Relaxed);
     }
 
     /// Its function has ended. Whether it had been cancelled by then: no later request is heeded.
+    #[inline]
     pub(super) fn transition_to_ended(&self) -> bool {
         // Release: who sees the end sees what the coroutine did before it.
         self.state.fetch_or(ENDED, Ordering::Release) & CANCELLED != 0
@@ -118,9 +135,10 @@ impl Control {
 
     /// Has it end at the wait that it is in, or at the next. Whether it will have no value because of that.
     pub(super) fn transition_to_cancelled(&self) -> bool {
-        let before = self.state.fetch_or(CANCELLED, Ordering::Relaxed);
-        if before & ENDED != 0 {
-            return before & CANCELLED != 0;
+        // Nothing is noted of one that has ended: the next who asks is to have the same answer.
+        let note = |state: u8| (state & ENDED == 0).then_some(state | CANCELLED);
+        if let Err(end) = self.state.try_update(Ordering::Relaxed, Ordering::Relaxed, note) {
+            return end & CANCELLED != 0;
         }
         fence(Ordering::SeqCst);
         if let Some(slot) = self.slot() {
@@ -129,6 +147,7 @@ impl Control {
         true
     }
 
+    #[inline]
     pub(super) fn is_alive(&self) -> bool {
         self.state.load(Ordering::Acquire) & ENDED == 0
     }
@@ -140,7 +159,13 @@ impl Control {
     }
 
     pub(super) fn is_started(&self) -> bool {
-        self.state.load(Ordering::Relaxed) & STARTED != 0
+        self.started.load(Ordering::Relaxed)
+    }
+}
+
+impl<T> Holds for Arc<outcome::Cell<T, Control>> {
+    fn control(&self) -> &Control {
+        &self.backend
     }
 }
 

@@ -92,6 +92,10 @@ pub fn active_count() -> usize {
 }
 
 impl Identity {
+    fn control(&self) -> &Control {
+        &self.control
+    }
+
     identity!();
 }
 

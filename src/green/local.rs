@@ -1,12 +1,28 @@
 //! The outcome of a coroutine, for those on its own hub.
 
 use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
 
+use super::body::Holds;
+use super::control::Control;
 use crate::error::{Error, ErrorKind, Outcome, shield};
 use crate::sync::park::Wait;
 use crate::vocab::wait::{Pending, park};
+
+/// A coroutine that never leaves its hub, as it itself and its starter know it.
+pub(super) struct LocalTask<T> {
+    pub(super) control: Arc<Control>,
+    pub(super) cell: LocalCell<T>,
+}
+
+impl<T> Holds for Rc<LocalTask<T>> {
+    fn control(&self) -> &Control {
+        &self.control
+    }
+}
 
 /// The place where the outcome is put, waited for and taken. One thread uses it.
 pub(super) struct LocalCell<T> {

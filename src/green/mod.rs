@@ -42,6 +42,7 @@ mod fault;
 mod future;
 mod greenlet;
 mod hub;
+mod jump;
 mod local;
 mod main;
 pub mod net;

@@ -116,14 +116,21 @@ impl Pool {
             Box::new(move |fate| {
                 let class = pool.settings.class;
                 match fate {
-                    Fate::Refuse(error) => Done::new(control, name_of::<F>, complete).refuse(error),
+                    Fate::Refuse(error) => {
+                        let complete = |_: Arc<Control>, outcome| complete(outcome);
+                        Done::new(control, name_of::<F>, complete).refuse(error);
+                    }
                     Fate::Begin(remote) => {
-                        let done = Done::new(control.clone(), name_of::<F>, move |outcome| {
-                            // It may drop the value, which is the user's.
-                            shield(|| complete(outcome));
-                            pool.transition_to_gone(task);
-                            drop(presence);
-                        });
+                        let done = Done::new(
+                            control.clone(),
+                            name_of::<F>,
+                            move |_: Arc<Control>, outcome| {
+                                // It may drop the value, which is the user's.
+                                shield(|| complete(outcome));
+                                pool.transition_to_gone(task);
+                                drop(presence);
+                            },
+                        );
                         // A hub that has ended drops the body, which tells that it was cancelled.
                         let _ = shared_hub::start_on(remote, control, class, Body { done, call });
                     }

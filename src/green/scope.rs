@@ -155,15 +155,19 @@ impl<'scope> Scope<'scope, '_> {
         let (cell, ended) = (Rc::new(LocalCell::new()), Rc::new(LocalCell::new()));
         let done = {
             let (cell, end, panicked) = (cell.clone(), End(ended.clone()), self.panicked.clone());
-            Done::new(control.clone(), name_of::<F>, move |outcome: Outcome<F::Output>| {
-                // Dropped in the opposite order: the value, if nobody takes it, may borrow from what is gone after the end.
-                let _end = end;
-                let cell = cell;
-                let is_panic = matches!(&outcome, Err(error) if error.panic().is_some());
-                // Told unless a join is told of it first.
-                panicked.set(panicked.get() + usize::from(is_panic));
-                cell.complete(outcome);
-            })
+            Done::new(
+                control.clone(),
+                name_of::<F>,
+                move |_: Arc<Control>, outcome: Outcome<F::Output>| {
+                    // Dropped in the opposite order: the value, if nobody takes it, may borrow from what is gone after the end.
+                    let _end = end;
+                    let cell = cell;
+                    let is_panic = matches!(&outcome, Err(error) if error.panic().is_some());
+                    // Told unless a join is told of it first.
+                    panicked.set(panicked.get() + usize::from(is_panic));
+                    cell.complete(outcome);
+                },
+            )
         };
         let body = Body { done, call: move || f.call(args) };
         // SAFETY: what the body borrows lives for 'scope at least. `Ending` sees that the coroutine has ended before `within` returns

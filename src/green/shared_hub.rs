@@ -4,7 +4,7 @@ use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 
-use super::body::Body;
+use super::body::{Body, Holds};
 use super::control::Control;
 use super::hub::{self, Remote};
 use super::stack::Class;
@@ -15,10 +15,15 @@ use crate::sync::Event;
 static HUB: Mutex<Option<(u32, &'static Remote)>> = Mutex::new(None);
 
 /// Starts a coroutine on it.
-pub(super) fn start<T, C, F>(control: Arc<Control>, class: Class, body: Body<T, C, F>) -> Result<()>
+pub(super) fn start<T, C, F, K>(
+    control: Arc<Control>,
+    class: Class,
+    body: Body<T, C, F, K>,
+) -> Result<()>
 where
     T: 'static,
-    C: FnOnce(Outcome<T>) + Send + 'static,
+    K: Holds + Send + 'static,
+    C: FnOnce(K, Outcome<T>) + Send + 'static,
     F: FnOnce() -> T + Send + 'static,
 {
     let remote = remote()?;
@@ -26,15 +31,16 @@ where
 }
 
 /// Starts a coroutine on the hub of another thread. The end of `main` waits for it, unless it is a daemon.
-pub(super) fn start_on<T, C, F>(
+pub(super) fn start_on<T, C, F, K>(
     remote: &'static Remote,
     control: Arc<Control>,
     class: Class,
-    body: Body<T, C, F>,
+    body: Body<T, C, F, K>,
 ) -> Result<()>
 where
     T: 'static,
-    C: FnOnce(Outcome<T>) + Send + 'static,
+    K: Holds + Send + 'static,
+    C: FnOnce(K, Outcome<T>) + Send + 'static,
     F: FnOnce() -> T + Send + 'static,
 {
     let presence = (!control.daemon).then(Presence::new);

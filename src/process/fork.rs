@@ -21,8 +21,8 @@ use super::serve;
 use super::supervisor::supervisor;
 use super::sys::{self, Lifeline, Spawned};
 use super::{
-    callbacks, context, crash, current, entry, memory, registry, served, supervisor as supervising,
-    zygote,
+    callbacks, context, crash, current, entry, memory, registry, served, shared,
+    supervisor as supervising, zygote,
 };
 use crate::error::{Error, ErrorKind, Result, Scale};
 use crate::system::reactor;
@@ -218,6 +218,7 @@ unsafe fn divide(lifeline: &Lifeline) -> io::Result<Side> {
         sys::lifeline::hold(),
         served::hold_ends(),
         reactor::hold(),
+        shared::hold(),
     );
     // SAFETY: the caller's promise is the one asked for; the allocator is looked after by the C library.
     let pid = unsafe { libc::fork() };

@@ -66,6 +66,9 @@ pub use self::served::{
     PriorityQueue, QueueBuilder, RLock, RLockGuard, Rank, ReadGuard, RwLock, UnboundedQueue,
     WriteGuard,
 };
+#[cfg(fourfold_steps)]
+#[doc(hidden)]
+pub use self::shared::steps;
 pub use self::shared::{
     Array, ArrayGuard, Buffer, Event, Lock, LockGuard, Permit, Plain, Semaphore, SharedBuffer,
     SharedMemory, Value, shared_memory,

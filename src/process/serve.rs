@@ -138,9 +138,9 @@ impl Server {
                         }
                     };
                     if let Some(answer) = self.run_task(frame, taken) {
-                        let Answer { kind, id, took, parcel } = answer;
+                        let Answer { kind, id, took, mut parcel } = answer;
+                        std::mem::take(&mut parcel.tickets).sent();
                         parent_is_there = tasks.send(kind, id, took, &parcel).is_ok();
-                        parcel.tickets.sent();
                     }
                 }
                 std::process::exit(0)
@@ -204,12 +204,12 @@ impl Server {
         Some(Answer { kind, id, took: monotonic().saturating_sub(began), parcel })
     }
 
-    fn answer(&mut self, kind: Kind, id: u64, word: u64, parcel: Parcel) {
+    fn answer(&mut self, kind: Kind, id: u64, word: u64, mut parcel: Parcel) {
+        std::mem::take(&mut parcel.tickets).sent();
         if send_frame(&self.socket, kind, id, word, 0, &parcel).is_err() {
             // The parent is gone, and nobody else wants the answer.
             std::process::exit(0)
         }
-        parcel.tickets.sent();
     }
 }
 

@@ -12,6 +12,9 @@ pub(crate) trait Ticket: Send + Sync {
     /// Nobody will read the value that it is in, or somebody has.
     fn give_back(&self);
 
+    /// The value is on its way for good.
+    fn sent(&self);
+
     /// What whoever keeps the bytes can give it back by. `None`: it needs nobody for that.
     fn number(&self) -> Option<Number>;
 }
@@ -30,10 +33,23 @@ struct Kept(Vec<Box<dyn Ticket>>);
 impl Tickets {
     /// The bytes are somebody else's now, who takes the tickets or keeps them.
     #[inline]
-    pub(crate) fn sent(mut self) {
-        if let Some(kept) = self.0.take() {
-            drop(kept);
+    pub(crate) fn sent(self) {
+        if !self.is_empty() {
+            self.announce();
+            self.forget();
         }
+    }
+
+    /// The bytes are about to be somebody else's: from now on the tickets outlive this process.
+    #[cold]
+    pub(crate) fn announce(&self) {
+        self.0.iter().flat_map(|kept| &kept.0).for_each(|ticket| ticket.sent());
+    }
+
+    /// Those that were announced are with who has the bytes.
+    #[inline]
+    pub(crate) fn forget(mut self) {
+        drop(self.0.take());
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -177,6 +193,8 @@ mod tests {
         fn give_back(&self) {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
+
+        fn sent(&self) {}
 
         fn number(&self) -> Option<Number> {
             None

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::outcome::{Core, Promise};
-use super::wait::{self, Pending, for_a_task};
+use super::wait::{self, Pending, for_a_task, park};
 use crate::error::Outcome;
 use crate::sync::park::{Wait, after};
 use crate::wait::{Waitable, Watch};
@@ -95,6 +95,18 @@ impl<T: Send + 'static> Handle<T> {
     #[track_caller]
     pub fn join(self) -> Outcome<T> {
         self.wait(&for_a_task(), None).expect("a wait without a deadline ends with an outcome")
+    }
+
+    /// As [`join`](Handle::join), of a task that is waited for by parking and in no other way.
+    #[track_caller]
+    pub(crate) fn join_parked(self) -> Outcome<T> {
+        let wait = for_a_task();
+        loop {
+            if let Some(outcome) = self.core().take() {
+                return outcome;
+            }
+            park(self.core(), &wait, None);
+        }
     }
 
     /// Waits for the outcome, at most this long. `None` if the task has not finished by then: it goes on.

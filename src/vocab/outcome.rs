@@ -11,10 +11,12 @@
 //! lock that the change of state takes, so it is either registered before the change, and woken by it, or finds the
 //! changed state.
 //!
-//! `finished` says without the lock that there is an outcome. It is stored under the lock, with the phase, before anyone is
-//! woken: who reads it too early knows less than is so, and is woken; who must not miss the change registers.
+//! `progress` says without the lock whether there is an outcome, and whether it may be taken. It is stored under the lock, with the
+//! phase, before anyone is woken: who reads it too early knows less than is so, and is woken; who must not miss the change registers.
+//! Only by a callback that comes late does an outcome that might be taken become one that may not: who read it before finds under the
+//! lock that it is so, and waits again.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
 use std::thread::{self, ThreadId};
@@ -45,19 +47,27 @@ pub(crate) trait Promise<T>: Send + Sync {
 /// A task's outcome, whoever runs it.
 pub(crate) struct Core<T> {
     pub(crate) id: u64,
-    finished: AtomicBool,
+    progress: AtomicU8,
     state: Mutex<State<T>>,
 }
+
+// The values of `progress`: for `Phase::Waiting`, for `Calling`, and for `Ready` and `Taken`.
+const WAITING: u8 = 0;
+const CALLING: u8 = 1;
+const DONE: u8 = 2;
 
 struct State<T> {
     phase: Phase<T>,
     cancelled: bool,
+    /// Most often there is one who waits.
+    waker: Option<Waker>,
     /// Boxed, since most tasks have none when they finish: a task is all the smaller.
     left: Option<Box<Left<T>>>,
 }
 
 /// What was left for when the outcome is there.
 struct Left<T> {
+    /// Those after the first.
     wakers: Vec<Waker>,
     callbacks: Vec<Callback<T>>,
 }
@@ -110,8 +120,8 @@ impl<T> Value<T> {
 
 impl<T> Core<T> {
     pub(crate) fn new(id: u64) -> Core<T> {
-        let state = State { phase: Phase::Waiting, cancelled: false, left: None };
-        Core { id, finished: AtomicBool::new(false), state: Mutex::new(state) }
+        let state = State { phase: Phase::Waiting, cancelled: false, waker: None, left: None };
+        Core { id, progress: AtomicU8::new(WAITING), state: Mutex::new(state) }
     }
 
     /// Puts the outcome, unless there is one: then false. Callbacks are for the caller to run.
@@ -195,7 +205,7 @@ impl<T> Core<T> {
     /// Whether the task has an outcome, seen by callbacks or not.
     pub(crate) fn is_finished(&self) -> bool {
         // Acquire: who sees the end sees what the task did.
-        self.finished.load(Ordering::Acquire)
+        self.progress.load(Ordering::Acquire) != WAITING
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {
@@ -208,10 +218,10 @@ impl<T> Core<T> {
 
     fn transition_to_ready(&self, mut state: MutexGuard<'_, State<T>>, value: Value<T>) {
         state.phase = Phase::Ready(value);
-        self.finished.store(true, Ordering::Release);
-        let left = state.left.take();
+        self.progress.store(DONE, Ordering::Release);
+        let (first, left) = (state.waker.take(), state.left.take());
         drop(state);
-        for waker in left.map(|left| left.wakers).unwrap_or_default() {
+        for waker in first.into_iter().chain(left.map(|left| left.wakers).unwrap_or_default()) {
             // Of async code, it may panic: the next one is woken all the same.
             shield(|| waker.wake());
         }
@@ -223,19 +233,26 @@ impl<T> Core<T> {
 
     /// What the phase was. Who could take the outcome and has not must wait for the callbacks from now on.
     fn transition_to_calling(&self, state: &mut State<T>) -> Phase<T> {
-        self.finished.store(true, Ordering::Release);
+        self.progress.store(CALLING, Ordering::Release);
         std::mem::replace(&mut state.phase, Phase::Calling(None))
     }
 }
 
 /// An outcome with a [`Backend`] behind it.
-pub(crate) struct Cell<T> {
-    backend: Arc<dyn Backend>,
+pub(crate) struct Cell<T, B: ?Sized = dyn Backend> {
+    pub(crate) backend: Arc<B>,
     core: Core<T>,
 }
 
 impl<T: Send + 'static> Cell<T> {
     pub(crate) fn new(id: u64, backend: Arc<dyn Backend>) -> Arc<Cell<T>> {
+        Cell::with(id, backend)
+    }
+}
+
+impl<T: Send + 'static, B: Backend + ?Sized + 'static> Cell<T, B> {
+    /// As `new`, where it is known what stands behind it.
+    pub(crate) fn with(id: u64, backend: Arc<B>) -> Arc<Cell<T, B>> {
         Arc::new(Cell { backend, core: Core::new(id) })
     }
 
@@ -266,7 +283,7 @@ impl<T: Send + 'static> Cell<T> {
     }
 }
 
-impl<T: Send + 'static> Promise<T> for Cell<T> {
+impl<T: Send + 'static, B: Backend + ?Sized + 'static> Promise<T> for Cell<T, B> {
     fn core(&self) -> &Core<T> {
         &self.core
     }
@@ -296,7 +313,12 @@ fn call<T>(callback: Callback<T>, outcome: &Outcome<T>) {
 
 impl<T> Pending for Core<T> {
     fn is_done(&self) -> bool {
-        self.is_finished() && self.lock().is_done()
+        // Acquire: as in `is_finished`.
+        match self.progress.load(Ordering::Acquire) {
+            WAITING => false,
+            DONE => true,
+            _ => self.lock().is_done(),
+        }
     }
 
     fn register(&self, waker: &Waker) {
@@ -304,15 +326,21 @@ impl<T> Pending for Core<T> {
         if state.is_done() {
             drop(state);
             waker.wake_by_ref();
-        } else if !state.left().wakers.iter().any(|known| known.will_wake(waker)) {
+        } else if state.waker.is_none() {
+            state.waker = Some(waker.clone());
+        } else if !state.wakers().any(|known| known.will_wake(waker)) {
             state.left().wakers.push(waker.clone());
         }
     }
 
     fn forget(&self, waker: &Waker) {
-        if let Some(left) = &mut self.lock().left {
+        let mut state = self.lock();
+        let first = state.waker.take_if(|known| known.will_wake(waker));
+        if let Some(left) = &mut state.left {
             left.wakers.retain(|known| !known.will_wake(waker));
         }
+        drop(state);
+        drop(first);
     }
 
     fn task(&self) -> Option<u64> {
@@ -327,6 +355,10 @@ impl<T> Pending for Core<T> {
 impl<T> State<T> {
     fn left(&mut self) -> &mut Left<T> {
         self.left.get_or_insert_default()
+    }
+
+    fn wakers(&self) -> impl Iterator<Item = &Waker> {
+        self.waker.iter().chain(self.left.iter().flat_map(|left| &left.wakers))
     }
 
     fn callbacks(&self) -> &[Callback<T>] {

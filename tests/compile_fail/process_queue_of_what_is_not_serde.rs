@@ -1,5 +1,6 @@
 //! Items of a queue between processes are written by serde.
-//~ `Item` cannot cross to another process
+//~ trait bounds were not satisfied
+//~ doesn't satisfy `Item: Payload`
 
 #[cfg_attr(feature = "sound", derive(serde::Serialize, serde::Deserialize))]
 struct Item {

@@ -23,6 +23,11 @@ fn jobs_at_random() {
 }
 
 #[test]
+fn users_of_words_at_random() {
+    plain(&["random-words"]);
+}
+
+#[test]
 fn the_forkserver_at_random() {
     plain(&["random-zygotes"]);
 }

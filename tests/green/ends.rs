@@ -378,3 +378,36 @@ fn no_hub_no_local_coroutine() {
     assert_eq!(refused.kind(), ErrorKind::NotStarted);
     assert!(refused.to_string().contains("green::run"), "{refused}");
 }
+
+#[test]
+fn a_value_that_panics_when_it_is_dropped_harms_nobody_where_nobody_takes_it() {
+    struct Bomb;
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("dropped");
+        }
+    }
+
+    let last = green::run(|| {
+        drop(green::spawn(|| Bomb, ()).unwrap());
+        drop(green::spawn_local(|| Bomb, ()).unwrap());
+        green::yield_now();
+        green::spawn(|| 7, ()).unwrap().join().unwrap()
+    });
+    assert_eq!(last.unwrap(), 7);
+}
+
+#[test]
+fn one_that_has_ended_with_a_value_is_never_said_to_be_cancelled() {
+    let values = green::run(|| {
+        let (sent, local) =
+            (green::spawn(|| 7, ()).unwrap(), green::spawn_local(|| 8, ()).unwrap());
+        green::yield_now();
+        for _ in 0..3 {
+            assert!(!sent.cancel() && !local.cancel());
+        }
+        (sent.join().unwrap(), local.join().unwrap())
+    });
+    assert_eq!(values.unwrap(), (7, 8));
+}

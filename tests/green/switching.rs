@@ -221,3 +221,47 @@ fn without_a_hub_coroutines_share_one() {
         assert!(threads.iter().all(|id| *id == threads[0] && *id != std::thread::current().id()));
     });
 }
+
+#[test]
+fn what_it_is_called_with_may_be_large_and_aligned_to_more_than_a_word() {
+    #[derive(Clone, Copy)]
+    #[repr(align(64))]
+    struct Aligned<const N: usize>([u8; N]);
+
+    fn sum<const N: usize>(value: Aligned<N>) -> (usize, bool) {
+        let before = value.0.iter().map(|byte| usize::from(*byte)).sum::<usize>();
+        green::yield_now();
+        assert_eq!(value.0.iter().map(|byte| usize::from(*byte)).sum::<usize>(), before);
+        (before, std::ptr::from_ref(&value).addr().is_multiple_of(64))
+    }
+
+    within(LIMIT, || {
+        let local = green::run(|| green::spawn_local(sum, Aligned([1; 3])).unwrap().join());
+        assert_eq!(local.unwrap().unwrap(), (3, true));
+        // What fits at the beginning of a stack, and what does not.
+        let roomy = green::Builder::new().stack_size(1 << 20);
+        assert_eq!(roomy.spawn(sum, Aligned([1; 3000])).unwrap().join().unwrap(), (3000, true));
+        assert_eq!(roomy.spawn(sum, Aligned([2; 9000])).unwrap().join().unwrap(), (18_000, true));
+    });
+}
+
+#[test]
+fn a_backtrace_ends_where_the_coroutine_begins() {
+    fn frames() -> usize {
+        let trace = std::backtrace::Backtrace::force_capture().to_string();
+        assert!(trace.contains("a_backtrace_ends_where_the_coroutine_begins"), "{trace}");
+        trace.lines().filter(|line| !line.trim_start().starts_with("at ")).count()
+    }
+
+    within(LIMIT, || {
+        let outside = frames();
+        let inside = green::run(|| {
+            // Once at its beginning, and once after it has been left.
+            let first = frames();
+            green::yield_now();
+            assert_eq!(frames(), first);
+            first
+        });
+        assert!(inside.unwrap() < outside + 30, "it went on, into what lies above");
+    });
+}

@@ -163,7 +163,7 @@ fn bench(names: &[String]) -> Result<(), String> {
 /// Each script by itself, all of them, and then which ones failed.
 fn ci() -> Result<(), String> {
     let mut failed = Vec::new();
-    for job in ["format", "clippy", "house", "docs", "loom", "test", "examples"] {
+    for job in ["format", "clippy", "house", "docs", "loom", "valgrind", "test", "examples"] {
         say(&format!("ci/{job}"));
         if run(&mut Command::new(root().join("ci").join(job))).is_err() {
             failed.push(job);

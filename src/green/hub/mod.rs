@@ -29,21 +29,20 @@ use self::poller::Poller;
 use self::timers::Timers;
 use super::control::Control;
 use super::greenlet::Context;
-use super::stack::Cache;
+use super::jump::Point;
+use super::stack::{Cache, Stack};
 use crate::sync::park::Wait;
 pub(super) use crate::system::ready::Direction;
 
 #[cfg(feature = "patch")]
 pub(super) use self::descriptors::may_suspend;
 pub(super) use self::descriptors::{Sources, poll_until, wait_for_any};
+use self::remote::Request;
 pub(super) use self::remote::{Remote, Slot};
 pub(super) use self::run::{run, serve};
 pub(super) use self::switch::{
     Interrupt, current, current_id, current_pool, limited, running, with_hub, without_suspension,
 };
-
-type Raw = corosensei::Coroutine<(), (), (), super::stack::Stack>;
-type Yielder = corosensei::Yielder<(), ()>;
 
 pub(super) struct Hub {
     remote: &'static Remote,
@@ -55,10 +54,14 @@ pub(super) struct Hub {
     timers: RefCell<Timers>,
     poller: RefCell<Poller>,
     stacks: RefCell<Cache>,
+    /// For what comes in next, so that it is not allocated each time. Empty.
+    spare: RefCell<(Vec<u32>, Vec<Request>)>,
     /// The place of the coroutine that runs.
     current: Cell<Option<&'static Slot>>,
-    /// Its way out; null before it has begun.
-    yielder: Cell<*const Yielder>,
+    /// Who resumed it: its way out.
+    resumer: Cell<Option<Point>>,
+    /// Where a coroutine has just been left; `None` if it has ended.
+    left: Cell<Option<Point>>,
     /// How many coroutines are there that the end of the hub waits for.
     foreground: Cell<usize>,
     /// How many coroutines wait for descriptors.
@@ -97,13 +100,11 @@ impl Running {
 /// A place for a coroutine.
 struct Entry {
     slot: &'static Slot,
-    /// `None` while it runs, and if there is none.
-    raw: Option<Raw>,
+    /// Where it goes on. `None` while it runs, and if there is none.
+    point: Option<Point>,
+    /// What it is on.
+    stack: Option<Stack>,
     control: Option<Arc<Control>>,
-    /// Where the guard of its stack begins, and ends.
-    guard: (usize, usize),
-    /// Its way out, once it has begun.
-    yielder: *const Yielder,
     /// The greenlets that it is the root of, while it does not run.
     greenlets: *const Context,
     /// What it waits for.
@@ -122,6 +123,16 @@ struct Limit {
 #[derive(Clone, Copy)]
 struct Ready {
     index: u32,
-    /// Whether `queued` of its slot stands for this.
-    woken: bool,
+    why: Why,
+}
+
+/// Why a coroutine is in the queue of those that run next: which flag of its slot stands for that.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Why {
+    /// None: it has begun or given way, or what the hub itself watches over has come.
+    Turn,
+    /// `queued_here`.
+    Here,
+    /// `queued`.
+    Elsewhere,
 }

@@ -24,7 +24,7 @@ use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 
-use super::{Ready, Remote, Slot};
+use super::{Ready, Remote, Slot, Why};
 use crate::system::ready::Direction;
 use crate::system::{count_forks, forks};
 
@@ -73,6 +73,7 @@ struct Source {
 struct Watched {
     epoll: OwnedFd,
     watches: HashMap<RawFd, Watch>,
+    events: Vec<epoll::Event>,
 }
 
 #[derive(Default)]
@@ -114,7 +115,7 @@ impl Waiting {
     #[inline]
     fn wake(&mut self, queue: &mut Queue) {
         if let Some(first) = self.first.take() {
-            let ready = |slot: &Slot| Ready { index: slot.index, woken: false };
+            let ready = |slot: &Slot| Ready { index: slot.index, why: Why::Turn };
             queue.push_back(ready(first));
             if !self.more.is_empty() {
                 queue.extend(self.more.drain(..).map(ready));
@@ -208,9 +209,8 @@ impl Poller {
     fn look_at_watches(&mut self, queue: &mut Queue) -> io::Result<()> {
         let Some(watched) = &mut self.watched else { return Ok(()) };
         // What does not fit is reported again, since the outer epoll has this one by its level.
-        let mut events = Vec::with_capacity(EVENTS);
-        fetch(&watched.epoll, &mut events, Duration::ZERO)?;
-        for event in &events {
+        fetch(&watched.epoll, &mut watched.events, Duration::ZERO)?;
+        for event in &watched.events {
             // A descriptor that was closed and has a copy elsewhere may still be reported, once.
             if let Some(watch) = watched.watches.get_mut(&(event.data.u64() as RawFd)) {
                 watch.waiting.iter_mut().for_each(|waiting| waiting.wake(queue));
@@ -323,7 +323,11 @@ impl Poller {
                 let inner = epoll::create(epoll::CreateFlags::CLOEXEC)?;
                 let token = epoll::EventData::new_u64(WATCHES);
                 epoll::add(&self.epoll, &inner, token, Flags::IN)?;
-                none.insert(Watched { epoll: inner, watches: HashMap::new() })
+                none.insert(Watched {
+                    epoll: inner,
+                    watches: HashMap::new(),
+                    events: Vec::with_capacity(EVENTS),
+                })
             }
         };
         let number = fd.as_raw_fd();

@@ -7,11 +7,14 @@
 //!
 //! # No wake-up is lost
 //!
-//! `queued` of a slot is set by who wakes and cleared by the hub before it lets the coroutine run: so a wake-up that finds it set
-//! came before the coroutine looks again, and one that finds it clear puts the coroutine in a queue: `ready`, on the hub's own
-//! thread; `incoming`, under the lock, from elsewhere. The hub goes to sleep by [`Remote::fall_asleep`], which under the same lock
-//! finds `incoming` empty and notes that it sleeps; who adds to `incoming` and finds that note rings the bell, an eventfd that
-//! the hub's epoll watches.
+//! A flag of the slot is set by who wakes and cleared by the hub before it lets the coroutine run: so a wake-up that finds it set
+//! came before the coroutine looks again, and one that finds it clear puts the coroutine in a queue. There are two of each, and
+//! each flag stands for one place in its queue: `queued_here`, which only the thread of the hub touches, for `ready`; `queued`
+//! for what comes from elsewhere, which is added to `wakes` under the lock. One that is in both runs twice, and finds the second
+//! time, as with any waker that is too old, that there is nothing new.
+//!
+//! The hub goes to sleep by [`Remote::fall_asleep`], which under the same lock finds `wakes` and `requests` empty and notes that it
+//! sleeps; who adds to them and finds that note rings the bell, an eventfd that the hub's epoll watches.
 #![allow(unsafe_code)]
 
 use std::os::fd::OwnedFd;
@@ -53,8 +56,10 @@ struct Inner {
 pub(in crate::green) struct Slot {
     pub(in crate::green) remote: &'static Remote,
     pub(in crate::green) index: u32,
-    /// Whether the coroutine is in a queue of those that run next.
+    /// Whether somebody elsewhere has woken the coroutine, and it has not run since.
     pub(super) queued: AtomicBool,
+    /// The same of the hub's own thread, which alone touches it: so it needs no order, and no read-modify-write.
+    pub(super) queued_here: AtomicBool,
 }
 
 /// Every one that was ever made.
@@ -136,7 +141,12 @@ impl Remote {
     }
 
     pub(super) fn new_slot(&'static self, index: u32) -> &'static Slot {
-        Box::leak(Box::new(Slot { remote: self, index, queued: AtomicBool::new(false) }))
+        Box::leak(Box::new(Slot {
+            remote: self,
+            index,
+            queued: AtomicBool::new(false),
+            queued_here: AtomicBool::new(false),
+        }))
     }
 
     pub(super) fn bell(&self) -> &OwnedFd {
@@ -173,7 +183,7 @@ impl Remote {
         }
     }
 
-    /// What has come in, into vectors that are empty.
+    /// What has come in, into vectors that are empty; theirs are filled next.
     pub(super) fn receive(&self, wakes: &mut Vec<u32>, requests: &mut Vec<Request>) {
         let mut inner = self.lock();
         self.has_incoming.store(false, Ordering::Relaxed);
@@ -203,11 +213,11 @@ impl Remote {
 impl Slot {
     /// Has the coroutine run soon, wherever this is called.
     pub(in crate::green) fn wake(&'static self) {
-        // AcqRel: the coroutine sees what was done before any of the wake-ups that became this one run of it.
-        if self.queued.swap(true, Ordering::AcqRel) {
+        if Hub::push_if_own(self) {
             return;
         }
-        if !Hub::push_if_own(self) {
+        // AcqRel: the coroutine sees what was done before any of the wake-ups that became this one run of it.
+        if !self.queued.swap(true, Ordering::AcqRel) {
             self.remote.wake(self.index);
         }
     }

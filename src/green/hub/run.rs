@@ -4,7 +4,6 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::panic::{self, AssertUnwindSafe};
-use std::ptr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
@@ -15,7 +14,7 @@ use super::super::stack::{Cache, Class};
 use super::poller::Poller;
 use super::switch::{Green, Interrupt};
 use super::timers::Timers;
-use super::{Hub, Ready, Remote, Running, with_hub};
+use super::{Hub, Ready, Remote, Running, Why, with_hub};
 use crate::error::{Error, ErrorKind, Result, Scale};
 use crate::sync::park;
 use crate::system;
@@ -23,6 +22,9 @@ use crate::task::catch;
 
 /// So many coroutines run before the hub looks at timers and descriptors again.
 const TURNS: u32 = 61;
+
+/// Room for so many wake-ups and requests is kept.
+const SPARE: usize = 1024;
 
 /// How long a hub sleeps that nothing but another thread can wake, before it looks whether there is another thread.
 pub(super) const DOUBT: Duration = Duration::from_secs(1);
@@ -48,8 +50,10 @@ impl Hub {
             timers: RefCell::new(Timers::default()),
             poller: RefCell::new(poller),
             stacks: RefCell::new(Cache::default()),
+            spare: RefCell::default(),
             current: Cell::new(None),
-            yielder: Cell::new(ptr::null()),
+            resumer: Cell::new(None),
+            left: Cell::new(None),
             foreground: Cell::new(0),
             polling: Cell::new(0),
             no_suspend: Cell::new(false),
@@ -81,7 +85,7 @@ impl Hub {
     }
 
     /// Runs coroutines until `done` says so. True, unless nothing can go on: what waits for what is in `stuck` then.
-    fn turn(&self, watch_out: bool, done: impl Fn(&Hub) -> bool) -> bool {
+    fn turn(&self, watch_out: bool, done: fn(&Hub) -> bool) -> bool {
         let mut turns = 0;
         loop {
             // Relaxed: what it tells of is read under the lock of the remote.
@@ -116,12 +120,18 @@ impl Hub {
 
     /// Takes in what others have woken and asked for.
     fn receive(&self) {
-        let (mut wakes, mut requests) = (Vec::new(), Vec::new());
+        let (mut wakes, mut requests) = self.spare.take();
         self.remote.receive(&mut wakes, &mut requests);
-        self.ready.borrow_mut().extend(wakes.into_iter().map(|index| Ready { index, woken: true }));
-        for request in requests {
+        self.ready
+            .borrow_mut()
+            .extend(wakes.drain(..).map(|index| Ready { index, why: Why::Elsewhere }));
+        for request in requests.drain(..) {
             catch::shield(|| request(self));
         }
+        // After a crowd, not for good.
+        wakes.shrink_to(SPARE);
+        requests.shrink_to(SPARE);
+        self.spare.replace((wakes, requests));
     }
 
     /// Waits for descriptors until the deadline, if there is one, and then wakes those whose time has come.
@@ -139,13 +149,15 @@ impl Hub {
         let now = Instant::now();
         let mut ready = self.ready.borrow_mut();
         while let Some(index) = timers.pop_due(now) {
-            ready.push_back(Ready { index, woken: false });
+            ready.push_back(Ready { index, why: Why::Turn });
         }
     }
 
     /// Ends all coroutines that are left.
     fn finish(&self) {
         self.closing.set(true);
+        // Those before it are gone, and a hub that closes takes no others: so each place is looked at once.
+        let mut next = 0;
         loop {
             // What was asked for in the meantime is refused.
             self.receive();
@@ -153,10 +165,12 @@ impl Hub {
             let left = entries
                 .iter()
                 .enumerate()
-                .find_map(|(index, entry)| Some((index as u32, entry.control.clone()?)));
+                .skip(next)
+                .find_map(|(index, entry)| Some((index, entry.control.clone()?)));
             drop(entries);
             let Some((index, control)) = left else { return };
-            self.finish_inline(&control, index);
+            self.finish_inline(&control, index as u32);
+            next = index;
         }
     }
 }
@@ -226,10 +240,10 @@ pub(in crate::green) fn run<R>(name: Name, class: Class, f: impl FnOnce() -> R) 
     // SAFETY: `f` and what it borrows outlive this call, `result` and `main` outlive `ending`; its drop, here or in an unwinding, ends
     // all coroutines of the hub.
     unsafe { hub.start_unchecked(slot, control, class, body) }?;
-    let done = |hub: &Hub| hub.foreground.get() == 0;
+    let done: fn(&Hub) -> bool = |hub| hub.foreground.get() == 0;
     if !hub.turn(true, done) {
         // The first is told, and may clean up with the help of the others.
-        hub.ready.borrow_mut().push_back(Ready { index: slot.index, woken: false });
+        hub.ready.borrow_mut().push_back(Ready { index: slot.index, why: Why::Turn });
         hub.turn(true, done);
     }
     let stuck = hub.stuck.take();

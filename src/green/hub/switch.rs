@@ -2,13 +2,16 @@
 //!
 //! # Who may touch what when
 //!
-//! No borrow of a `RefCell` of the hub is held across a switch, or while a destructor or a function of the user's runs. The one
-//! pointer that crosses is the yielder, which lies on the coroutine's own stack: it is published in `Hub::yielder` by the coroutine
-//! itself at its beginning, and by [`Hub::resume`] from then on; so while `Hub::current` names a coroutine, and the thread is on its
-//! stack, the yielder is its own. A coroutine that resumes another inline (to unwind it) is put back by [`Hub::resume`].
+//! No borrow of a `RefCell` of the hub is held across a switch, or while a destructor or a function of the user's runs. Two
+//! `Point`s cross, and each is gone to once:
 //!
-//! What switches is inlined as far as can be: the processor predicts where a return goes by the calls before it, and after a switch
-//! those were another stack's.
+//! | where | is noted by | and gone to by |
+//! | --- | --- | --- |
+//! | `Hub::resumer` | [`Hub::resume`] as it leaves its own stack; it puts back what was there when it has returned | the coroutine that it resumed, as it waits or ends |
+//! | `Hub::left`, and at once `Entry::point` | a coroutine as it waits; one that ends leaves none | `Hub::resume`, which takes it out first |
+//!
+//! So while `Hub::current` names a coroutine, and the thread is on its stack, `resumer` is its own way out: one that resumes
+//! another inline (to unwind it) finds its own again. The stack of an entry goes when its coroutine has ended, and not before.
 //!
 //! # Ends
 //!
@@ -26,13 +29,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use corosensei::CoroutineResult;
-
 use super::super::control::Control;
 use super::super::greenlet;
+use super::super::jump;
 use super::super::stack::{Class, Stack};
 use super::descriptors::wait_for_any;
-use super::{Entry, Hub, Limit, Raw, Ready, Running, Slot, Yielder};
+use super::{Entry, Hub, Limit, Ready, Running, Slot, Why};
 use crate::error::{Error, ErrorKind, Result, Scale};
 use crate::sync::park::{Scheduler, Wait};
 use crate::system::ready::Wanted;
@@ -142,13 +144,14 @@ impl Hub {
         Entered { outer: HUB.with(|hub| hub.replace(self)) }
     }
 
-    /// Puts the coroutine in the queue if it is one of the calling thread's hub.
+    /// Whether the coroutine is one of the calling thread's hub: then it is in the queue.
     #[inline]
     pub(super) fn push_if_own(slot: &'static Slot) -> bool {
         let push = |hub: &Hub| {
             let own = ptr::eq(hub.remote, slot.remote);
-            if own {
-                hub.ready.borrow_mut().push_back(Ready { index: slot.index, woken: true });
+            if own && !slot.queued_here.load(Ordering::Relaxed) {
+                slot.queued_here.store(true, Ordering::Relaxed);
+                hub.ready.borrow_mut().push_back(Ready { index: slot.index, why: Why::Here });
             }
             own
         };
@@ -194,24 +197,24 @@ impl Hub {
         f: impl FnOnce(),
     ) -> Result<u32> {
         let stack = self.stack(class).inspect_err(|_| self.free.borrow_mut().push(slot.index))?;
-        let guard = stack.guard();
-        let body = move |yielder: &Yielder, (): ()| {
-            with_hub(|hub| hub.yielder.set(yielder));
+        let body = move || {
             f();
+            with_hub(|hub| hub.resumer.get()).flatten().expect("a hub has resumed it")
         };
-        // SAFETY: what `f` borrows lives until the end of the coroutine, as the caller promises; an entry is dropped only then.
-        let raw = unsafe { Raw::with_stack_unchecked(stack, body) };
+        // SAFETY: what `f` borrows lives until the end of the coroutine, as the caller promises. The stack stays in the entry until
+        // then, and `finish` has all coroutines of a hub called.
+        let point = unsafe { jump::prepare(&stack, body) };
         control.place(slot);
         if !control.daemon {
             self.foreground.set(self.foreground.get() + 1);
         }
         let mut entries = self.entries.borrow_mut();
         let entry = &mut entries[slot.index as usize];
-        entry.raw = Some(raw);
+        entry.point = Some(point);
+        entry.stack = Some(stack);
         entry.control = Some(control);
-        entry.guard = (guard.start, guard.end);
         drop(entries);
-        self.ready.borrow_mut().push_back(Ready { index: slot.index, woken: false });
+        self.ready.borrow_mut().push_back(Ready { index: slot.index, why: Why::Turn });
         Ok(slot.index)
     }
 
@@ -237,8 +240,9 @@ impl Hub {
                 slot
             }
         };
-        // A waker of an earlier coroutine may have set it, and found no hub.
+        // A waker of an earlier coroutine may have set it, and found no hub, or one that ended then.
         slot.queued.store(false, Ordering::Relaxed);
+        slot.queued_here.store(false, Ordering::Relaxed);
         slot
     }
 
@@ -246,10 +250,13 @@ impl Hub {
     #[inline(always)]
     pub(super) fn run_next(&self) -> bool {
         let Some(next) = self.ready.borrow_mut().pop_front() else { return false };
-        if next.woken {
-            // AcqRel: pairs with the swaps of `Slot::wake`; whoever finds it set from now on comes after this.
+        if next.why != Why::Turn {
             let slot = self.entries.borrow()[next.index as usize].slot;
-            slot.queued.swap(false, Ordering::AcqRel);
+            match next.why {
+                // AcqRel: pairs with the swaps of `Slot::wake`; whoever finds it set from now on comes after this.
+                Why::Elsewhere => _ = slot.queued.swap(false, Ordering::AcqRel),
+                _ => slot.queued_here.store(false, Ordering::Relaxed),
+            }
         }
         #[cfg(feature = "watch")]
         self.remote.beat();
@@ -260,55 +267,62 @@ impl Hub {
     }
 
     /// Switches to a coroutine, until it waits or ends. Does nothing if there is none at this place, or if it runs.
-    #[inline]
+    ///
+    /// Inlined into the loop of the hub: its return would be the next one after the last call of the coroutine, where the processor
+    /// expects that one's: see `jump.rs`.
+    #[inline(always)]
     fn resume(&self, index: u32) {
-        let (outer, mut raw) = {
+        let (outer, point) = {
             let mut entries = self.entries.borrow_mut();
             let entry = &mut entries[index as usize];
-            let Some(raw) = entry.raw.take() else { return };
+            let Some(point) = entry.point.take() else { return };
             let (control, id) =
                 entry.control.as_ref().map_or((ptr::null(), 0), |c| (Arc::as_ptr(c), c.id));
+            let guard = entry.stack.as_ref().map_or(0..0, Stack::guard);
+            let running = Running { control, id, guard: (guard.start, guard.end) };
             let outer = (
                 self.current.replace(Some(entry.slot)),
-                self.yielder.replace(entry.yielder),
-                self.running.replace(Running { control, id, guard: entry.guard }),
+                self.resumer.get(),
+                self.running.replace(running),
                 entry.greenlets,
             );
-            (outer, raw)
+            (outer, point)
         };
         let no_suspend = self.no_suspend.replace(false);
         let greenlets = greenlet::exchange(outer.3);
-        // What the coroutine does is caught at its root.
-        let result = raw.resume(());
+        // SAFETY: the point was taken out of the entry, where `start_unchecked` or the coroutine's last way out had put it; its stack is in
+        // the entry and nobody else's. The way back is taken by the coroutine, in `switch_out` or at its end, in the meantime of this
+        // very call: see above.
+        unsafe { jump::jump(&self.resumer, point) };
         let greenlets = greenlet::exchange(greenlets);
         self.no_suspend.set(no_suspend);
         self.current.set(outer.0);
-        let yielder = self.yielder.replace(outer.1);
+        self.resumer.set(outer.1);
         self.running.set(outer.2);
-        match result {
-            CoroutineResult::Yield(()) => {
+        match self.left.take() {
+            Some(point) => {
                 let mut entries = self.entries.borrow_mut();
                 let entry = &mut entries[index as usize];
-                entry.raw = Some(raw);
-                entry.yielder = yielder;
+                entry.point = Some(point);
                 entry.greenlets = greenlets;
             }
-            CoroutineResult::Return(()) => self.vacate(index, raw),
+            None => self.vacate(index),
         }
     }
 
-    fn vacate(&self, index: u32, raw: Raw) {
-        let stack = raw.into_stack();
-        self.stacks.borrow_mut().put(stack);
+    #[inline(never)]
+    fn vacate(&self, index: u32) {
         let mut entries = self.entries.borrow_mut();
         let entry = &mut entries[index as usize];
-        let control = entry.control.take();
-        entry.yielder = ptr::null();
+        let (control, stack) = (entry.control.take(), entry.stack.take());
         entry.greenlets = ptr::null();
         entry.wait = None;
         // Of a `Coroutine` that was suspended inside of a limit, and forgotten or taken elsewhere.
         entry.limits.clear();
         drop(entries);
+        if let Some(stack) = stack {
+            self.stacks.borrow_mut().put(stack);
+        }
         self.free.borrow_mut().push(index);
         if control.is_some_and(|control| !control.daemon) {
             self.foreground.set(self.foreground.get() - 1);
@@ -323,7 +337,7 @@ impl Hub {
             refuse_yield();
         }
         self.check(slot);
-        self.ready.borrow_mut().push_back(Ready { index: slot.index, woken: false });
+        self.ready.borrow_mut().push_back(Ready { index: slot.index, why: Why::Turn });
         self.switch_out();
         self.check(slot);
     }
@@ -358,10 +372,10 @@ impl Hub {
     /// Switches from the running coroutine to the hub, and back when it is resumed.
     #[inline(always)]
     fn switch_out(&self) {
-        // SAFETY: the running coroutine has published its yielder (see above), which lies on its stack, in the frame below all of
-        // its own; and the thread is on that stack, since `current` is set.
-        let yielder = unsafe { &*self.yielder.get() };
-        yielder.suspend(());
+        let resumer = self.resumer.get().expect("a hub has resumed it");
+        // SAFETY: the thread is on the stack of the coroutine that `current` names, so `resumer` is where its `resume` waits: see above. What
+        // is noted is gone to by `resume` alone, on this thread, and before the hub ends: see `Ending`.
+        unsafe { jump::jump(&self.left, resumer) };
     }
 
     /// Unwinds the running coroutine if it is to end.
@@ -492,10 +506,9 @@ impl Entry {
     pub(super) fn new(slot: &'static Slot) -> Entry {
         Entry {
             slot,
-            raw: None,
+            point: None,
+            stack: None,
             control: None,
-            guard: (0, 0),
-            yielder: ptr::null(),
             greenlets: ptr::null(),
             wait: None,
             limits: Vec::new(),

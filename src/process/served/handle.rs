@@ -150,6 +150,9 @@ impl Ticket for Aside {
         self.handle.tell(0, &Ask::TakeBack(self.ticket));
     }
 
+    /// It belongs to nobody from the beginning.
+    fn sent(&self) {}
+
     /// It is the root's, which who keeps the bytes knows nothing of.
     fn number(&self) -> Option<ticket::Number> {
         None

@@ -53,6 +53,8 @@ pub(super) struct Header {
     pub(super) journaled: Number64,
     /// Bytes of the heap that have ever been in a large block.
     pub(super) top: Number64,
+    /// The most that `top` ever was, also in what was undone.
+    pub(super) touched: Number64,
     /// The rest of the large block from which small ones are being cut: where it begins, and ends.
     pub(super) chunk: Number64,
     pub(super) chunk_end: Number64,
@@ -96,8 +98,11 @@ pub(super) mod status {
     pub(in super::super) const DEAD: u32 = 2;
 }
 
+#[cfg(not(all(loom, test)))]
 const _: () = assert!(size_of::<Header>() <= JOURNAL as usize);
+#[cfg(not(all(loom, test)))]
 const _: () = assert!(size_of::<Slot>() == 64);
+#[cfg(not(all(loom, test)))]
 const _: () = assert!(MEMBERS as usize + MAX_MEMBERS * size_of::<Slot>() <= HEAP as usize);
 
 /// A mapping of the memory of a context.
@@ -220,6 +225,11 @@ impl Arena {
         (me != 0 && same).then_some(Member(me))
     }
 
+    /// Holds it still, for a fork.
+    pub(super) fn hold(&self) -> impl Sized + '_ {
+        self.registering.lock().unwrap_or_else(|error| error.into_inner())
+    }
+
     /// Calls `register` unless this process takes part already, and gives who it is.
     pub(super) fn join<E>(
         &self,
@@ -251,6 +261,14 @@ impl Arena {
             Some(libc::EAGAIN | libc::EACCES) => Ok(false),
             _ => Err(error),
         }
+    }
+
+    /// Gives the record lock of a slot back.
+    pub(super) fn let_go_of_slot(&self, index: usize) {
+        let mut range = record(index);
+        range.l_type = libc::F_UNLCK as libc::c_short;
+        // SAFETY: `fcntl` with the struct that F_SETLK asks for.
+        unsafe { libc::fcntl(self.file.as_raw_fd(), libc::F_SETLK, &raw mut range) };
     }
 
     /// Whether a process other than this one has the record lock of a slot.
@@ -322,10 +340,10 @@ impl Host for Arena {
             return false;
         }
         // The record lock is ours, and its process has ended, or the slot has changed its life meanwhile, with the same meaning.
+        // It is counted first: who dies in between has it counted twice, and not never.
+        self.header().deaths.fetch_add(1, Ordering::AcqRel);
         let dead = live & !0xffff_ffff | u64::from(status::DEAD);
-        if slot.state.exchange(live, dead, Ordering::AcqRel).is_ok() {
-            self.header().deaths.fetch_add(1, Ordering::AcqRel);
-        }
+        let _ = slot.state.exchange(live, dead, Ordering::AcqRel);
         true
     }
 

@@ -19,6 +19,8 @@ use std::sync::atomic as parts;
 pub(super) fn step() {
     #[cfg(fourfold_steps)]
     steps::step();
+    #[cfg(all(loom, test))]
+    super::models::step();
 }
 
 #[cfg(fourfold_steps)]
@@ -49,6 +51,14 @@ pub(super) mod steps {
     }
 }
 
+/// The model checker takes an access that is SeqCst for one that is AcqRel; so it is told by fences what such an access means.
+#[inline(always)]
+fn total(order: Ordering) {
+    if cfg!(all(loom, test)) && matches!(order, Ordering::SeqCst) {
+        fence(Ordering::SeqCst);
+    }
+}
+
 macro_rules! atomic {
     ($name:ident, $part:ident, $number:ty) => {
         /// A number in shared memory. Zero is what fresh memory holds.
@@ -65,19 +75,27 @@ macro_rules! atomic {
             #[inline(always)]
             pub(super) fn load(&self, order: Ordering) -> $number {
                 step();
-                self.0.load(order)
+                total(order);
+                let result = self.0.load(order);
+                total(order);
+                result
             }
 
             #[inline(always)]
             pub(super) fn store(&self, value: $number, order: Ordering) {
                 step();
+                total(order);
                 self.0.store(value, order);
+                total(order);
             }
 
             #[inline(always)]
             pub(super) fn swap(&self, value: $number, order: Ordering) -> $number {
                 step();
-                self.0.swap(value, order)
+                total(order);
+                let result = self.0.swap(value, order);
+                total(order);
+                result
             }
 
             /// Whether it was `old` and is `new` now; else what it is.
@@ -94,31 +112,48 @@ macro_rules! atomic {
                     Ordering::Acquire | Ordering::AcqRel => Ordering::Acquire,
                     _ => Ordering::Relaxed,
                 };
-                self.0.compare_exchange(old, new, success, failure).map(drop)
+                total(success);
+                let result = self.0.compare_exchange(old, new, success, failure).map(drop);
+                total(success);
+                result
             }
 
             #[inline(always)]
             pub(super) fn fetch_add(&self, value: $number, order: Ordering) -> $number {
                 step();
-                self.0.fetch_add(value, order)
+                total(order);
+                let result = self.0.fetch_add(value, order);
+                total(order);
+                result
             }
 
             #[inline(always)]
             pub(super) fn fetch_or(&self, value: $number, order: Ordering) -> $number {
                 step();
-                self.0.fetch_or(value, order)
+                total(order);
+                let result = self.0.fetch_or(value, order);
+                total(order);
+                result
             }
 
             #[inline(always)]
             pub(super) fn fetch_and(&self, value: $number, order: Ordering) -> $number {
                 step();
-                self.0.fetch_and(value, order)
+                total(order);
+                let result = self.0.fetch_and(value, order);
+                total(order);
+                result
             }
 
-            /// As the kernel and the journal see it.
+            /// As the kernel sees it.
             #[cfg(not(all(loom, test)))]
             pub(super) fn inner(&self) -> &parts::$part {
                 &self.0
+            }
+
+            #[cfg(all(loom, test))]
+            pub(super) fn inner(&self) -> &std::sync::atomic::$part {
+                unreachable!("the kernel knows nothing of the numbers of a model")
             }
         }
     };

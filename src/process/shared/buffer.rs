@@ -19,7 +19,8 @@ use super::arena::Arena;
 use super::atomic::{Number64, Ordering};
 use super::heap::LARGE;
 use super::host::{Host, Member};
-use super::object::{Attached, BODY, ObjectKind, TicketNumber, return_ticket};
+use super::object::{Attached, BODY, ObjectKind, TicketNumber, return_ticket, sent};
+use super::shared_buffer::SharedBuffer;
 use super::travel::redeem;
 use crate::error::{Error, ErrorKind, Result};
 use crate::system::forks;
@@ -172,8 +173,7 @@ impl Buffer {
         self.body.number.store(0, Ordering::Relaxed);
         // Release: who finds it shared finds its bytes.
         self.body.shared.store(1, Ordering::Release);
-        let (attached, data, len) = (self.attached.clone(), self.data, self.len);
-        SharedBuffer { attached, data, len }
+        SharedBuffer::new(self.attached.clone(), self.data, self.len)
     }
 
     /// Makes sure that the bytes are this value's alone.
@@ -248,6 +248,7 @@ fn body_at(arena: &Arena, body: u64) -> &Body {
     unsafe { arena.get(body) }
 }
 
+/// The body, and where the bytes are, and how many.
 fn parts(attached: &Attached) -> (&'static Body, *mut u8, usize) {
     let (arena, _) = attached.enter();
     let body = body_at(arena, attached.body());
@@ -276,8 +277,21 @@ impl Ticket for Sent {
         return_ticket(arena, &self.number);
     }
 
+    fn sent(&self) {
+        sent(self.attached.enter().0, &self.number);
+    }
+
     fn number(&self) -> Option<Number> {
         Some(self.number.parts())
+    }
+}
+
+/// The bytes of a buffer that was shared.
+pub(super) fn shared_parts(attached: &Attached) -> Result<(*mut u8, usize)> {
+    let (body, data, len) = parts(attached);
+    match body.shared.load(Ordering::Acquire) {
+        0 => Err(Error::invalid("the buffer is not one that all may read")),
+        _ => Ok((data, len)),
     }
 }
 
@@ -357,54 +371,5 @@ impl DerefMut for Buffer {
 impl fmt::Debug for Buffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Buffer").field("len", &self.len).finish_non_exhaustive()
-    }
-}
-
-/// Bytes in the memory that processes share, which all who have a handle may read: a [`Buffer`] that was [shared](Buffer::share).
-pub struct SharedBuffer {
-    attached: Arc<Attached>,
-    data: *mut u8,
-    len: usize,
-}
-
-// SAFETY: `data` points into the mapping, which is never unmapped, at bytes that nobody changes any more.
-unsafe impl Send for SharedBuffer {}
-// SAFETY: as above.
-unsafe impl Sync for SharedBuffer {}
-
-impl SharedBuffer {
-    pub(super) fn of(attached: Arc<Attached>) -> Result<SharedBuffer> {
-        let (body, data, len) = parts(&attached);
-        if body.shared.load(Ordering::Acquire) == 0 {
-            return Err(Error::invalid("the buffer is not one that all may read"));
-        }
-        Ok(SharedBuffer { attached, data, len })
-    }
-
-    pub(super) fn attached(&self) -> &Arc<Attached> {
-        &self.attached
-    }
-}
-
-impl Clone for SharedBuffer {
-    /// The same bytes.
-    fn clone(&self) -> SharedBuffer {
-        SharedBuffer { attached: self.attached.clone(), data: self.data, len: self.len }
-    }
-}
-
-impl Deref for SharedBuffer {
-    type Target = [u8];
-
-    #[inline]
-    fn deref(&self) -> &[u8] {
-        // SAFETY: the bytes of the block, which nobody changes since it was shared.
-        unsafe { std::slice::from_raw_parts(self.data, self.len) }
-    }
-}
-
-impl fmt::Debug for SharedBuffer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SharedBuffer").field("len", &self.len).finish_non_exhaustive()
     }
 }

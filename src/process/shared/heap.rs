@@ -4,6 +4,11 @@
 //! goes on the list of its size, linked through its first eight bytes, and is used for that size again. Blocks of [`LARGE`] bytes and
 //! more are whole pages, which the kernel gives memory for when the block is taken, and gets back when it is freed;
 //! smaller ones are cut from such blocks. Memory that was never in a block costs nothing.
+//!
+//! What is in a block is not in the journal. So pages are given back only once the block is free for good, and one that
+//! was taken by somebody who died before that was for good is free again with what was written into it: a free
+//! block of pages says in its second number whether there may be something, and the header to where blocks have ever been
+//! taken.
 
 use super::arena::{Arena, CLASSES, HEAP};
 use super::atomic::{Ordering, step};
@@ -15,6 +20,11 @@ pub(super) const LARGE: u64 = 32 << 10;
 /// Bytes of a large block that small ones are cut from.
 const CHUNK: u64 = 128 << 10;
 const PAGE: u64 = 4096;
+
+/// In the second number of a free block of pages: all but its first page reads as zero.
+const CLEAN: u64 = 0;
+/// Something may have been written there.
+const DIRTY: u64 = 1;
 
 /// The size of the blocks of a class.
 pub(super) fn size_of_class(class: usize) -> u64 {
@@ -51,6 +61,12 @@ impl Transaction<'_> {
         let reused = header.free[class].load(Ordering::Relaxed);
         let block = if reused != 0 {
             if bytes >= LARGE {
+                let dirty = self.arena.number(reused + 8);
+                if dirty.load(Ordering::Relaxed) != CLEAN {
+                    self.arena.give_back(reused + PAGE, bytes - PAGE);
+                }
+                // Also if this is undone.
+                dirty.store(DIRTY, Ordering::Release);
                 self.arena
                     .commit(reused, bytes.min(size.next_multiple_of(PAGE)))
                     .map_err(|_| self.full(size))?;
@@ -65,7 +81,7 @@ impl Transaction<'_> {
         };
         // The link goes by the journal, since it must be there again if this is undone.
         self.set_at(block, 0);
-        if reused != 0 {
+        if reused != 0 || bytes < LARGE {
             // What large blocks had was given back, but for the page with the link.
             let used = bytes.min(if bytes >= LARGE { PAGE } else { bytes });
             self.clear(block + 8, used - 8);
@@ -80,11 +96,20 @@ impl Transaction<'_> {
         let bytes = size_of_class(class);
         let header = self.arena.header();
         if bytes >= LARGE {
-            self.arena.give_back(block + PAGE, bytes - PAGE);
+            self.set_at(block + 8, DIRTY);
+            self.freed.push((block, bytes));
         }
         self.set_at(block, header.free[class].load(Ordering::Relaxed));
         self.set(&header.free[class], block);
         self.add(&header.used, -(bytes as i64));
+    }
+
+    /// Gives the pages of freed blocks back. The transaction is committed, and nobody else has the lock.
+    pub(super) fn empty_freed(&mut self) {
+        for (block, bytes) in std::mem::take(&mut self.freed) {
+            self.arena.give_back(block + PAGE, bytes - PAGE);
+            self.arena.number(block + 8).store(CLEAN, Ordering::Release);
+        }
     }
 
     fn fresh_pages(&mut self, bytes: u64, size: u64) -> Result<u64> {
@@ -94,6 +119,12 @@ impl Transaction<'_> {
         if block.checked_add(bytes).is_none_or(|end| end > self.arena.size) {
             return Err(self.full(size));
         }
+        if top < header.touched.load(Ordering::Relaxed) {
+            self.arena.give_back(block, bytes);
+        }
+        header
+            .touched
+            .store(header.touched.load(Ordering::Relaxed).max(top + bytes), Ordering::Release);
         self.arena.commit(block, size.next_multiple_of(PAGE)).map_err(|_| self.full(size))?;
         self.set(&header.top, top + bytes);
         Ok(block)

@@ -5,6 +5,8 @@
 //! writes back what the journal has, from its end, and sets the length to 0: it may die in that as well, and the next
 //! does it again.
 
+use std::sync::atomic::compiler_fence;
+
 use super::arena::{Arena, JOURNAL, MEMBERS};
 use super::atomic::{Number64, Ordering};
 use super::lock_word::Taken;
@@ -16,6 +18,8 @@ const ENTRIES: u64 = (MEMBERS - JOURNAL) / 16;
 pub(super) struct Transaction<'a> {
     pub(super) arena: &'a Arena,
     done: bool,
+    /// Blocks of pages that are freed, and their bytes: what is in them goes once that cannot be undone any more.
+    pub(super) freed: Vec<(u64, u64)>,
 }
 
 impl Arena {
@@ -24,7 +28,7 @@ impl Arena {
         if self.header().lock.lock(self) == Taken::OwnerDied {
             self.roll_back();
         }
-        Transaction { arena: self, done: false }
+        Transaction { arena: self, done: false, freed: Vec::new() }
     }
 
     /// Begins if nobody living has the lock.
@@ -32,7 +36,14 @@ impl Arena {
         if self.header().lock.try_lock(self)? == Taken::OwnerDied {
             self.roll_back();
         }
-        Some(Transaction { arena: self, done: false })
+        Some(Transaction { arena: self, done: false, freed: Vec::new() })
+    }
+
+    /// Sees to it that of what somebody has died changing nothing shows.
+    pub(super) fn settle(&self) {
+        if self.header().journaled.load(Ordering::Acquire) != 0 {
+            self.begin().end();
+        }
     }
 
     fn roll_back(&self) {
@@ -74,6 +85,9 @@ impl Transaction<'_> {
     /// Makes the changes last, and goes on: what follows is another transaction, under the same lock.
     pub(super) fn commit(&mut self) {
         self.arena.header().journaled.store(0, Ordering::Release);
+        // No entry of what follows is written before.
+        compiler_fence(std::sync::atomic::Ordering::SeqCst);
+        self.empty_freed();
     }
 
     /// Makes the changes last, and gives the lock back.

@@ -9,7 +9,7 @@ use super::journal::Transaction;
 use crate::error::{Error, ErrorKind, Result};
 
 /// How often participants are looked after by those who wait, together.
-const EVERY: Duration = Duration::from_millis(50);
+const EVERY: Duration = super::gate::ASK;
 
 /// A slot's state as its life and status.
 fn parts(state: u64) -> (u32, u32) {
@@ -51,6 +51,8 @@ impl Arena {
                 {
                     return Ok(me);
                 }
+                // Somebody has had it meanwhile, and is not to be taken for living since we hold its record lock.
+                self.let_go_of_slot(index);
             }
             if attempt == 0 {
                 self.look_after_all();
@@ -123,7 +125,7 @@ impl Arena {
                 continue;
             }
             while let Some(reference) = transaction.first(&slot.references) {
-                transaction.release(&slot.references, reference);
+                transaction.release(reference);
                 transaction.commit();
             }
             slot.state.store(state(life, status::FREE), Ordering::Release);
@@ -143,14 +145,19 @@ impl Arena {
     }
 }
 
-/// A reference to a word: in the list of a participant, of those under way, or of those condemned.
+/// A reference to a word: in the list of a participant, of those under way, or of those condemned. One that is under way is in
+/// the list of who sends it, until it is sent.
 ///
 /// | number | what |
 /// | --- | --- |
 /// | 0 | the word |
-/// | 1, 2 | the next, and the one before |
-/// | 3 | of a participant: how many permits it has of a semaphore; of one under way: its serial number |
+/// | 1 | the next |
+/// | 2 | where the number is that refers to this: in the one before, or the list's own |
+/// | 3 | of a participant: how many permits it has of a semaphore; of one under way: its number, which is [`UNDER_WAY`] at least |
 pub(super) const REFERENCE: u64 = 32;
+
+/// No count of permits is as large.
+pub(super) const UNDER_WAY: u64 = 1 << 63;
 
 impl Transaction<'_> {
     pub(super) fn first(&self, list: &Number64) -> Option<u64> {
@@ -161,22 +168,20 @@ impl Transaction<'_> {
     pub(super) fn link(&mut self, list: &Number64, reference: u64) {
         let next = list.load(Ordering::Relaxed);
         self.set_at(reference + 8, next);
-        self.set_at(reference + 16, 0);
+        self.set_at(reference + 16, self.arena.offset_of(list));
         if next != 0 {
-            self.set_at(next + 16, reference);
+            self.set_at(next + 16, reference + 8);
         }
         self.set(list, reference);
     }
 
-    pub(super) fn unlink(&mut self, list: &Number64, reference: u64) {
+    /// Takes a reference out of the list that it is in.
+    pub(super) fn unlink(&mut self, reference: u64) {
         let next = self.arena.number(reference + 8).load(Ordering::Relaxed);
-        let before = self.arena.number(reference + 16).load(Ordering::Relaxed);
+        let place = self.arena.number(reference + 16).load(Ordering::Relaxed);
+        self.set_at(place, next);
         if next != 0 {
-            self.set_at(next + 16, before);
-        }
-        match before {
-            0 => self.set(list, next),
-            _ => self.set_at(before + 8, next),
+            self.set_at(next + 16, place);
         }
     }
 }

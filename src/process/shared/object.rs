@@ -9,14 +9,14 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 
 use super::arena::{Arena, Header};
 use super::atomic::{Number64, Ordering};
 use super::host::Member;
 use super::journal::Transaction;
-use super::members::REFERENCE;
+use super::members::{REFERENCE, UNDER_WAY};
 use crate::error::{Error, ErrorKind, Result};
 use crate::system::forks;
 use crate::task::ticket;
@@ -37,14 +37,14 @@ pub(super) enum ObjectKind {
 #[repr(C)]
 pub(super) struct ObjectHeader {
     /// Where a free block has its link.
-    kind: Number64,
+    pub(super) kind: Number64,
     /// Its number, of which there is never another; 0 once it is freed.
-    serial: Number64,
-    references: Number64,
+    pub(super) serial: Number64,
+    pub(super) references: Number64,
     /// Bytes of the whole block.
-    size: Number64,
+    pub(super) size: Number64,
     /// What a type must be to be what is in it: see [`type_mark`].
-    mark: Number64,
+    pub(super) mark: Number64,
     _unused: [u64; 3],
 }
 
@@ -78,6 +78,11 @@ fn local() -> MutexGuard<'static, Local> {
         local.attached.clear();
     }
     local
+}
+
+/// Holds it still, for a fork.
+pub(super) fn hold() -> impl Sized {
+    local()
 }
 
 /// Where a reference that travels is, and what it is to.
@@ -152,9 +157,9 @@ impl Attached {
     /// In a fork, if the word is gone meanwhile, or there is no room for another participant.
     #[inline]
     pub(super) fn enter(&self) -> (&'static Arena, Member) {
-        // Relaxed: it changes in a fork only, under the lock of `attach_again`, before its use there.
+        // Acquire: it changes in a fork only, after the reference that goes with it.
         match self.arena.myself() {
-            Some(me) if me.0 == self.me.load(Relaxed) => (self.arena, me),
+            Some(me) if me.0 == self.me.load(Acquire) => (self.arena, me),
             _ => (self.arena, self.attach_again()),
         }
     }
@@ -174,7 +179,7 @@ impl Attached {
             let reference = transaction.refer(me, self.object)?;
             transaction.end();
             self.reference.store(reference, Relaxed);
-            self.me.store(me.0, Relaxed);
+            self.me.store(me.0, Release);
             Ok::<_, Error>(me)
         };
         attach().unwrap_or_else(|error| panic!("a word between processes, in a fork: {error}"))
@@ -190,17 +195,16 @@ impl Attached {
         self.arena.number(self.reference.load(Relaxed) + 24)
     }
 
-    /// Makes a reference that is under way.
+    /// Makes a reference that is under way: this participant's until it is [`sent`], so that it is not there for ever if we die.
     pub(super) fn ticket(&self) -> Result<TicketNumber> {
-        let (arena, _) = self.enter();
+        let (arena, me) = self.enter();
         let mut transaction = arena.begin();
         let head = head(arena, self.object);
         let ticket = transaction.allocate(REFERENCE)?;
-        // The count of permits in a reference is never as large.
-        let number = transaction.next_serial() | 1 << 63;
+        let number = transaction.next_serial() | UNDER_WAY;
         transaction.set_at(ticket, self.object);
         transaction.set_at(ticket + 24, number);
-        transaction.link(&self.arena.header().tickets, ticket);
+        transaction.link(&arena.slot(me.slot()).references, ticket);
         transaction.add(&head.references, 1);
         transaction.end();
         Ok(TicketNumber { object: self.object, serial: self.serial, ticket, number })
@@ -253,14 +257,15 @@ impl Attached {
 impl Drop for Attached {
     fn drop(&mut self) {
         // In a fork it is the parent's.
-        let Some(me) = self.arena.myself().filter(|me| me.0 == *self.me.get_mut()) else { return };
+        if self.arena.myself().is_none_or(|me| me.0 != *self.me.get_mut()) {
+            return;
+        }
         let mut local = local();
         if local.attached.get(&self.object).is_some_and(|known| known.strong_count() == 0) {
             local.attached.remove(&self.object);
         }
         let mut transaction = self.arena.begin();
-        let slot = self.arena.slot(me.slot());
-        transaction.release(&slot.references, *self.reference.get_mut());
+        transaction.release(*self.reference.get_mut());
         transaction.end();
     }
 }
@@ -279,6 +284,16 @@ pub(super) fn return_ticket(arena: &'static Arena, number: &TicketNumber) {
     let mut transaction = arena.begin();
     transaction.take_ticket(number.parts());
     transaction.finish_condemned();
+    transaction.end();
+}
+
+/// A ticket is in bytes that are somebody else's now. If that one has taken it, there is nothing to do.
+pub(super) fn sent(arena: &'static Arena, number: &TicketNumber) {
+    let mut transaction = arena.begin();
+    if transaction.is_under_way(number.parts()) {
+        transaction.unlink(number.ticket);
+        transaction.link(&arena.header().tickets, number.ticket);
+    }
     transaction.end();
 }
 
@@ -323,33 +338,35 @@ impl Transaction<'_> {
     }
 
     /// Ends a ticket, if nobody has yet. If that was the last reference to its word, this is condemned.
-    pub(super) fn take_ticket(&mut self, [object, ticket, number]: ticket::Number) {
-        let arena = self.arena;
-        let same = arena.is_block(ticket)
-            && arena.number(ticket).load(Ordering::Relaxed) == object
-            && arena.number(ticket + 24).load(Ordering::Relaxed) == number;
-        if same {
-            self.take_out(&arena.header().tickets, ticket);
+    pub(super) fn take_ticket(&mut self, ticket: ticket::Number) {
+        if self.is_under_way(ticket) {
+            self.take_out(ticket[1]);
         }
     }
 
-    /// Takes a reference out of a list, and frees the word if that was its last, and what it alone referred to.
-    pub(super) fn release(&mut self, list: &Number64, reference: u64) {
-        self.take_out(list, reference);
+    fn is_under_way(&self, [object, ticket, number]: ticket::Number) -> bool {
+        self.arena.is_block(ticket)
+            && self.arena.number(ticket).load(Ordering::Relaxed) == object
+            && self.arena.number(ticket + 24).load(Ordering::Relaxed) == number
+    }
+
+    /// Takes a reference out of its list, and frees the word if that was its last, and what it alone referred to.
+    pub(super) fn release(&mut self, reference: u64) {
+        self.take_out(reference);
         self.commit();
         self.finish_condemned();
     }
 
-    /// Takes a reference out of a list, and condemns the word if that was its last.
-    fn take_out(&mut self, list: &Number64, reference: u64) {
+    /// Takes a reference out of its list, and condemns the word if that was its last.
+    fn take_out(&mut self, reference: u64) {
         let arena = self.arena;
         let object = arena.number(reference).load(Ordering::Relaxed);
         let head = head(arena, object);
-        let is_members = !std::ptr::eq(list, &arena.header().tickets);
+        let is_members = arena.number(reference + 24).load(Ordering::Relaxed) < UNDER_WAY;
         if is_members && head.kind.load(Ordering::Relaxed) == ObjectKind::Semaphore as u64 {
             super::semaphore::give_back(arena, object + BODY, reference + 24);
         }
-        self.unlink(list, reference);
+        self.unlink(reference);
         if head.references.load(Ordering::Relaxed) > 1 {
             self.add(&head.references, -1);
             self.drop_reference(reference);
@@ -380,7 +397,7 @@ impl Transaction<'_> {
             }
             _ => {}
         }
-        self.unlink(&arena.header().condemned, reference);
+        self.unlink(reference);
         self.add(&arena.header().objects, -1);
         self.free(object, head.size.load(Ordering::Relaxed));
         self.drop_reference(reference);

@@ -123,14 +123,14 @@ impl<T: Payload> Bounded<T> {
             return Err(PutError::Failed(item, error));
         }
         let len = append(&mut bytes, &tickets);
-        let bytes = Written { bytes: &bytes, len };
+        let bytes = Written { bytes: &bytes, len, tickets: &tickets };
         let (ring, _) = self.ring();
         let mut watch = Watch::new(ring.host, self.not_full());
         let put =
             std::future::poll_fn(|context| watch.poll(context, |now| self.put_look(bytes, now)));
         match put.await {
             Ok(()) => {
-                tickets.sent();
+                tickets.forget();
                 Ok(())
             }
             Err(refused) => Err(refused.with(item)),
@@ -178,12 +178,13 @@ impl<T: Payload> Bounded<T> {
         let done = match written {
             Ok(()) => {
                 let len = append(&mut room, &tickets);
-                put(Written { bytes: &room, len }).map_err(|refused| refused.with(item))
+                put(Written { bytes: &room, len, tickets: &tickets })
+                    .map_err(|refused| refused.with(item))
             }
             Err(error) => Err(PutError::Failed(item, error)),
         };
         if done.is_ok() {
-            tickets.sent();
+            tickets.forget();
         }
         done
     }
@@ -202,7 +203,12 @@ impl<T: Payload> Bounded<T> {
                 self.not_empty().open_fenced(ring.host, 1);
                 Ok(())
             }
-            Err(Refusal::Closed) => Err(Refused::ShutDown),
+            Err(Refusal::Closed) => {
+                // For a moment a cell may have been ours, and others have waited for what becomes of it.
+                self.not_empty().open_all(ring.host);
+                self.not_full().open_all(ring.host);
+                Err(Refused::ShutDown)
+            }
             Err(Refusal::Not | Refusal::Soon) => Err(Refused::Full),
         }
     }
@@ -241,7 +247,14 @@ impl<T: Payload> Bounded<T> {
     fn put_look(&self, bytes: Written<'_>, now: Look) -> Option<Result<(), Refused>> {
         match self.put_now(bytes, now.ask) {
             Err(Refused::Full) => None,
-            other => Some(other),
+            other => {
+                let (ring, _) = self.ring();
+                if now.slept && ring.len() < self.capacity() {
+                    // As in `get_look`.
+                    self.not_full().open_one(ring.host);
+                }
+                Some(other)
+            }
         }
     }
 
@@ -251,12 +264,12 @@ impl<T: Payload> Bounded<T> {
         &self,
         ring: Ring<'static, Arena>,
         hold: Hold<'static>,
-        Written { bytes, len }: Written<'_>,
+        Written { bytes, len, tickets }: Written<'_>,
     ) -> Result<(), Refused> {
         let cell = hold.cell;
         let (from, size) = match bytes.here() {
             Some((from, size)) if size <= INLINE => (from, size),
-            _ => return self.write_long(ring, hold, bytes.bytes(), len),
+            _ => return self.write_long(ring, hold, bytes.bytes(), len, tickets),
         };
         step();
         let place = cell.bytes.get().cast();
@@ -270,6 +283,7 @@ impl<T: Payload> Bounded<T> {
         }
         // Release: whoever finds us dead and the count of tickets finds their numbers.
         cell.len.store(len, Ordering::Release);
+        announce(tickets);
         Ok(())
     }
 
@@ -282,15 +296,17 @@ impl<T: Payload> Bounded<T> {
         hold: Hold<'static>,
         bytes: &[u8],
         len: u64,
+        tickets: &ticket::Tickets,
     ) -> Result<(), Refused> {
         if bytes.len() > INLINE {
-            return self.write_block(ring, hold, bytes, len);
+            return self.write_block(ring, hold, bytes, len, tickets);
         }
         step();
         // SAFETY: the cell is ours alone until it is published, and has room for INLINE bytes.
         unsafe { bytes.as_ptr().copy_to_nonoverlapping(hold.cell.bytes.get().cast(), bytes.len()) };
         // Release: as in `write`.
         hold.cell.len.store(len, Ordering::Release);
+        announce(tickets);
         Ok(())
     }
 
@@ -301,6 +317,7 @@ impl<T: Payload> Bounded<T> {
         hold: Hold<'static>,
         bytes: &[u8],
         len: u64,
+        tickets: &ticket::Tickets,
     ) -> Result<(), Refused> {
         let arena = ring.host;
         let allocate = || {
@@ -322,11 +339,14 @@ impl<T: Payload> Bounded<T> {
                         bytes.len(),
                     );
                 }
+                announce(tickets);
                 Ok(())
             }
             Err(error) => {
                 ring.leave(hold);
                 self.not_full().open_fenced(arena, 1);
+                // Who gets has waited for this cell, maybe, and goes on to the next.
+                self.not_empty().open_all(arena);
                 Err(Refused::NoRoom(error))
             }
         }
@@ -405,9 +425,9 @@ impl<T: Payload> Bounded<T> {
                 continue;
             }
             batch.some.set(true);
-            match self.read(ring, hold, Ordering::Release) {
+            match self.read(ring, hold, Ordering::Release, items.is_empty()) {
                 Ok(item) => items.push(item),
-                // It comes out by itself; what was taken before it must not be lost.
+                // It was handed back, and comes out by itself; what was taken before it must not be lost.
                 Err(_) if !items.is_empty() => break,
                 Err(error) => return Err(error),
             }
@@ -421,7 +441,14 @@ impl<T: Payload> Bounded<T> {
 
     fn get_look(&self, now: Look) -> Option<Result<T, GetError>> {
         match self.get_now(now.ask) {
-            Got::Some(result) => Some(result),
+            Got::Some(result) => {
+                let (ring, _) = self.ring();
+                if now.slept && ring.len() > 0 {
+                    // We may have been woken for an item behind one that was not there yet, and have slept again.
+                    self.not_empty().open_one(ring.host);
+                }
+                Some(result)
+            }
             Got::Soon | Got::Nothing => None,
         }
     }
@@ -437,24 +464,32 @@ impl<T: Payload> Bounded<T> {
             match taken {
                 Ok(hold) if ring.is_emptied() => self.leave(ring, hold),
                 Ok(hold) => {
-                    let item = self.read(ring, hold, Ordering::SeqCst);
+                    let item = self.read(ring, hold, Ordering::SeqCst, true);
                     self.not_full().open_fenced(ring.host, 1);
                     return Got::Some(item);
                 }
-                Err(Refusal::Closed) => return Got::Some(Err(GetError::ShutDown)),
+                Err(Refusal::Closed) => {
+                    // What the dead were taking comes first.
+                    ring.host.look_after_all();
+                    if !self.search(ring, me) {
+                        return Got::Some(Err(GetError::ShutDown));
+                    }
+                }
                 Err(Refusal::Not) => return Got::Nothing,
                 Err(Refusal::Soon) => return Got::Soon,
             }
         }
     }
 
-    /// Reads the item in a cell of ours, and leaves the cell, in whatever way reading ends.
+    /// Reads the item in a cell of ours, and leaves the cell, in whatever way reading ends. An error is for who is told of it
+    /// `alone`: else the item is handed back.
     #[inline(always)]
     fn read(
         &self,
         ring: Ring<'static, Arena>,
         hold: Hold<'static>,
         order: Ordering,
+        alone: bool,
     ) -> Result<T, GetError> {
         struct Leave(&'static Arena, Hold<'static>, Ordering);
         impl Drop for Leave {
@@ -464,10 +499,21 @@ impl<T: Payload> Bounded<T> {
                 self.1.leave(self.2);
             }
         }
-        let _leave = Leave(ring.host, hold, order);
-        if hold.again && self.policy() == OnDeath::Report {
-            return Err(GetError::TakerDied);
+        let leave = Leave(ring.host, hold, order);
+        let result = match hold.again && self.policy() == OnDeath::Report {
+            true => Err(GetError::TakerDied),
+            false => self.decode(ring, hold),
+        };
+        if result.is_err() && !alone {
+            std::mem::forget(leave);
+            ring.hand_back(hold);
+            self.not_empty().open_one(ring.host);
         }
+        result
+    }
+
+    #[inline(always)]
+    fn decode(&self, ring: Ring<'static, Arena>, hold: Hold<'static>) -> Result<T, GetError> {
         let len = hold.cell.len.load(Ordering::Relaxed);
         let start = place(ring.host, hold.cell, len);
         // SAFETY: the cell, and its block, are ours alone, and have so many bytes, which were written before it was published.
@@ -500,16 +546,20 @@ impl<T: Payload> Bounded<T> {
         if !ring.is_to_be_searched(deaths) {
             return false;
         }
-        ring.search(me, deaths, |left| match left {
-            Left::Taken(hold)
-                if self.policy() != OnDeath::Drop
-                    && hold.cell.len.load(Ordering::Relaxed) & DONE == 0 =>
-            {
-                ring.hand_back(hold);
-            }
-            Left::Unfinished(hold) | Left::Taken(hold) => {
-                finish(arena, hold.cell);
-                ring.leave(hold);
+        ring.search(me, deaths, |left| {
+            // It may have died as it gave the item its block, or gave that back.
+            arena.settle();
+            match left {
+                Left::Taken(hold)
+                    if self.policy() != OnDeath::Drop
+                        && hold.cell.len.load(Ordering::Relaxed) & DONE == 0 =>
+                {
+                    ring.hand_back(hold);
+                }
+                Left::Unfinished(hold) | Left::Taken(hold) => {
+                    finish(arena, hold.cell);
+                    ring.leave(hold);
+                }
             }
         });
         self.not_empty().open_all(arena);
@@ -542,6 +592,15 @@ impl<T: Payload> Bounded<T> {
 struct Written<'a> {
     bytes: &'a Short,
     len: u64,
+    tickets: &'a ticket::Tickets,
+}
+
+/// Makes the tickets of an item the cell's, which says that it has them, before anybody else can take it.
+#[inline]
+fn announce(tickets: &ticket::Tickets) {
+    if !tickets.is_empty() {
+        tickets.announce();
+    }
 }
 
 /// Puts the numbers of the tickets behind the item's bytes, and gives what the cell is to say.
@@ -635,6 +694,15 @@ pub(super) fn take_apart(transaction: &mut Transaction<'_>, body: u64) {
             transaction.commit();
         }
     }
+}
+
+/// The blocks of a queue's items, and their lengths.
+#[cfg(any(all(test, not(loom)), fourfold_steps))]
+pub(super) fn blocks(arena: &Arena, body: u64) -> impl Iterator<Item = (u64, u64)> {
+    let number = |number: &super::atomic::Number64| number.load(Ordering::Acquire);
+    let blocks =
+        parts(arena, body).1.iter().map(move |cell| (number(&cell.block), number(&cell.len)));
+    blocks.filter(|(block, _)| *block != 0).map(|(block, len)| (block, len & LEN))
 }
 
 fn head_at(arena: &Arena, body: u64) -> &RingHead {

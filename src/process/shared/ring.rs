@@ -3,7 +3,7 @@
 //! The protocol is told in `README.md`, under *The ring*.
 #![allow(unsafe_code)]
 
-use super::atomic::{Number64, Ordering};
+use super::atomic::{Number64, Ordering, fence};
 use super::gate::Gate;
 use super::host::{Host, Member};
 
@@ -54,7 +54,37 @@ pub(super) struct Cell {
     pub(super) bytes: std::cell::UnsafeCell<[u8; INLINE]>,
 }
 
+// Numbers of the model checker are larger.
+#[cfg(not(all(loom, test)))]
 const _: () = assert!(size_of::<Cell>() == 128);
+
+#[cfg(all(loom, test))]
+impl RingHead {
+    pub(super) fn new(capacity: u64) -> RingHead {
+        let number = || Number64::new(0);
+        RingHead {
+            capacity: Number64::new(capacity),
+            on_death: number(),
+            state: number(),
+            handed_back: number(),
+            none_left: number(),
+            searched: number(),
+            _unused: [0; 2],
+            tail: Line(number(), [0; 15]),
+            head: Line(number(), [0; 15]),
+            not_empty: GateLine(Gate::new()),
+            not_full: GateLine(Gate::new()),
+        }
+    }
+}
+
+#[cfg(all(loom, test))]
+impl Cell {
+    pub(super) fn new() -> Cell {
+        let number = || Number64::new(0);
+        Cell { state: number(), len: number(), block: number(), bytes: [0; INLINE].into() }
+    }
+}
 
 // SAFETY: `bytes` is touched by who has the cell, one thread of one process at a time: its state says who.
 unsafe impl Sync for Cell {}
@@ -279,13 +309,13 @@ impl<'a, H: Host> Ring<'a, H> {
                 }
                 // It was claimed in this lap.
                 0 => position = position.next(self.capacity()),
-                // The hint is old: the cell's last lap is over.
-                1.. => {
+                // What was put a lap before is still there.
+                -1 => return Err(Refusal::Not),
+                // The hint is old, maybe by so many laps that it seems to be ahead: the cell's last lap is over.
+                _ => {
                     position.lap = state.lap().wrapping_sub(1) % LAPS;
                     position = position.next(self.capacity());
                 }
-                // What was put a lap before is still there.
-                _ => return Err(Refusal::Not),
             }
         }
     }
@@ -318,6 +348,10 @@ impl<'a, H: Host> Ring<'a, H> {
     pub(super) fn take(&self, me: Member) -> Result<Hold<'a>, Refusal> {
         // Before the look at the cells: what was put before it was closed is found.
         let closed = self.is_closed();
+        if closed {
+            // With the exchange in `claim`: who has found it open has its cell marked as claimed.
+            fence(Ordering::SeqCst);
+        }
         if self.may_have_back()
             && let Some(hold) = self.take_back(me)
         {
@@ -347,12 +381,13 @@ impl<'a, H: Host> Ring<'a, H> {
                 (0, CLAIMED) => return Err(Refusal::Soon),
                 (0, EMPTY) => return Err(if closed { Refusal::Closed } else { Refusal::Not }),
                 (0, _) => position = position.next(self.capacity()),
-                (1.., _) => {
+                // The item of the lap before is being read, or was handed back.
+                (-1, _) => return Err(if closed { Refusal::Closed } else { Refusal::Not }),
+                // The hint is old, as in `claim`.
+                _ => {
                     position.lap = state.lap().wrapping_sub(1) % LAPS;
                     position = position.next(self.capacity());
                 }
-                // The item of the lap before is being read, or was handed back.
-                _ => return Err(if closed { Refusal::Closed } else { Refusal::Not }),
             }
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::de::{Deserialize, Deserializer, Error as _};
 use serde::ser::{Error as _, Serialize, Serializer};
 
-use super::object::{Attached, ObjectKind, TicketNumber, return_ticket, type_mark};
+use super::object::{Attached, ObjectKind, TicketNumber, return_ticket, sent, type_mark};
 use super::plain::Plain;
 use super::queue::Bounded;
 use super::{Array, Event, Lock, Semaphore, SharedBuffer, Value};
@@ -26,6 +26,10 @@ impl Ticket for Sent {
 
     fn number(&self) -> Option<Number> {
         Some(self.number.parts())
+    }
+
+    fn sent(&self) {
+        sent(self.attached.enter().0, &self.number);
     }
 }
 

@@ -6,6 +6,7 @@
 //! those who wait there. When a participant has died, which may have been about to wake somebody, it wakes all.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
@@ -86,12 +87,14 @@ impl Watch {
         // A waker is a user's: dropped outside of the lock.
         let old = bell.waiting.insert(id, entry);
         let start = !std::mem::replace(&mut bell.runs, true);
+        // Before the look that follows: what somebody did who dies after this, the bell wakes us for.
+        let deaths = self.arena.deaths();
         drop(bell);
         drop(old);
         if start {
             let arena = self.arena;
             let thread = std::thread::Builder::new().name("fourfold-bell".into());
-            if let Err(error) = thread.spawn(move || run(arena)) {
+            if let Err(error) = thread.spawn(move || run(arena, deaths)) {
                 self::bell().runs = false;
                 panic!("no thread for a future that waits for another process: {error}");
             }
@@ -144,10 +147,14 @@ fn bell() -> MutexGuard<'static, Bell> {
     bell
 }
 
+/// Holds it still, for a fork.
+pub(super) fn hold() -> impl Sized {
+    bell()
+}
+
 /// The life of the bell's thread, which ends when it has found nobody waiting.
-fn run(arena: &'static Arena) {
+fn run(arena: &'static Arena, mut deaths: u64) {
     let slot = arena.slot(arena.me().slot());
-    let mut deaths = arena.deaths();
     loop {
         let rung = slot.bell.load(Ordering::Acquire);
         let now = arena.deaths();
@@ -167,7 +174,10 @@ fn run(arena: &'static Arena) {
                 }
             }
         }
-        woken.into_iter().for_each(Waker::wake);
+        for waker in woken {
+            // A user's, whose panic must not end what all the others wait for. It has been told.
+            let _ = std::panic::catch_unwind(AssertUnwindSafe(|| waker.wake()));
+        }
         let limit = futex::Timespec { tv_sec: 0, tv_nsec: ASK.as_nanos() as i64 };
         if futex::wait(slot.bell.inner(), futex::Flags::empty(), rung, Some(&limit)).is_err() {
             arena.look_after_some();

@@ -70,13 +70,14 @@ fn coroutines_that_wait_for_another_process_leave_their_hub_to_others() {
     within(LIMIT, || {
         let (words, go, child) = held();
         green::run(move || {
-            let waits: [(&str, Box<dyn FnOnce(Words)>); 6] = [
-                ("Lock::lock", Box::new(|words| *words.lock.lock().unwrap() += 1)),
-                ("Array::lock", Box::new(|words| words.array.set(0, 1).unwrap())),
-                ("Semaphore::acquire", Box::new(|words| words.semaphore.acquire())),
-                ("Event::wait", Box::new(|words| words.event.wait())),
-                ("Queue::get", Box::new(|words| assert_eq!(words.empty.get().unwrap(), 5))),
-                ("Queue::put", Box::new(|words| words.full.put(6).unwrap())),
+            type Wait = fn(Words);
+            let waits: [(&str, Wait); 6] = [
+                ("Lock::lock", |words| *words.lock.lock().unwrap() += 1),
+                ("Array::lock", |words| words.array.set(0, 1).unwrap()),
+                ("Semaphore::acquire", |words| words.semaphore.acquire()),
+                ("Event::wait", |words| words.event.wait()),
+                ("Queue::get", |words| assert_eq!(words.empty.get().unwrap(), 5)),
+                ("Queue::put", |words| words.full.put(6).unwrap()),
             ];
             let children: Vec<_> = waits
                 .into_iter()

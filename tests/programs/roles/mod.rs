@@ -12,6 +12,7 @@ mod leaving;
 mod memory;
 mod support;
 mod traced;
+mod words;
 mod zygotes;
 
 use std::process::ExitCode;
@@ -34,6 +35,7 @@ const ROLES: &[(&str, Role)] = &[
     ("random-children", kills::random_children),
     ("random-jobs", kills::random_jobs),
     ("random-zygotes", zygotes::random_zygotes),
+    ("random-words", words::random_words),
     ("leaks", leaks::leaks),
     ("traced", traced::traced),
     ("leave", leaving::leave),

@@ -54,11 +54,18 @@ impl Rounds {
         Rounds { begun: Instant::now(), done: 0, soak }
     }
 
+    /// As `new`, in a slice of twenty seconds.
+    pub(crate) fn long() -> Rounds {
+        let rounds = Rounds::new();
+        Rounds { begun: rounds.begun + Duration::from_secs(20) - SLICE, ..rounds }
+    }
+
     /// Whether there is another one.
     pub(crate) fn next(&mut self) -> bool {
         let more = match self.soak {
             Some(rounds) => self.done < rounds,
-            None => self.begun.elapsed() < SLICE,
+            // One that is long begins later.
+            None => Instant::now().saturating_duration_since(self.begun) < SLICE,
         };
         self.done += u64::from(more);
         more
@@ -75,6 +82,10 @@ impl Chance {
         let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64;
         let seed = given.unwrap_or(now ^ u64::from(std::process::id()) << 40);
         eprintln!("FAULT_SEED={seed}");
+        Chance(seed | 1)
+    }
+
+    pub(crate) fn seeded(seed: u64) -> Chance {
         Chance(seed | 1)
     }
 
