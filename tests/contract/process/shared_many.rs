@@ -20,7 +20,7 @@ fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
-/// In a process of its own: the bytes and descriptors of each of so many queues; and whether all work, and what they leave.
+/// The bytes of each of so many queues, the descriptors of all, and whether they work.
 fn many(count: usize) -> (f64, usize, bool) {
     let first = Queue::bounded(1).unwrap();
     first.put(0u64).unwrap();
@@ -39,11 +39,21 @@ fn many(count: usize) -> (f64, usize, bool) {
 #[test]
 fn a_hundred_thousand_queues_have_no_descriptor_each_and_little_memory() {
     within(2 * LIMIT, || {
-        let (each, opened, right) = process::spawn(many, 100_000).unwrap().join().unwrap();
+        const ALONE: &str = "FOURFOLD_ALONE";
+        if std::env::var_os(ALONE).is_none() {
+            // In a tree of its own, whose memory no other test uses.
+            let mut command = process::Command::new(std::env::current_exe().unwrap());
+            let name = std::thread::current().name().unwrap().to_owned();
+            command.args([name.as_str(), "--exact", "--nocapture"]).env(ALONE, "1");
+            let done = command.timeout(LIMIT).run().unwrap();
+            assert!(done.end.is_success(), "{}", done.end);
+            return;
+        }
+        let (each, opened, right) = many(100_000);
         println!("a queue for one item: {each:.0} bytes");
         assert!(right && opened == 0, "{opened} descriptors");
-        // A cell of 128 bytes, a head of as few lines of the cache, a reference. Others use the memory meanwhile.
-        assert!(each < 2000.0, "{each} bytes");
+        // A cell of 128 bytes, a head of as few lines of the cache, a reference.
+        assert!((100.0..1000.0).contains(&each), "{each} bytes");
     });
 }
 
