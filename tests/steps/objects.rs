@@ -84,7 +84,7 @@ fn gets(round: Round) -> bool {
         let (got, _) = queue.get().unwrap();
         *got.lock().unwrap() += 1;
     };
-    let ended = finished(round.victim(|| drop(queue.len()), op));
+    let ended = finished(round.victim(|| _ = queue.len(), op));
     steps::bury();
     // It comes back, as good as it was.
     if let Ok((got, bytes)) = queue.try_get() {
@@ -107,7 +107,7 @@ fn gets_the_last(round: Round) -> bool {
         let (got, _) = queue.get().unwrap();
         *got.lock().unwrap() += 1;
     };
-    let ended = finished(round.victim(|| drop(queue.len()), op));
+    let ended = finished(round.victim(|| _ = queue.len(), op));
     steps::bury();
     let _ = queue.try_get();
     ended
@@ -127,7 +127,7 @@ fn buries(round: Round) -> bool {
         std::mem::forget(words);
     };
     finished(round.victim_at((round.random % 700) as i64, || (), mess));
-    let ended = finished(round.victim(|| drop(queue.len()), |_| steps::bury()));
+    let ended = finished(round.victim(|| _ = queue.len(), |_| steps::bury()));
     steps::bury();
     steps::audit().unwrap();
     for _ in 0..5 {
@@ -139,8 +139,8 @@ fn buries(round: Round) -> bool {
 
 fn buries_a_maker(round: Round) -> bool {
     let keep = Event::new().unwrap();
-    finished(round.victim_at((round.random % 500) as i64, || drop(keep.is_set()), |_| make()));
-    let ended = finished(round.victim(|| drop(keep.is_set()), |_| steps::bury()));
+    finished(round.victim_at((round.random % 500) as i64, || _ = keep.is_set(), |_| make()));
+    let ended = finished(round.victim(|| _ = keep.is_set(), |_| steps::bury()));
     steps::bury();
     steps::audit().unwrap();
     new_words_are_new();

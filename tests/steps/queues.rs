@@ -41,12 +41,15 @@ pub(crate) fn cases(cases: &mut Vec<Case>) {
         case(cases, &format!("searching, {name}"), move |round| search(round, size));
     }
     case(cases, "get, empty, with a future", |round| get_empty(round, 40, true));
+    for (name, size) in SIZES {
+        case(cases, &format!("get, shut down, {name}"), move |round| get_last(round, size));
+    }
     case(cases, "shut_down, with items left", |round| shut_down(round, false));
     case(cases, "shut_down, with items dropped", |round| shut_down(round, true));
 }
 
 fn warm(queue: &Queue<Item>) -> impl FnOnce() + '_ {
-    move || drop(queue.len())
+    move || _ = queue.len()
 }
 
 /// What is in it: numbers of items, and how many were reported as lost with who took them.
@@ -168,6 +171,36 @@ fn get(round: Round, size: usize, policy: OnDeath) -> bool {
         _ => panic!("got, left, reported: {all:?}"),
     }
     works(&queue, size);
+    ended
+}
+
+/// Who is told that the queue is shut down and empty has got all that comes back. Nobody buries the victim.
+fn get_last(round: Round, size: usize) -> bool {
+    let queue = Queue::bounded(3).unwrap();
+    for at in 1..=2 {
+        queue.put(item(at, size)).unwrap();
+    }
+    queue.shut_down(false);
+    let op = |board: &Board| {
+        let got = number(queue.get().unwrap(), size);
+        board.got.store(got, SeqCst);
+    };
+    let ended = finished(round.victim(warm(&queue), op));
+    let mut numbers = Vec::new();
+    loop {
+        match queue.get() {
+            Ok(item) => numbers.push(number(item, size)),
+            Err(GetError::ShutDown) => break,
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+    numbers.sort();
+    let tail = round.steps > round.total - 8;
+    match (round.got(), numbers.as_slice()) {
+        (1, [2]) | (0, [1, 2]) => {}
+        (0, [2]) if tail => {}
+        all => panic!("got, left: {all:?}"),
+    }
     ended
 }
 

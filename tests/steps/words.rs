@@ -18,6 +18,7 @@ pub(crate) fn cases(cases: Add<'_>) {
     case(cases, "lock, by one who registers", |round| free(round, false));
     case(cases, "lock, contended, with a thread", |round| contended(round, false));
     case(cases, "lock, contended, with a future", |round| contended(round, true));
+    case(cases, "lock, with short limits", short_limits);
     case(cases, "lock, in vain", in_vain);
     case(cases, "lock, from one who died with it", from_the_dead);
     case(cases, "semaphore", |round| permits(round, true));
@@ -52,6 +53,23 @@ fn told(lock: &Lock<u64>) -> bool {
         Ok(None) => panic!("the lock is not to be had"),
         Err(_) => true,
     }
+}
+
+/// Nobody buries the victim, and nobody waits for long.
+fn short_limits(round: Round) -> bool {
+    let lock = Lock::new(0u64).unwrap();
+    let ended = finished(round.victim(|| drop(lock.lock()), |board| take(&lock, board)));
+    let held = lock.is_locked();
+    let mut told = false;
+    until("the lock is had", || match lock.lock_timeout(Duration::from_micros(300)) {
+        Ok(guard) => guard.is_some(),
+        Err(_) => {
+            told = true;
+            true
+        }
+    });
+    assert_eq!(told, held);
+    ended
 }
 
 fn held_by_the_dead(round: Round, ended: bool) -> Option<bool> {
@@ -101,7 +119,7 @@ fn contended(round: Round, future: bool) -> bool {
         true
     });
     assert!(here.acquire_timeout(HANG));
-    let victim = round.victim(|| drop(lock.is_locked()), |board| take(&lock, board));
+    let victim = round.victim(|| _ = lock.is_locked(), |board| take(&lock, board));
     std::thread::sleep(round.moment());
     drop(guard);
     let ended = finished(victim);
@@ -122,7 +140,7 @@ fn in_vain(round: Round) -> bool {
     let guard = lock.lock().unwrap();
     let other = fork("who waits for the lock", || !told(&lock));
     let victim = round.victim(
-        || drop(lock.is_locked()),
+        || _ = lock.is_locked(),
         |_| assert!(lock.lock_timeout(Duration::from_millis(2)).unwrap().is_none()),
     );
     let ended = finished(victim);
@@ -141,7 +159,7 @@ fn from_the_dead(round: Round) -> bool {
         true
     });
     first.succeed();
-    let ended = finished(round.victim(|| drop(lock.is_locked()), |board| take(&lock, board)));
+    let ended = finished(round.victim(|| _ = lock.is_locked(), |board| take(&lock, board)));
     assert!(!ended || round.got() == 1);
     let again = told(&lock);
     match (round.stage(), ended) {
@@ -195,7 +213,7 @@ fn no_permits(round: Round, future: bool) -> bool {
         semaphore.acquire();
         semaphore.release().unwrap();
     };
-    let victim = round.victim(|| drop(semaphore.permits()), op);
+    let victim = round.victim(|| _ = semaphore.permits(), op);
     std::thread::sleep(round.moment());
     semaphore.release().unwrap();
     let ended = finished(victim);
@@ -229,7 +247,7 @@ fn set(round: Round, future: bool) -> bool {
         false => event.wait_timeout(HANG),
     });
     std::thread::sleep(round.moment());
-    let ended = finished(round.victim(|| drop(event.is_set()), |_| event.set()));
+    let ended = finished(round.victim(|| _ = event.is_set(), |_| event.set()));
     if !event.is_set() {
         assert!(!ended);
         event.set();
@@ -241,7 +259,7 @@ fn set(round: Round, future: bool) -> bool {
 fn waits(round: Round) -> bool {
     let event = Event::new().unwrap();
     let other = fork("who waits for the event", || event.wait_timeout(HANG));
-    let victim = round.victim(|| drop(event.is_set()), |_| event.wait());
+    let victim = round.victim(|| _ = event.is_set(), |_| event.wait());
     std::thread::sleep(round.moment());
     event.set();
     let ended = finished(victim);

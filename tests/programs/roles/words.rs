@@ -122,8 +122,9 @@ fn get(words: &Words, history: &History, life: usize) {
 }
 
 fn note(history: &History, (id, bytes): &(u64, Vec<u8>)) {
-    assert!(bytes.iter().all(|byte| *byte == *id as u8), "the item {id} is damaged");
+    // At once: until then it counts as lost with who got it.
     let before = history.items[*id as usize].fetch_add(1, SeqCst);
+    assert!(bytes.iter().all(|byte| *byte == *id as u8), "the item {id} is damaged");
     assert_eq!(before & !PUT, 0, "the item {id} came out twice");
 }
 
