@@ -293,11 +293,18 @@ impl Arena {
     }
 
     /// Gives the memory of these bytes, whole pages, back to the kernel. They read as zero afterwards.
-    pub(super) fn give_back(&self, offset: u64, len: u64) {
+    ///
+    /// False: the kernel did not take it.
+    #[must_use = "memory that was not taken is not zero"]
+    pub(super) fn give_back(&self, offset: u64, len: u64) -> bool {
         step();
         let flags = rustix::fs::FallocateFlags::KEEP_SIZE | rustix::fs::FallocateFlags::PUNCH_HOLE;
-        // If it fails, they stay, and are used again.
-        let _ = rustix::fs::fallocate(self.file, flags, offset, len);
+        loop {
+            match rustix::fs::fallocate(self.file, flags, offset, len) {
+                Err(rustix::io::Errno::INTR) => {}
+                other => return other.is_ok(),
+            }
+        }
     }
 }
 

@@ -73,14 +73,17 @@ impl Transaction<'_> {
         let block = if reused != 0 {
             if bytes >= LARGE {
                 let dirty = self.arena.number(reused + 8);
-                if zeroed && dirty.load(Ordering::Relaxed) != CLEAN {
-                    self.arena.give_back(reused + PAGE, bytes - PAGE);
-                }
+                let unclean = zeroed
+                    && dirty.load(Ordering::Relaxed) != CLEAN
+                    && !self.arena.give_back(reused + PAGE, bytes - PAGE);
                 // Also if this is undone.
                 dirty.store(DIRTY, Ordering::Release);
                 self.arena
                     .commit(reused, bytes.min(size.next_multiple_of(PAGE)))
                     .map_err(|_| self.full(size))?;
+                if unclean {
+                    self.clear(reused + PAGE, size.next_multiple_of(PAGE).saturating_sub(PAGE));
+                }
             }
             let next = self.arena.number(reused).load(Ordering::Relaxed);
             self.set(&header.free[class], next);
@@ -129,8 +132,9 @@ impl Transaction<'_> {
     /// Gives the pages of freed blocks back. The transaction is committed, and nobody else has the lock.
     pub(super) fn empty_freed(&mut self) {
         for (block, bytes) in std::mem::take(&mut self.freed) {
-            self.arena.give_back(block + PAGE, bytes - PAGE);
-            self.arena.number(block + 8).store(CLEAN, Ordering::Release);
+            if self.arena.give_back(block + PAGE, bytes - PAGE) {
+                self.arena.number(block + 8).store(CLEAN, Ordering::Release);
+            }
         }
     }
 
@@ -141,13 +145,15 @@ impl Transaction<'_> {
         if block.checked_add(bytes).is_none_or(|end| end > self.arena.size) {
             return Err(self.full(size));
         }
-        if top < header.touched.load(Ordering::Relaxed) {
-            self.arena.give_back(block, bytes);
-        }
+        let unclean =
+            top < header.touched.load(Ordering::Relaxed) && !self.arena.give_back(block, bytes);
         header
             .touched
             .store(header.touched.load(Ordering::Relaxed).max(top + bytes), Ordering::Release);
         self.arena.commit(block, size.next_multiple_of(PAGE)).map_err(|_| self.full(size))?;
+        if unclean {
+            self.clear(block, size.next_multiple_of(PAGE));
+        }
         self.set(&header.top, top + bytes);
         Ok(block)
     }
