@@ -38,7 +38,7 @@ mod shared_buffer;
 mod tests;
 mod travel;
 mod usage;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod usage_tests;
 mod values;
 mod wait;

@@ -289,7 +289,7 @@ impl Ringed {
             match taken {
                 Ok(hold) => {
                     let item = hold.cell.len.load(Ordering::Relaxed);
-                    ring.leave_with(hold, Ordering::SeqCst);
+                    hold.leave(Ordering::SeqCst);
                     self.head.not_full.0.open_fenced(&self.world, 1);
                     return Some(Some(item));
                 }
