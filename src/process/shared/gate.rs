@@ -98,6 +98,12 @@ impl Gate {
         missed || self.count() != count
     }
 
+    /// Whether a participant wants its bell rung, as far as this thread has heard.
+    #[inline]
+    pub(super) fn is_watched(&self) -> bool {
+        self.word.load(Ordering::Relaxed) & WATCHED != 0
+    }
+
     /// How often it was opened for somebody.
     pub(super) fn count(&self) -> u32 {
         self.word.load(Ordering::Acquire) / ONE

@@ -158,6 +158,10 @@ impl<T: Payload> Bounded<T> {
                     self.write(ring, hold, bytes)?;
                     ring.publish(hold, Ordering::Release);
                     batch.some.set(true);
+                    // The next item may wait for who waits for this one. Threads look again by themselves.
+                    if batch.gate.is_watched() {
+                        batch.flush();
+                    }
                     Ok(())
                 }
                 Err(_) => {

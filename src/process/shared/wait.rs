@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::thread::futex;
 
@@ -152,13 +152,22 @@ pub(super) fn hold() -> impl Sized {
     bell()
 }
 
+/// How often all futures look again, whatever they have been told: of one who is in the middle of putting several items, and waits
+/// for something else, nobody can know.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
 /// The life of the bell's thread, which ends when it has found nobody waiting.
 fn run(arena: &'static Arena, mut deaths: u64) {
     let slot = arena.slot(arena.me().slot());
+    let mut looked = Instant::now();
     loop {
         let rung = slot.bell.load(Ordering::Acquire);
         let now = arena.deaths();
-        let all = std::mem::replace(&mut deaths, now) != now;
+        let died = std::mem::replace(&mut deaths, now) != now;
+        let all = died || looked.elapsed() >= LOOK_AGAIN;
+        if all {
+            looked = Instant::now();
+        }
         let mut woken = Vec::new();
         {
             let mut bell = bell();
