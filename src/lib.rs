@@ -1,7 +1,11 @@
 #![doc = include_str!("../README.md")]
 #![deny(unsafe_code)]
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(all(
+    target_os = "linux",
+    target_pointer_width = "64",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+)))]
 compile_error!("fourfold runs on Linux only (x86-64 and aarch64, kernel 5.10 or newer)");
 
 #[cfg(feature = "cluster")]

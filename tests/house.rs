@@ -78,6 +78,7 @@ const LONG: &[(&str, &str)] = &[
     ("src/process/jobs.rs", "the set, its jobs and their ends, public types with their docs"),
     ("src/process/launch.rs", "one child from its settings to its end"),
     ("src/process/shared/models.rs", "a world for the checker, and the programs it tries in it"),
+    ("src/process/served/server.rs", "the root's thread: who comes, asks, waits and goes"),
     ("src/process/shared/object.rs", "who refers to a word, and how it ends: one protocol"),
     ("src/process/shared/queue.rs", "each call on a queue, around one look at its ring"),
     ("src/process/shared/ring.rs", "one protocol over one kind of cell"),

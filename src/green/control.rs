@@ -43,6 +43,8 @@ pub(super) enum Name {
 // The bits of `state`. None is ever taken back.
 const CANCELLED: u8 = 1;
 const ENDED: u8 = 2;
+/// It is to leave its place, also if it has ended and is still at work for those who asked to be told.
+const LEAVING: u8 = 4;
 
 /// Coroutines are numbered from here. Threads have the numbers below, so none has the number of a coroutine.
 const FIRST_ID: u64 = 1 << 48;
@@ -147,6 +149,12 @@ impl Control {
         true
     }
 
+    /// Has it end at each wait from now on, also one that it makes after its end.
+    pub(super) fn transition_to_leaving(&self) {
+        self.transition_to_cancelled();
+        self.state.fetch_or(LEAVING, Ordering::Relaxed);
+    }
+
     #[inline]
     pub(super) fn is_alive(&self) -> bool {
         self.state.load(Ordering::Acquire) & ENDED == 0
@@ -155,7 +163,7 @@ impl Control {
     /// Whether it is to end at its next wait.
     #[inline(always)]
     pub(super) fn is_cancelled(&self) -> bool {
-        self.state.load(Ordering::Relaxed) & CANCELLED != 0
+        self.state.load(Ordering::Relaxed) & (CANCELLED | LEAVING) != 0
     }
 
     pub(super) fn is_started(&self) -> bool {

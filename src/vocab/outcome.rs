@@ -19,12 +19,11 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
-use std::thread::{self, ThreadId};
 use std::time::Instant;
 
 use super::wait::{Backend, Pending};
 use crate::error::{Error, ErrorKind, Outcome, shield};
-use crate::sync::park::Wait;
+use crate::sync::park::{self, Wait};
 
 /// What a handle holds: a task's outcome, and what stands behind it.
 pub(crate) trait Promise<T>: Send + Sync {
@@ -83,8 +82,8 @@ type Callback<T> = Box<dyn FnOnce(&Outcome<T>) + Send>;
 enum Phase<T> {
     /// The task has not finished.
     Waiting,
-    /// Callbacks are looking at the outcome, in this thread once it is known.
-    Calling(Option<ThreadId>),
+    /// Callbacks are looking at the outcome, in this thread or coroutine once it is known.
+    Calling(Option<u64>),
     /// The outcome is there.
     Ready(Value<T>),
     /// The outcome has been taken by a join.
@@ -166,7 +165,7 @@ impl<T> Core<T> {
         };
         let outcome = value.get();
         let mut state = self.lock();
-        state.phase = Phase::Calling(Some(thread::current().id()));
+        state.phase = Phase::Calling(Some(park::current_id()));
         while !state.callbacks().is_empty() {
             let callbacks = std::mem::take(&mut state.left().callbacks);
             drop(state);
@@ -186,9 +185,10 @@ impl<T> Core<T> {
         let mut state = self.lock();
         match state.phase {
             Phase::Waiting => None,
-            Phase::Calling(thread) if thread == Some(thread::current().id()) => Some(Err(
-                Error::new(ErrorKind::Deadlock).with_message("joined by its own callback"),
-            )),
+            Phase::Calling(who) if who == Some(park::current_id()) => Some(Err(Error::new(
+                ErrorKind::Deadlock,
+            )
+            .with_message("joined by its own callback"))),
             Phase::Calling(_) => None,
             Phase::Taken => Some(Err(Error::new(ErrorKind::AlreadyTaken))),
             Phase::Ready(_) => {
@@ -369,7 +369,7 @@ impl<T> State<T> {
     fn is_done(&self) -> bool {
         match self.phase {
             Phase::Waiting => false,
-            Phase::Calling(thread) => thread == Some(thread::current().id()),
+            Phase::Calling(who) => who == Some(park::current_id()),
             Phase::Ready(_) | Phase::Taken => true,
         }
     }

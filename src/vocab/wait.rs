@@ -68,6 +68,11 @@ pub(crate) fn park(pending: &dyn Pending, wait: &Wait, deadline: Option<Instant>
         if !parker.park(wait, deadline) {
             return;
         }
+        // A waker is woken once, and what was done may be taken back for a moment, by a callback that comes late. Not if it is done:
+        // that would wake us at our next wait.
+        if !pending.is_done() {
+            pending.register(parker.waker());
+        }
     }
     std::mem::forget(left);
 }
@@ -79,6 +84,9 @@ pub(crate) fn watch(pending: &(impl Pending + Sync)) -> Watch<'_> {
         let waker = context.waker();
         if !left.as_ref().is_some_and(|left| left.waker.will_wake(waker)) {
             left = Some(Registered { pending, waker: waker.clone() });
+        }
+        // Each time: as in `park`.
+        if !pending.is_done() {
             pending.register(waker);
         }
         if pending.is_done() { Poll::Ready(()) } else { Poll::Pending }

@@ -23,6 +23,7 @@ use super::waitable::{Inner, Watch};
 use crate::sync::park::{self, Parker, Wait};
 use crate::system::reactor::{self, reactor};
 use crate::system::ready::{self, Direction, Wanted};
+use crate::system::{count_forks, forks};
 
 /// The watches of one wait. They end with it.
 pub(super) struct Round<'a> {
@@ -185,6 +186,8 @@ impl<'a> Round<'a> {
 struct Ring {
     eventfd: OwnedFd,
     has_rung: AtomicBool,
+    /// The fork of the process that it belongs to. Another has the same counter behind its descriptor.
+    forks: u32,
 }
 
 impl Ring {
@@ -219,11 +222,13 @@ struct Bell(Arc<Ring>);
 
 impl Bell {
     fn take() -> io::Result<Bell> {
-        if let Some(ring) = SPARE.try_with(Cell::take).ok().flatten() {
+        count_forks();
+        let spare = SPARE.try_with(Cell::take).ok().flatten();
+        if let Some(ring) = spare.filter(|ring| ring.forks == forks()) {
             return Ok(Bell(ring));
         }
         let eventfd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Bell(Arc::new(Ring { eventfd, has_rung: AtomicBool::new(false) })))
+        Ok(Bell(Arc::new(Ring { eventfd, has_rung: AtomicBool::new(false), forks: forks() })))
     }
 }
 

@@ -411,3 +411,26 @@ fn one_that_has_ended_with_a_value_is_never_said_to_be_cancelled() {
     });
     assert_eq!(values.unwrap(), (7, 8));
 }
+
+#[test]
+fn one_that_has_ended_and_waits_in_its_callback_goes_with_its_hub() {
+    within(LIMIT, || {
+        let ended = green::run(|| {
+            let child = green::Builder::new().daemon(true).spawn(|| 7, ()).unwrap();
+            child.on_done(|_| green::sleep(Duration::from_secs(86_400)));
+            green::sleep(Duration::from_millis(1));
+        });
+        ended.unwrap();
+    });
+}
+
+#[test]
+fn another_who_joins_during_a_callback_that_waits_gets_the_value() {
+    let value = green::run(|| {
+        let child = green::spawn(|| 7, ()).unwrap();
+        child.on_done(|_| green::sleep(Duration::from_millis(20)));
+        green::sleep(Duration::from_millis(1));
+        child.join().unwrap()
+    });
+    assert_eq!(value.unwrap(), 7);
+}

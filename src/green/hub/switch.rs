@@ -422,7 +422,7 @@ impl Hub {
 
     /// Ends a coroutine now, before this returns: at the end of what it borrows from.
     pub(in crate::green) fn finish_inline(&self, control: &Arc<Control>, index: u32) {
-        control.transition_to_cancelled();
+        control.transition_to_leaving();
         for _ in 0..PATIENCE {
             if !self.is_at(control, index) {
                 return;

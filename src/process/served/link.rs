@@ -16,7 +16,7 @@ use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, socketpair}
 
 use super::undo::undo;
 use super::wire::{Answer, Ask, Head, Inbox, ONE_WAY, read_reply, write_request};
-use crate::error::{Error, ErrorKind, Result, Scale};
+use crate::error::{Error, ErrorKind, Result, Scale, shield};
 use crate::process::channel::{Parcel, send_bytes};
 use crate::process::context::context;
 use crate::process::fork::{Generation, generation};
@@ -375,7 +375,8 @@ impl Link {
             self.work.notify_one();
         }
         drop(state);
-        wakers.into_iter().for_each(Waker::wake);
+        // Those of futures are a user's: a panic harms nobody else who waits.
+        wakers.into_iter().for_each(|waker| shield(|| waker.wake()));
         orphans.into_iter().for_each(|orphan| undo(self, orphan));
     }
 

@@ -88,8 +88,15 @@ impl Ready for Porter {
 
 fn start(inside: BorrowedFd<'static>) -> io::Result<()> {
     let server = Server::new(inside)?;
-    // When it ends, by a fault of its own, its sockets are closed with it: who waits is told.
-    std::thread::Builder::new().name("fourfold-words".into()).spawn(move || server.run())?;
+    let run = move || {
+        // It ends by a fault of its own only. Then whoever came to the door would wait for ever, and so would this process.
+        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| server.run()));
+        crate::system::tell(format_args!(
+            "fourfold: the server of the words between processes has failed"
+        ));
+        std::process::abort();
+    };
+    std::thread::Builder::new().name("fourfold-words".into()).spawn(run)?;
     Ok(())
 }
 
@@ -119,11 +126,16 @@ struct Peer {
     sent: usize,
     /// The poller tells when more can be sent.
     is_full: bool,
+    /// Some of what was written could not be sent any more.
+    is_cut: bool,
     /// How many replies were written.
     replies: u64,
     /// Items that were written and that it has not said to have read, each with the number of its reply.
     unread: VecDeque<(u64, u64, u64, Got)>,
 }
+
+/// After so long it looks again, whether or not it has anything to do then.
+const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
 
 struct Server {
     epoll: End,
@@ -193,7 +205,10 @@ impl Server {
         });
         if events.is_empty() {
             let next = self.world.next_deadline();
-            let left = next.map(|at| timespec(at.saturating_duration_since(Instant::now())));
+            // In milliseconds of an int, which is all that kernels before 5.11 take.
+            let left =
+                next.map(|at| at.saturating_duration_since(Instant::now()).min(LONGEST_SLEEP));
+            let left = left.map(timespec);
             let room = rustix::buffer::spare_capacity(events);
             match epoll::wait(epoll, room, left.as_ref()) {
                 Ok(_) | Err(Errno::INTR) => {}
@@ -234,6 +249,7 @@ impl Server {
             out: link.to_le_bytes().to_vec(),
             sent: 0,
             is_full: false,
+            is_cut: false,
             replies: 0,
             unread: VecDeque::new(),
         };
@@ -267,7 +283,7 @@ impl Server {
     fn read(&mut self, link: Link) -> Read {
         let Some(peer) = self.peers.get_mut(&link) else { return Read::Open };
         match receive(&peer.socket.0, &mut self.buffer) {
-            Ok((0, _)) => Read::Gone { all_read: true },
+            Ok((0, _)) => Read::Gone { all_read: !peer.is_cut && peer.sent == peer.out.len() },
             Ok((count, fds)) => {
                 peer.fds.extend(fds);
                 peer.inbox.add(&self.buffer[..count]);
@@ -350,7 +366,10 @@ impl Server {
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => break,
                 // The poller tells of its end.
-                Err(_) => peer.sent = peer.out.len(),
+                Err(_) => {
+                    peer.is_cut = true;
+                    peer.sent = peer.out.len();
+                }
             }
         }
         let is_full = peer.sent < peer.out.len();

@@ -41,6 +41,9 @@ pub(super) const HEAP: u64 = 1 << 20;
 /// The byte of the file whose record lock is that of the first slot. Nothing is stored there.
 const MEMBER_LOCKS: i64 = 1 << 40;
 
+/// Bytes that the kernel is asked for at once.
+const COMMITTED_AT_ONCE: u64 = 1 << 20;
+
 /// How many sizes of blocks there are.
 pub(super) const CLASSES: usize = 160;
 
@@ -219,9 +222,9 @@ impl Arena {
     /// Who this process is, if it takes part.
     #[inline]
     pub(super) fn myself(&self) -> Option<Member> {
-        // Relaxed: both change under a lock, and in a fork with one thread; what the number stands for is in shared memory.
+        // Acquire, and first: who sees this fork's number sees who it is. What `me` stands for is in shared memory.
+        let same = self.forks.load(std::sync::atomic::Ordering::Acquire) == forks();
         let me = self.me.load(std::sync::atomic::Ordering::Relaxed);
-        let same = self.forks.load(std::sync::atomic::Ordering::Relaxed) == forks();
         (me != 0 && same).then_some(Member(me))
     }
 
@@ -283,13 +286,20 @@ impl Arena {
     /// Has the kernel give memory for these bytes, so that no later access to them fails.
     pub(super) fn commit(&self, offset: u64, len: u64) -> io::Result<()> {
         step();
-        loop {
+        let mut done = 0;
+        while done < len {
+            // In parts: of one that a signal interrupts the kernel takes all back, and signals may come in turn for ever.
+            let part = (len - done).min(COMMITTED_AT_ONCE);
             let flags = rustix::fs::FallocateFlags::KEEP_SIZE;
-            match rustix::fs::fallocate(self.file, flags, offset, len) {
+            match rustix::fs::fallocate(self.file, flags, offset + done, part) {
                 Err(rustix::io::Errno::INTR) => {}
-                other => return Ok(other?),
+                other => {
+                    other?;
+                    done += part;
+                }
             }
         }
+        Ok(())
     }
 
     /// Gives the memory of these bytes, whole pages, back to the kernel. They read as zero afterwards.

@@ -65,7 +65,7 @@ unsafe impl<T: Plain> Sync for Array<T> {}
 #[must_use = "the lock is released when the guard is dropped"]
 pub struct ArrayGuard<'a, T: Plain> {
     array: &'a Array<T>,
-    _held: LockGuard<'a, ()>,
+    held: LockGuard<'a, ()>,
     /// Has the guard be sent and shared where a `&mut [T]` may be.
     elements: PhantomData<&'a mut [T]>,
 }
@@ -234,7 +234,7 @@ impl<T: Plain> Array<T> {
         &'a self,
         taken: Result<LockGuard<'a, ()>, OwnerDied<LockGuard<'a, ()>>>,
     ) -> Told<'a, ArrayGuard<'a, T>, T> {
-        let guard = |held| ArrayGuard { array: self, _held: held, elements: PhantomData };
+        let guard = |held| ArrayGuard { array: self, held, elements: PhantomData };
         taken.map(guard).map_err(|died| OwnerDied::new(guard(died.into_inner())))
     }
 
@@ -273,6 +273,7 @@ impl<T: Plain> Deref for ArrayGuard<'_, T> {
 
     #[inline]
     fn deref(&self) -> &[T] {
+        self.held.check();
         // SAFETY: this guard holds the lock, so no other guard is there in any process; any bytes are elements, aligned to what
         // `of` has checked, in a block of their size.
         unsafe { std::slice::from_raw_parts(self.array.elements, self.array.len) }
@@ -282,6 +283,7 @@ impl<T: Plain> Deref for ArrayGuard<'_, T> {
 impl<T: Plain> DerefMut for ArrayGuard<'_, T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut [T] {
+        self.held.check();
         // SAFETY: as in `deref`, and this guard is borrowed mutably.
         unsafe { std::slice::from_raw_parts_mut(self.array.elements, self.array.len) }
     }

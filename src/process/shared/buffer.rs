@@ -19,6 +19,7 @@ use super::arena::Arena;
 use super::atomic::{Number64, Ordering};
 use super::heap::LARGE;
 use super::host::{Host, Member};
+use super::members::UNDER_WAY;
 use super::object::{Attached, BODY, ObjectKind, TicketNumber, return_ticket, sent};
 use super::shared_buffer::SharedBuffer;
 use super::travel::redeem;
@@ -320,6 +321,12 @@ fn receive(number: TicketNumber) -> Result<Buffer> {
     let (arena, me) = attached.enter();
     let body = body_at(arena, attached.body());
     let number = number.number();
+    if number < UNDER_WAY {
+        // Not one that we have given out: it could be the name of a participant.
+        return Err(
+            Error::new(ErrorKind::InvalidInput).with_message("no buffer came with this value")
+        );
+    }
     if body.holder.exchange(number, me.0, Ordering::AcqRel).is_ok() {
         return Ok(Buffer::of(attached, COME));
     }

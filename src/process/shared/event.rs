@@ -91,6 +91,7 @@ impl Event {
 
     /// Clears the flag.
     pub fn clear(&self) {
+        self.attached.enter();
         self.body.state.fetch_and(!SET, Ordering::AcqRel);
     }
 
@@ -137,18 +138,17 @@ impl Event {
     /// # });
     /// ```
     pub async fn wait_async(&self) {
-        let (arena, _) = self.attached.enter();
         let before = self.body.state.load(Ordering::Acquire);
-        let mut watch = Watch::new(arena, &self.body.gate);
+        let mut watch = Watch::new(&self.attached, &self.body.gate);
         std::future::poll_fn(|context| watch.poll(context, |_| self.since(before))).await;
     }
 
     fn wait_for(&self, wait: &Wait, limit: Option<Duration>) -> bool {
-        let (arena, _) = self.attached.enter();
         let before = self.body.state.load(Ordering::Acquire);
         before & SET != 0 || {
             let deadline = limit.and_then(after);
-            wait::wait(arena, &self.body.gate, wait, deadline, |_| self.since(before)).is_some()
+            wait::wait(&self.attached, &self.body.gate, wait, deadline, |_| self.since(before))
+                .is_some()
         }
     }
 
@@ -163,7 +163,7 @@ impl Event {
 impl Waitable for Event {
     fn watch(&self) -> crate::wait::Watch<'_> {
         let before = self.body.state.load(Ordering::Acquire);
-        let mut watch = Watch::new(self.attached.enter().0, &self.body.gate);
+        let mut watch = Watch::new(&self.attached, &self.body.gate);
         crate::wait::Watch::poll_fn(move |context| watch.poll(context, |_| self.since(before)))
     }
 }

@@ -182,7 +182,7 @@ impl<T: Plain> Lock<T> {
     pub async fn lock_async(&self) -> Result<LockGuard<'_, T>, OwnerDied<LockGuard<'_, T>>> {
         let (arena, me) = self.attached.enter();
         let began = Instant::now();
-        let mut watch = Watch::new(arena, self.word.gate());
+        let mut watch = Watch::new(&self.attached, self.word.gate());
         let taken = std::future::poll_fn(|context| {
             watch.poll(context, |now| self.word.look(arena, me, now, began))
         });
@@ -203,7 +203,7 @@ impl<T: Plain> Lock<T> {
             patience.pause(now);
             self.word.look(arena, me, now, began)
         };
-        wait::wait(arena, self.word.gate(), wait, deadline, look)
+        wait::wait(&self.attached, self.word.gate(), wait, deadline, look)
     }
 
     fn told(&self, taken: Taken) -> Result<LockGuard<'_, T>, OwnerDied<LockGuard<'_, T>>> {
@@ -233,11 +233,20 @@ impl<T: Plain> fmt::Debug for Lock<T> {
     }
 }
 
+impl<T: Plain> LockGuard<'_, T> {
+    /// In a fork it is the parent that holds the lock.
+    #[inline]
+    pub(super) fn check(&self) {
+        assert!(self.forks == forks(), "a lock that the parent of this fork holds");
+    }
+}
+
 impl<T: Plain> Deref for LockGuard<'_, T> {
     type Target = T;
 
     #[inline]
     fn deref(&self) -> &T {
+        self.check();
         // SAFETY: this guard holds the lock, so no other guard is there in any process; any bytes are a `T`.
         unsafe { &*self.lock.value }
     }
@@ -246,6 +255,7 @@ impl<T: Plain> Deref for LockGuard<'_, T> {
 impl<T: Plain> DerefMut for LockGuard<'_, T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
+        self.check();
         // SAFETY: as in `deref`, and this guard is borrowed mutably.
         unsafe { &mut *self.lock.value }
     }

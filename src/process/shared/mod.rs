@@ -117,7 +117,8 @@ pub mod steps {
 
 /// A child of this process has ended: what it had is given back now, and need not be looked for by who waits.
 pub(crate) fn child_has_ended() {
-    if let Some(arena) = ARENA.get() {
+    // Not before this process takes part: it could not tell itself from the dead, in the middle of its registering.
+    if let Some(arena) = ARENA.get().filter(|arena| arena.myself().is_some()) {
         arena.look_after_all();
     }
 }

@@ -131,8 +131,7 @@ impl<T: Payload> Bounded<T> {
         }
         let len = append(&mut bytes, &tickets);
         let bytes = Written { bytes: &bytes, len, tickets: &tickets };
-        let (ring, _) = self.ring();
-        let mut watch = Watch::new(ring.host, self.not_full());
+        let mut watch = Watch::new(&self.attached, self.not_full());
         let put =
             std::future::poll_fn(|context| watch.poll(context, |now| self.put_look(bytes, now)));
         match put.await {
@@ -235,7 +234,8 @@ impl<T: Payload> Bounded<T> {
         let deadline = limit.and_then(after);
         self.let_room_grow(ring);
         let look = |now| self.put_look(bytes, now);
-        wait::wait(ring.host, self.not_full(), wait, deadline, look).unwrap_or(Err(Refused::Full))
+        wait::wait(&self.attached, self.not_full(), wait, deadline, look)
+            .unwrap_or(Err(Refused::Full))
     }
 
     /// Waits for more room than for one, for a few microseconds, in a large queue that is full.
@@ -393,17 +393,16 @@ impl<T: Payload> Bounded<T> {
 
     #[cold]
     fn get_slowly(&self, wait: &Wait, limit: Option<Duration>) -> Result<T, GetError> {
-        let (ring, _) = self.ring();
         let deadline = limit.and_then(after);
         let found =
-            wait::wait(ring.host, self.not_empty(), wait, deadline, |now| self.get_look(now));
+            wait::wait(&self.attached, self.not_empty(), wait, deadline, |now| self.get_look(now));
         found.unwrap_or(Err(GetError::Empty))
     }
 
     /// What says that there is an item, or that it was shut down, and takes nothing.
     pub(crate) fn look(&self) -> impl FnMut(&mut Context<'_>) -> Poll<()> + Send + '_ {
         let (ring, me) = self.ring();
-        let mut watch = Watch::new(ring.host, self.not_empty());
+        let mut watch = Watch::new(&self.attached, self.not_empty());
         move |context| {
             watch.poll(context, |now| {
                 if now.ask {
@@ -415,8 +414,7 @@ impl<T: Payload> Bounded<T> {
     }
 
     pub(crate) async fn get_async(&self) -> Result<T, GetError> {
-        let (ring, _) = self.ring();
-        let mut watch = Watch::new(ring.host, self.not_empty());
+        let mut watch = Watch::new(&self.attached, self.not_empty());
         std::future::poll_fn(|context| watch.poll(context, |now| self.get_look(now))).await
     }
 
@@ -502,15 +500,19 @@ impl<T: Payload> Bounded<T> {
         order: Ordering,
         alone: bool,
     ) -> Result<T, GetError> {
-        struct Leave(&'static Arena, Hold<'static>, Ordering);
+        struct Leave(&'static Arena, Hold<'static>, Ordering, &'static Gate);
         impl Drop for Leave {
             #[inline(always)]
             fn drop(&mut self) {
                 finish(self.0, self.1.cell);
                 self.1.leave(self.2);
+                if std::thread::panicking() {
+                    // A user's `Deserialize` panics, and nobody else tells of the room.
+                    self.3.open_all(self.0);
+                }
             }
         }
-        let leave = Leave(ring.host, hold, order);
+        let leave = Leave(ring.host, hold, order, self.not_full());
         let result = match hold.again && self.policy() == OnDeath::Report {
             true => Err(GetError::TakerDied),
             false => self.decode(ring, hold),

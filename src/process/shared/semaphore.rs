@@ -19,6 +19,7 @@ use super::object::{Attached, ObjectKind};
 use super::wait::{self, Watch};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sync::park::{Wait, after};
+use crate::system::forks;
 
 /// What lies in shared memory.
 #[repr(C)]
@@ -76,6 +77,8 @@ pub struct Semaphore {
 #[must_use = "the permit is given back when this is dropped"]
 pub struct Permit<'a> {
     semaphore: &'a Semaphore,
+    /// In a fork it is the parent's.
+    forks: u32,
 }
 
 impl Semaphore {
@@ -174,8 +177,7 @@ impl Semaphore {
     /// # });
     /// ```
     pub async fn acquire_async(&self) {
-        let (arena, _) = self.attached.enter();
-        let mut watch = Watch::new(arena, &self.body.gate);
+        let mut watch = Watch::new(&self.attached, &self.body.gate);
         std::future::poll_fn(|context| watch.poll(context, |now| self.look(now))).await;
     }
 
@@ -194,13 +196,13 @@ impl Semaphore {
     #[track_caller]
     pub fn permit(&self) -> Permit<'_> {
         self.take(&Wait { what: "Semaphore::permit", place: Location::caller() }, None);
-        Permit { semaphore: self }
+        Permit { semaphore: self, forks: forks() }
     }
 
     /// As [`permit`](Semaphore::permit), for a future.
     pub async fn permit_async(&self) -> Permit<'_> {
         self.acquire_async().await;
-        Permit { semaphore: self }
+        Permit { semaphore: self, forks: forks() }
     }
 
     /// How many permits are free, at this moment.
@@ -231,9 +233,8 @@ impl Semaphore {
         if self.look(Look::FIRST).is_some() {
             return true;
         }
-        let (arena, _) = self.attached.enter();
         let deadline = limit.and_then(after);
-        wait::wait(arena, &self.body.gate, wait, deadline, |now| self.look(now)).is_some()
+        wait::wait(&self.attached, &self.body.gate, wait, deadline, |now| self.look(now)).is_some()
     }
 
     fn look(&self, now: Look) -> Option<()> {
@@ -311,6 +312,9 @@ impl fmt::Debug for Semaphore {
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
+        if self.forks != forks() {
+            return;
+        }
         // A bounded semaphore that was given too many meanwhile has no need of this one.
         let _ = self.semaphore.release();
     }

@@ -50,7 +50,9 @@ impl Deref for SharedBuffer {
 
     #[inline]
     fn deref(&self) -> &[u8] {
-        // SAFETY: the bytes of the block, which nobody changes since it was shared.
+        // A fork takes a reference of its own now.
+        self.attached.enter();
+        // SAFETY: the bytes of the block, which nobody changes since it was shared, and which this process refers to.
         unsafe { std::slice::from_raw_parts(self.data, self.len) }
     }
 }

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -17,21 +17,23 @@ use super::arena::Arena;
 use super::atomic::Ordering;
 use super::gate::{ASK, Gate, Look, sleep_until};
 use super::host::Host;
+use super::object::Attached;
 use crate::sync::park::{self, Wait};
 use crate::system::forks;
 
 /// Looks until there is something, and waits at the gate in between. `None`: the deadline has passed.
 pub(super) fn wait<T>(
-    arena: &'static Arena,
+    word: &Arc<Attached>,
     gate: &'static Gate,
     wait: &Wait,
     deadline: Option<Instant>,
     mut look: impl FnMut(Look) -> Option<T>,
 ) -> Option<T> {
     if !park::may_spin() {
-        let mut watch = Watch::new(arena, gate);
+        let mut watch = Watch::new(word, gate);
         return park::block(wait, deadline, |context| watch.poll(context, &mut look));
     }
+    let (arena, _) = word.enter();
     sleep_until(arena, gate, deadline, || arena.look_after_some(), look)
 }
 
@@ -42,14 +44,17 @@ fn pass_on(arena: &Arena, gate: &Gate) {
 
 /// A future's wait at a gate. Dropped, it is forgotten.
 pub(super) struct Watch {
+    word: Arc<Attached>,
     arena: &'static Arena,
     gate: &'static Gate,
     id: Option<u64>,
 }
 
 impl Watch {
-    pub(super) fn new(arena: &'static Arena, gate: &'static Gate) -> Watch {
-        Watch { arena, gate, id: None }
+    /// At a gate of this word.
+    pub(super) fn new(word: &Arc<Attached>, gate: &'static Gate) -> Watch {
+        let (arena, _) = word.enter();
+        Watch { word: word.clone(), arena, gate, id: None }
     }
 
     /// Looks, and has the waker woken when it is worth to look again.
@@ -83,7 +88,8 @@ impl Watch {
             bell.next
         });
         let count = self.gate.count();
-        let entry = Entry { gate: self.gate, count, waker: waker.clone() };
+        let entry =
+            Entry { gate: self.gate, count, waker: waker.clone(), _word: self.word.clone() };
         // A waker is a user's: dropped outside of the lock.
         let old = bell.waiting.insert(id, entry);
         let start = !std::mem::replace(&mut bell.runs, true);
@@ -120,6 +126,8 @@ impl Drop for Watch {
 }
 
 struct Entry {
+    /// What the gate is a part of: it is there for as long as the bell looks at it, also if the future is leaked.
+    _word: Arc<Attached>,
     gate: &'static Gate,
     /// What the gate had counted before it was watched.
     count: u32,
@@ -179,17 +187,18 @@ fn run(arena: &'static Arena, mut deaths: u64) {
             for entry in bell.waiting.values_mut() {
                 if entry.gate.watch_again(me, entry.count) || all {
                     entry.count = entry.gate.count();
-                    woken.push(entry.waker.clone());
+                    // A user's, as below.
+                    let clone = std::panic::catch_unwind(AssertUnwindSafe(|| entry.waker.clone()));
+                    woken.extend(clone);
                 }
             }
         }
         for waker in woken {
             // A user's, whose panic must not end what all the others wait for. It has been told.
-            let _ = std::panic::catch_unwind(AssertUnwindSafe(|| waker.wake()));
+            crate::error::shield(|| waker.wake());
         }
         let limit = futex::Timespec { tv_sec: 0, tv_nsec: ASK.as_nanos() as i64 };
-        if futex::wait(slot.bell.inner(), futex::Flags::empty(), rung, Some(&limit)).is_err() {
-            arena.look_after_some();
-        }
+        let _ = futex::wait(slot.bell.inner(), futex::Flags::empty(), rung, Some(&limit));
+        arena.look_after_some();
     }
 }
