@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex};
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
+use super::channel::Parcel;
 use crate::error::shield;
+use crate::task::ticket::Tickets;
 use crate::vocab::wait::Pending;
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -56,6 +58,25 @@ pub(crate) fn run(job: Job) {
             // No thread is to be had: late and here is better than never.
             drop(runner);
             shield(job);
+        }
+    }
+}
+
+/// Tickets of a value that was sent. They are given back by the thread of callbacks: it may have to wait for a process that is
+/// stopped, which neither the supervisor nor who has a pool's lock can do.
+pub(crate) struct Late(Tickets);
+
+impl Late {
+    pub(crate) fn of(parcel: &mut Parcel) -> Late {
+        Late(std::mem::take(&mut parcel.tickets))
+    }
+}
+
+impl Drop for Late {
+    fn drop(&mut self) {
+        if !self.0.is_empty() {
+            let tickets = std::mem::take(&mut self.0);
+            run(Box::new(move || drop(tickets)));
         }
     }
 }

@@ -90,7 +90,7 @@ pub(crate) fn start<T: Payload>(
         proc
     };
     // Until the child has ended: it may not have read them yet.
-    let tickets = std::mem::take(&mut parcel.tickets);
+    let tickets = super::callbacks::Late::of(&mut parcel);
     drop(parcel);
     let body = Arc::new(Body {
         id: next_id(),

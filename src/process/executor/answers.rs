@@ -134,8 +134,7 @@ impl Pool {
                     // Ours would keep a connection open that the task closes. Should it be tried again, they are kept.
                     let task = state.tasks.get_mut(&frame.id);
                     if let Some(task) = task.filter(|_| self.settings.retries == 0) {
-                        let tickets = std::mem::take(&mut task.parcel.tickets);
-                        task.parcel = Parcel { tickets, ..Parcel::default() };
+                        task.parcel = Parcel::default();
                     }
                 }
                 Kind::Submit if worker.phase != Phase::Starting => {

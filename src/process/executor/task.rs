@@ -4,6 +4,7 @@ use std::hash::Hasher;
 use std::sync::Arc;
 
 use crate::error::Error;
+use crate::process::callbacks::Late;
 use crate::process::channel::{Body, Frame, Parcel};
 use crate::process::child::value_of;
 use crate::task::Payload;
@@ -13,6 +14,8 @@ use crate::vocab::outcome::Cell;
 pub(super) struct Task {
     pub(super) entry: u64,
     pub(super) parcel: Parcel,
+    /// Of its arguments, until it has an outcome.
+    _tickets: Late,
     pub(super) name: fn() -> String,
     pub(super) sink: Arc<dyn Sink>,
     pub(super) tries: u32,
@@ -43,11 +46,12 @@ pub(super) struct Origin {
 impl Task {
     pub(super) fn new(
         entry: u64,
-        parcel: Parcel,
+        mut parcel: Parcel,
         name: fn() -> String,
         sink: Arc<dyn Sink>,
     ) -> Task {
-        Task { entry, parcel, name, sink, tries: 0, place: Place::Queued, origin: None }
+        let _tickets = Late::of(&mut parcel);
+        Task { entry, parcel, _tickets, name, sink, tries: 0, place: Place::Queued, origin: None }
     }
 
     pub(super) fn has_fds(&self) -> bool {

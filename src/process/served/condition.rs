@@ -225,7 +225,8 @@ impl<T: Payload> ConditionGuard<'_, T> {
     /// [`LockError::OwnerDied`], with the lock taken; [`LockError::Failed`] without.
     pub async fn wait_async(mut self) -> Result<Self, LockError<Self>> {
         let ask = self.give_up()?;
-        let answer = self.condition.handle.wait_async(self.who, &ask).await?;
+        let answer = self.condition.handle.wait_async(self.who, &ask).await;
+        let answer = answer.inspect_err(|_| self.let_go(ask))?;
         match self.come_back(answer)? {
             (_, true) => Err(LockError::OwnerDied(OwnerDied::new(self))),
             (_, false) => Ok(self),
@@ -252,7 +253,8 @@ impl<T: Payload> ConditionGuard<'_, T> {
 
     fn wait_within(&mut self, limit: u64, wait: &Wait) -> Result<bool> {
         let ask = self.give_up()?;
-        let answer = self.condition.handle.wait(self.who, limit, &ask, wait)?;
+        let answer = self.condition.handle.wait(self.who, limit, &ask, wait);
+        let answer = answer.inspect_err(|_| self.let_go(ask))?;
         match self.come_back(answer)? {
             (_, true) => Err(Error::new(ErrorKind::OwnerDied).with_scale(Scale::Process)),
             (notified, false) => Ok(notified),
@@ -265,6 +267,14 @@ impl<T: Payload> ConditionGuard<'_, T> {
         self.value = None;
         self.changed = false;
         Ok(Ask::Wait(load))
+    }
+
+    /// Gives the lock up after a wait that failed, which may have been before it was asked for. If it was given up, this is told to
+    /// nobody's harm.
+    fn let_go(&self, ask: Ask) {
+        if let Ask::Wait(load) = ask {
+            self.condition.handle.tell(self.who, &Ask::Unlock(load));
+        }
     }
 
     /// Has the lock again: whether it was notified, and whether the last holder died.
