@@ -12,6 +12,7 @@ use super::core::Core;
 use super::counters::Counters;
 use super::listener::Listener;
 use super::model::Crew;
+use super::signals::Signals;
 use crate::error::{Error, Result};
 
 /// How long handlers that were cut have to notice it.
@@ -36,6 +37,8 @@ pub struct Ended {
     pub cut: usize,
     /// Of these, handlers that are at work all the same, on threads that cannot be ended. They find their connections closed.
     pub abandoned: usize,
+    /// The signal that asked for it, where the server went by [signals](super::Signals).
+    pub signal: Option<i32>,
 }
 
 impl Server {
@@ -105,12 +108,12 @@ impl Server {
                 let _ = accept.join();
             }
         }
-        Ended { cut, abandoned }
+        Ended { cut, abandoned, signal: None }
     }
 
     /// Serves until this process is asked to end, by SIGTERM or SIGINT (Ctrl-C), and shuts the server down then, with this limit; a second
     /// such signal ends the wait for connections. SIGHUP [renews](Server::renew) the workers. Once this returns, these signals end the
-    /// process, as they do by default.
+    /// process, as they do by default; before it is called, too: see [`Signals`].
     ///
     /// # Errors
     ///
@@ -135,7 +138,7 @@ impl Server {
     /// }
     /// ```
     pub fn run_until_signal(&self, limit: Duration) -> Result<Ended> {
-        super::signals::run(self, limit)
+        Ok(Signals::take()?.run(self, limit))
     }
 
     pub(super) fn cut_now(&self) {
