@@ -88,7 +88,7 @@ fn take(signals: &[i32], taken: &mut Taken) -> Result<UnixStream> {
 /// let signals = Signals::take()?;
 /// let server = Server::builder().listen("127.0.0.1:7007")?.start(Threads, echo)?;
 /// println!("ready");
-/// let ended = signals.run(&server, Duration::from_secs(10));
+/// let ended = signals.run(&server, Duration::from_secs(10))?;
 /// eprintln!("ended by signal {:?}", ended.signal);
 /// # Ok::<(), fourfold::Error>(())
 /// ```
@@ -121,15 +121,20 @@ impl Signals {
     }
 
     /// Serves until this process is asked to end: see [`Server::run_until_signal`].
-    pub fn run(self, server: &Server, limit: Duration) -> Ended {
+    ///
+    /// # Errors
+    ///
+    /// If there is no thread for it.
+    pub fn run(self, server: &Server, limit: Duration) -> Result<Ended> {
         let Signals { taken, mut end, mut renew, which } = self;
         let over = AtomicBool::new(false);
         std::thread::scope(|scope| {
-            scope.spawn(|| {
+            let renewing = std::thread::Builder::new().name("fourfold-renew".into());
+            renewing.spawn_scoped(scope, || {
                 while matches!(renew.read(&mut [0]), Ok(1..)) && !over.load(Ordering::SeqCst) {
                     server.renew();
                 }
-            });
+            })?;
             let _ = end.read(&mut [0]);
             let signal = i32::try_from(which.load(Ordering::SeqCst)).ok();
             // The second one.
@@ -143,7 +148,7 @@ impl Signals {
             // The write ends are gone with the registrations: both threads come to the end of their pipes.
             drop(taken);
             let _ = again.join();
-            Ended { signal, ..ended }
+            Ok(Ended { signal, ..ended })
         })
     }
 }
