@@ -1,6 +1,6 @@
 //! Programs that are started, their lines, and their ends, each wait with a limit; and clients.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -242,10 +242,21 @@ impl Client {
 
     /// The server closes the connection, in whichever way, and says nothing before.
     pub(crate) fn is_closed(&mut self, model: &str) {
-        match std::io::BufRead::fill_buf(&mut self.0) {
-            Ok([]) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => {}
+        match self.peek() {
+            Ok(0) => {}
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
             other => panic!("{model}: {other:?}"),
+        }
+    }
+
+    /// How much has come, once something has. Nothing at the end.
+    pub(crate) fn peek(&mut self) -> std::io::Result<usize> {
+        loop {
+            // With a limit to its wait, a read is not begun again where something has interrupted it.
+            match self.0.fill_buf() {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                other => return other.map(<[u8]>::len),
+            }
         }
     }
 }
