@@ -203,27 +203,30 @@ unsafe fn divide(lifeline: &Lifeline) -> io::Result<Side> {
     supervisor()?;
     // Both are of one tree.
     context::context().map_err(io::Error::other)?;
-    let heir = served::heir().map_err(io::Error::other)?;
     let null = launch::null_device().map_err(io::Error::other)?;
-    let held = (
-        // In the order in which they are taken within each other.
-        zygote::hold(),
-        registry::hold(),
-        served::hold(),
-        context::hold(),
-        supervising::hold(),
-        memory::hold(),
-        callbacks::hold(),
-        current::hold(),
-        sys::lifeline::hold(),
-        served::hold_ends(),
-        reactor::hold(),
-        shared::hold(),
-    );
-    // SAFETY: the caller's promise is the one asked for; the allocator is looked after by the C library.
-    let pid = unsafe { libc::fork() };
-    let failure = io::Error::last_os_error();
-    drop(held);
+    served::catch_up().map_err(io::Error::other)?;
+    // All locks in the order in which they are taken within each other.
+    let outer = (zygote::hold(), registry::hold());
+    let divided = served::with_heir(|heir| {
+        let held = (
+            context::hold(),
+            supervising::hold(),
+            memory::hold(),
+            callbacks::hold(),
+            current::hold(),
+            sys::lifeline::hold(),
+            served::hold_ends(),
+            reactor::hold(),
+            shared::hold(),
+        );
+        // SAFETY: the caller's promise is the one asked for; the allocator is looked after by the C library.
+        let pid = unsafe { libc::fork() };
+        let failure = io::Error::last_os_error();
+        drop(held);
+        (pid, failure, heir)
+    });
+    drop(outer);
+    let (pid, failure, heir) = divided.map_err(io::Error::other)?;
     match pid {
         -1 => Err(failure),
         0 => {
