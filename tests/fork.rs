@@ -27,7 +27,7 @@ fn main() {
         eprintln!("the tests did not end within {:?}", 2 * LIMIT);
         std::process::abort();
     });
-    let tests: [(&str, fn()); 15] = [
+    let tests: [(&str, fn()); 16] = [
         ("both_branches_know_who_they_are", both_branches_know_who_they_are),
         ("each_end_is_told", each_end_is_told),
         ("memory_is_the_child_s_own_from_then_on", memory_is_the_child_s_own_from_then_on),
@@ -43,6 +43,7 @@ fn main() {
         ("a_buffer_stays_the_parent_s", a_buffer_stays_the_parent_s),
         ("a_fork_has_the_served_words_of_its_parent", a_fork_has_the_served_words_of_its_parent),
         ("a_fork_has_each_handle_that_it_finds", a_fork_has_each_handle_that_it_finds),
+        ("a_fork_has_no_poller_of_its_parent", a_fork_has_no_poller_of_its_parent),
     ];
     for (name, test) in tests {
         test();
@@ -411,6 +412,25 @@ fn a_fork_has_each_handle_that_it_finds() {
         ends.store(true, Ordering::Relaxed);
     });
     *LAST.lock().unwrap() = None;
+}
+
+fn a_fork_has_no_poller_of_its_parent() {
+    // A future that waits has the library wait for it.
+    let (sender, receiver) = process::pipe::<u8>().unwrap();
+    let sends = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(20));
+        sender.send(7).unwrap();
+    });
+    assert_eq!(green::block_on(receiver.recv_async()).unwrap(), 7);
+    sends.join().unwrap();
+    let pollers = || {
+        let fds = fs::read_dir("/proc/self/fd").unwrap().flatten();
+        let names = fds.filter_map(|fd| fs::read_link(fd.path()).ok());
+        names.filter(|name| name.to_string_lossy().contains("eventpoll")).count()
+    };
+    assert!(pollers() >= 2);
+    let theirs = fork(|| pollers() as i32);
+    theirs.join().unwrap();
 }
 
 #[cfg(not(feature = "cluster"))]

@@ -246,6 +246,11 @@ unsafe fn divide(lifeline: &Lifeline) -> io::Result<Side> {
                 // SAFETY: a call on numbers. Whose they are is on stacks that this process does not have, or forgotten.
                 unsafe { libc::dup3(null.as_raw_fd(), end, libc::O_CLOEXEC) };
             }
+            // The threads that wait at them are not here, and nothing else has their numbers.
+            for end in supervising::take_ends().into_iter().chain(reactor::take_ends()).flatten() {
+                // SAFETY: a call on numbers. Their owners are leaked, and used in the process that made them only.
+                unsafe { libc::close(end) };
+            }
             zygote::leave();
             Ok(Side::Child)
         }

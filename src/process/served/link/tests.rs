@@ -204,6 +204,8 @@ fn who_reads_does_not_wait_for_the_root_to_read() {
     assert_eq!(next(&root, &mut inbox).1, Ask::Cancel(lost_id));
     let (head, _) = next(&root, &mut inbox);
     std::thread::scope(|scope| {
+        // Closed also if this fails, so that nobody waits for it.
+        let root = root;
         // Requests until the root's socket is full.
         let teller = link.clone();
         let told = Arc::new(AtomicUsize::new(0));
