@@ -19,6 +19,9 @@ use crate::support::{LIMIT, eventually, within};
 /// Descriptors of one message.
 const BATCH: usize = 40;
 
+/// As many may be on their way as a process may have.
+const MOST: u64 = 100;
+
 /// Puts descriptors on their way until the system takes no more. They are so as long as nobody reads.
 fn crowd() -> (UnixStream, UnixStream) {
     // Privileged processes may have as many on their way as they like.
@@ -26,16 +29,19 @@ fn crowd() -> (UnixStream, UnixStream) {
     sets.effective &= !(CapabilitySet::SYS_RESOURCE | CapabilitySet::SYS_ADMIN);
     set_capabilities(None, sets).unwrap();
     let limit = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: Some(100), ..limit }).unwrap();
+    setrlimit(Resource::Nofile, Rlimit { current: Some(MOST), ..limit }).unwrap();
     let (ours, theirs) = UnixStream::pair().unwrap();
+    let mut count = 0;
     loop {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(BATCH))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         let fds = [ours.as_fd(); BATCH];
         assert!(control.push(SendAncillaryMessage::ScmRights(&fds)));
         match sendmsg(&ours, &[IoSlice::new(b"x")], &mut control, SendFlags::DONTWAIT) {
-            Ok(_) => {}
-            Err(Errno::TOOMANYREFS) => return (ours, theirs),
+            Ok(_) => count += BATCH as u64,
+            Err(Errno::TOOMANYREFS) if count > MOST => return (ours, theirs),
+            // Those of other processes of this user count as well, and are gone in a moment.
+            Err(Errno::TOOMANYREFS) => std::thread::yield_now(),
             Err(error) => panic!("{error}"),
         }
     }
