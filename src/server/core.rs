@@ -177,6 +177,9 @@ impl Core {
     }
 
     pub(super) fn leave(&self, entry: &Entry) {
+        if entry.verdict() == Verdict::None {
+            entry.stream.discard_unread();
+        }
         self.ledger.leave(entry);
         self.tally.turns.fetch_add(entry.turns.load(Ordering::Relaxed), Ordering::Relaxed);
     }
