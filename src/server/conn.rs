@@ -71,6 +71,9 @@ impl Conn {
 
     /// Whether the server is shutting down: a handler that is at something long may come to an end by it.
     pub fn draining(&self) -> bool {
+        if let Some(aide) = &self.core.aide {
+            aide.look(&self.core);
+        }
         self.core.ledger.is_draining()
     }
 
@@ -80,6 +83,9 @@ impl Conn {
     ///
     /// A limit of zero is refused, as std does.
     pub fn set_read_timeout(&self, limit: Option<Duration>) -> io::Result<()> {
+        if let Some(aide) = &self.core.aide {
+            aide.grow_old(&self.core);
+        }
         self.entry.stream.set_read_timeout(limit)
     }
 
@@ -95,6 +101,7 @@ impl Conn {
     /// When the connection is to be closed, whatever it is at: not before, and at most some 20 ms after. `None` takes it back.
     pub fn set_deadline(&self, deadline: Option<Instant>) {
         self.core.ledger.set_deadline(&self.entry, deadline);
+        self.core.watch();
     }
 
     /// Tells the client that nothing more will be written, or read.
@@ -144,17 +151,17 @@ impl Conn {
         if self.answered.replace(false) {
             self.end_turn();
         }
-        if entry.in_turn() {
-            entry.is_at(At::Reading, ledger);
-        } else {
-            if ledger.is_draining() {
-                // What had come before is a turn yet; it is the last.
-                if self.told.replace(true) {
-                    return Ok(0);
-                }
-                let _ = entry.stream.shutdown(Shutdown::Read);
+        let is_turn = entry.in_turn();
+        entry.is_at(if is_turn { At::Reading } else { At::Idle }, ledger);
+        if let Some(aide) = &self.core.aide {
+            aide.look_out(&self.core, &entry.stream);
+        }
+        if !is_turn && ledger.is_draining() {
+            // What had come before is a turn yet; it is the last.
+            if self.told.replace(true) {
+                return Ok(0);
             }
-            entry.is_at(At::Idle, ledger);
+            let _ = entry.stream.shutdown(Shutdown::Read);
         }
         let result = loop {
             match entry.stream.read(buffer) {

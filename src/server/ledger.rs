@@ -66,6 +66,12 @@ pub(super) struct Limits {
     pub(super) handler: Option<Duration>,
 }
 
+impl Limits {
+    pub(super) fn are_any(&self) -> bool {
+        *self != Limits::default()
+    }
+}
+
 /// No time: of a turn that has not begun, a deadline that is not set.
 const NEVER: u64 = u64::MAX;
 

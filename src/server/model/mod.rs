@@ -3,6 +3,7 @@
 //! Each is a type, so that what it cannot run is refused when the program is built, and a case of [`Model`], for programs that
 //! choose when they run.
 
+pub(super) mod aide;
 mod coroutines;
 mod events;
 mod named;

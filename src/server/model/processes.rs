@@ -13,10 +13,10 @@ use super::super::attend;
 use super::super::core::{Accepted, Core, Seat};
 use super::super::counters::Counters;
 use super::super::event::Event;
-use super::super::handle::start;
 use super::super::handler::Portable;
 use super::super::listener::Socket;
 use super::super::settings::Settings;
+use super::aide::Aide;
 use super::{Begin, Crew};
 use crate::error::{Error, Outcome, Result};
 use crate::process::{self, Child, Fd, Receiver, Sender, StartMethod};
@@ -79,20 +79,13 @@ struct Given<A> {
 fn serve<H: Portable>(code: H::Code, given: Given<H::Args>) -> Counters {
     let Given { socket: Fd(socket), peer, settings, news, args } = given;
     let handler = H::again(code, args);
-    let core = match Core::new(settings, Box::new(|_| {})) {
+    let core = match Core::of_one(settings, Aide::new(news)) {
         Ok(core) => core,
         Err(error) => {
             crate::system::tell(format_args!("fourfold server: a connection is closed: {error}"));
             return Counters { rejected: 1, ..Counters::default() };
         }
     };
-    let (for_watch, for_news) = (Arc::clone(&core), Arc::clone(&core));
-    // Without either it serves all the same; then limits or the shutdown come by the end of this process alone.
-    let _ = start("fourfold-watch", move || for_watch.ledger.watch());
-    let _ = start("fourfold-news", move || {
-        let _ = news.recv();
-        for_news.ledger.drain();
-    });
     let seat = core.seat();
     let socket = Socket::from_fd(socket, &peer);
     attend::in_thread(&core, &handler, Accepted { socket, peer, seat });
