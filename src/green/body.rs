@@ -4,13 +4,13 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use super::control::Control;
+use super::control::{Control, Record};
 use super::hub::Interrupt;
 use crate::error::{Error, ErrorKind, Outcome, Scale, shield};
 use crate::task::catch;
 
 /// The function of a coroutine, and whom its outcome is told to.
-pub(super) struct Body<T, C, F, K = Arc<Control>>
+pub(super) struct Body<T, C, F, K = Arc<Record>>
 where
     C: FnOnce(K, Outcome<T>),
     K: Holds,
@@ -47,14 +47,8 @@ pub(super) trait Holds {
     fn control(&self) -> &Control;
 }
 
-impl Holds for Arc<Control> {
-    fn control(&self) -> &Control {
-        self
-    }
-}
-
 /// Tells an outcome, once; if it is dropped before, that the coroutine was cancelled.
-pub(super) struct Done<T, C, K = Arc<Control>>
+pub(super) struct Done<T, C, K = Arc<Record>>
 where
     C: FnOnce(K, Outcome<T>),
     K: Holds,

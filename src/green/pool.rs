@@ -23,7 +23,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use super::body::{Body, Done};
-use super::control::{Control, Name, Place};
+use super::control::{Control, Name, Place, Record};
 use super::hub::{self, Hub, Remote};
 use super::shared_hub::{self, Presence, Serving};
 use super::stack::Class;
@@ -56,7 +56,7 @@ pub(super) struct Settings {
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Waiting>,
-    running: HashMap<u64, Arc<Control>>,
+    running: HashMap<u64, Arc<Record>>,
     busy: usize,
     unfinished: usize,
     closed: bool,
@@ -67,7 +67,7 @@ struct State {
 
 struct Waiting {
     task: u64,
-    control: Arc<Control>,
+    control: Arc<Record>,
     job: Job,
 }
 
@@ -109,7 +109,8 @@ impl Pool {
     ) {
         let name = Name::Of(name_of::<F>, std::any::type_name::<F>);
         let place = Place::Elsewhere(OnceLock::new());
-        let control = Arc::new(Control::new(name, hub::current_id(), true, place).of_pool(self.id));
+        let control =
+            Record::alone(Control::new(name, hub::current_id(), true, place).of_pool(self.id));
         let job: Job = {
             let pool = self.clone();
             let (control, presence) = (control.clone(), Presence::new());
@@ -117,14 +118,14 @@ impl Pool {
                 let class = pool.settings.class;
                 match fate {
                     Fate::Refuse(error) => {
-                        let complete = |_: Arc<Control>, outcome| complete(outcome);
+                        let complete = |_: Arc<Record>, outcome| complete(outcome);
                         Done::new(control, name_of::<F>, complete).refuse(error);
                     }
                     Fate::Begin(remote) => {
                         let done = Done::new(
                             control.clone(),
                             name_of::<F>,
-                            move |_: Arc<Control>, outcome| {
+                            move |_: Arc<Record>, outcome| {
                                 // It may drop the value, which is the user's.
                                 shield(|| complete(outcome));
                                 pool.transition_to_gone(task);

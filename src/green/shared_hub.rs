@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 
 use super::body::{Body, Holds};
-use super::control::Control;
+use super::control::Record;
 use super::hub::{self, Remote};
 use super::stack::Class;
 use crate::error::{Error, ErrorKind, Outcome, Result, Scale};
@@ -16,7 +16,7 @@ static HUB: Mutex<Option<(u32, &'static Remote)>> = Mutex::new(None);
 
 /// Starts a coroutine on it.
 pub(super) fn start<T, C, F, K>(
-    control: Arc<Control>,
+    control: Arc<Record>,
     class: Class,
     body: Body<T, C, F, K>,
 ) -> Result<()>
@@ -33,7 +33,7 @@ where
 /// Starts a coroutine on the hub of another thread. The end of `main` waits for it, unless it is a daemon.
 pub(super) fn start_on<T, C, F, K>(
     remote: &'static Remote,
-    control: Arc<Control>,
+    control: Arc<Record>,
     class: Class,
     body: Body<T, C, F, K>,
 ) -> Result<()>

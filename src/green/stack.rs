@@ -39,11 +39,12 @@ const LARGEST_MAPPING: usize = 4 << 30;
 /// How many stacks a hub keeps at hand.
 const CACHED: usize = 256;
 
-/// A size of stack, and of the guard below it; both in bytes, and multiples of a page.
+/// A size of stack, and of the guard below it; both in bytes, and multiples of a page. In two halves of a word: each place for a
+/// coroutine has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Class {
-    size: usize,
-    guard: usize,
+    size: u32,
+    guard: u32,
 }
 
 impl Class {
@@ -63,18 +64,32 @@ impl Class {
                 "a guard of {guard} bytes below a stack: it may have from 1 to {LARGEST}"
             )));
         }
-        let page = page();
-        Ok(Class { size: size.next_multiple_of(page), guard: guard.next_multiple_of(page) })
+        Ok(Class::rounded(size, guard))
     }
 
     /// What a coroutine gets that asks for nothing.
     pub(super) fn usual() -> Class {
         static USUAL: OnceLock<Class> = OnceLock::new();
-        *USUAL.get_or_init(|| Class { size: DEFAULT_SIZE.next_multiple_of(page()), guard: page() })
+        *USUAL.get_or_init(|| Class::rounded(DEFAULT_SIZE, 1))
+    }
+
+    fn rounded(size: usize, guard: usize) -> Class {
+        let pages = |bytes: usize| {
+            u32::try_from(bytes.next_multiple_of(page())).expect("at most `LARGEST`, and a page")
+        };
+        Class { size: pages(size), guard: pages(guard) }
+    }
+
+    fn size(self) -> usize {
+        self.size as usize
+    }
+
+    fn guard(self) -> usize {
+        self.guard as usize
     }
 
     fn pitch(self) -> usize {
-        self.size + self.guard
+        self.size() + self.guard()
     }
 }
 
@@ -123,7 +138,7 @@ impl Stack {
     /// The addresses of its guard.
     pub(super) fn guard(&self) -> std::ops::Range<usize> {
         let low = self.top.get() - self.class.pitch();
-        low..low + self.class.guard
+        low..low + self.class.guard()
     }
 
     /// The addresses of the stack itself.
@@ -234,7 +249,7 @@ impl Pool {
         mapping.begun += 1;
         if under_valgrind() {
             let start = stack.guard().end as *mut u8;
-            mapping.registered.push(ValgrindStackRegistration::new(start, class.size));
+            mapping.registered.push(ValgrindStackRegistration::new(start, class.size()));
         }
         Ok(stack)
     }
@@ -278,7 +293,7 @@ impl Pool {
         let _ = unsafe {
             rustix::mm::madvise(
                 stack.guard().end as *mut _,
-                stack.class.size,
+                stack.class.size(),
                 Advice::LinuxDontNeed,
             )
         };
