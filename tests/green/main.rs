@@ -13,6 +13,7 @@ mod stress;
 #[allow(dead_code)]
 mod support;
 mod switching;
+mod threads;
 mod values;
 mod words;
 
