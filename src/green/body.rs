@@ -115,8 +115,33 @@ where
 {
     fn drop(&mut self) {
         if self.complete.is_some() {
-            self.control().transition_to_ended();
+            self.control().transition_to_ended_as_cancelled();
             self.tell(Err(Error::new(ErrorKind::Cancelled)));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::OnceLock;
+
+    use super::super::control::{Name, Place, Record};
+    use super::*;
+
+    #[test]
+    fn who_cancels_what_is_dropped_before_its_beginning_is_told_so_at_each_moment() {
+        let name = Name::Given(String::new());
+        let place = Place::Elsewhere(OnceLock::new());
+        let record = Record::alone(Control::new(name, None, false, place));
+        let told = std::rc::Rc::new(std::cell::Cell::new(false));
+        let tell = {
+            let told = told.clone();
+            move |record: Arc<Record>, outcome: Outcome<()>| {
+                // The outcome is not there yet.
+                told.set(record.transition_to_cancelled() && outcome.unwrap_err().is_cancelled());
+            }
+        };
+        drop(Done::new(record.clone(), String::new, tell));
+        assert!(told.get() && record.transition_to_cancelled());
     }
 }

@@ -140,6 +140,11 @@ impl Control {
         self.state.fetch_or(ENDED, Ordering::Release) & CANCELLED != 0
     }
 
+    /// It will never have a value: who cancels it is told so from now on, although it has ended.
+    pub(super) fn transition_to_ended_as_cancelled(&self) {
+        self.state.fetch_or(ENDED | CANCELLED, Ordering::Release);
+    }
+
     /// Has it end at the wait that it is in, or at the next. Whether it will have no value because of that.
     pub(super) fn transition_to_cancelled(&self) -> bool {
         // Nothing is noted of one that has ended: the next who asks is to have the same answer.

@@ -10,12 +10,13 @@
 //! ```
 //!
 //! and is in `waiting` or in `running` exactly as long as that. Whoever takes it out of `waiting` answers for it: so it is started
-//! once, or cancelled once. `busy` counts those that run and do not wait for a task of this executor. Where it falls, by an end or by
+//! once, or cancelled once; while its outcome is being told, it is in `cancelling`, so that nobody else who cancels it hears that it
+//! goes on. `busy` counts those that run and do not wait for a task of this executor. Where it falls, by an end or by
 //! such a wait, the same thread starts the next one: so none waits while there is room.
 //!
 //! `unfinished` counts all that are not gone. Who waits for the end leaves a waker before it looks at that number.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
@@ -57,6 +58,7 @@ pub(super) struct Settings {
 struct State {
     waiting: VecDeque<Waiting>,
     running: HashMap<u64, Arc<Record>>,
+    cancelling: HashSet<u64>,
     busy: usize,
     unfinished: usize,
     closed: bool,
@@ -232,7 +234,10 @@ impl Pool {
 
     /// Cancels those that wait. How many there were.
     pub(super) fn cancel_waiting(&self) -> usize {
-        let waiting = std::mem::take(&mut self.lock().waiting);
+        let mut state = self.lock();
+        let waiting = std::mem::take(&mut state.waiting);
+        state.cancelling.extend(waiting.iter().map(|one| one.task));
+        drop(state);
         let count = waiting.len();
         waiting.into_iter().for_each(|one| self.transition_to_cancelled(one));
         count
@@ -240,7 +245,9 @@ impl Pool {
 
     fn transition_to_cancelled(&self, waiting: Waiting) {
         (waiting.job)(Fate::Refuse(Error::new(ErrorKind::Cancelled)));
-        self.count_off(&mut self.lock());
+        let mut state = self.lock();
+        state.cancelling.remove(&waiting.task);
+        self.count_off(&mut state);
     }
 
     /// Takes nothing new from here on.
@@ -322,8 +329,12 @@ impl Backend for Pool {
         let mut state = self.lock();
         if let Some(index) = state.waiting.iter().position(|one| one.task == task) {
             let waiting = state.waiting.remove(index).expect("found just now");
+            state.cancelling.insert(task);
             drop(state);
             self.transition_to_cancelled(waiting);
+            return true;
+        }
+        if state.cancelling.contains(&task) {
             return true;
         }
         let control = state.running.get(&task).cloned();
