@@ -79,6 +79,8 @@ pub(super) struct Hub {
     running: Cell<Running>,
     /// Whether it takes no new coroutines, since it ends.
     closing: Cell<bool>,
+    /// Addresses in the functions that it was begun by: see `thread_end.rs`.
+    callers: Box<[usize]>,
     /// Whether it is to end when no foreground coroutine is left.
     stopping: Cell<bool>,
 }

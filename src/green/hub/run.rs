@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::super::control::{Control, Name, Place, Record};
 use super::super::fault;
 use super::super::stack::{Cache, Class};
+use super::super::thread_end;
 use super::poller::Poller;
 use super::switch::{Green, Interrupt};
 use super::timers::Timers;
@@ -61,6 +62,7 @@ impl Hub {
             company: Cell::new(None),
             main: Cell::new(None),
             running: Cell::new(Running::NONE),
+            callers: thread_end::calling(),
             closing: Cell::new(false),
             stopping: Cell::new(false),
         })
@@ -77,6 +79,11 @@ impl Hub {
     /// Has it end when no foreground coroutine is left.
     pub(in crate::green) fn stop(&self) {
         self.stopping.set(true);
+    }
+
+    /// Addresses in the functions that it was begun by.
+    pub(in crate::green) fn callers(&self) -> &[usize] {
+        &self.callers
     }
 
     /// The coroutines it has.
