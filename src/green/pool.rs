@@ -109,13 +109,21 @@ impl Pool {
         call: impl FnOnce() -> T + Send + 'static,
         complete: impl FnOnce(Outcome<T>) + Send + 'static,
     ) {
+        let pid = std::process::id();
+        if pid != self.process {
+            shield(|| drop(call));
+            let message = "this process is a fork, and has none of the executor's threads: it may make an executor of its own";
+            let error = Error::new(ErrorKind::NotStarted).with_message(message);
+            let error = error.with_task(name_of::<F>()).with_scale(Scale::Green);
+            return shield(|| complete(Err(error)));
+        }
         let name = Name::Of(name_of::<F>, std::any::type_name::<F>);
         let place = Place::Elsewhere(OnceLock::new());
         let control =
             Record::alone(Control::new(name, hub::current_id(), true, place).of_pool(self.id));
         let job: Job = {
             let pool = self.clone();
-            let (control, presence) = (control.clone(), Presence::new());
+            let (control, presence) = (control.clone(), Presence::of(pid));
             Box::new(move |fate| {
                 let class = pool.settings.class;
                 match fate {
@@ -234,6 +242,9 @@ impl Pool {
 
     /// Cancels those that wait. How many there were.
     pub(super) fn cancel_waiting(&self) -> usize {
+        if self.is_the_parents() {
+            return 0;
+        }
         let mut state = self.lock();
         let waiting = std::mem::take(&mut state.waiting);
         state.cancelling.extend(waiting.iter().map(|one| one.task));
@@ -252,6 +263,9 @@ impl Pool {
 
     /// Takes nothing new from here on.
     pub(super) fn close(&self) {
+        if self.is_the_parents() {
+            return;
+        }
         let mut state = self.lock();
         state.closed = true;
         if state.unfinished == 0 {
@@ -263,7 +277,7 @@ impl Pool {
     /// not wait; nor does a fork, which has none of them.
     #[track_caller]
     pub(super) fn shutdown(&self) {
-        if self.process != std::process::id() {
+        if self.is_the_parents() {
             return;
         }
         self.close();
@@ -281,6 +295,11 @@ impl Pool {
             // A hub does not panic.
             let _ = hub.thread.join();
         }
+    }
+
+    /// Whether this process is a fork of the one that made it. Then its locks may be held by threads that are not there.
+    fn is_the_parents(&self) -> bool {
+        self.process != std::process::id()
     }
 
     /// Whether the caller is on a thread of this executor: a task, a coroutine that one has started, a callback.

@@ -153,7 +153,11 @@ pub(super) struct Presence {
 impl Presence {
     pub(super) fn new() -> Presence {
         // Asked for once, and not under the lock: it is a system call.
-        let pid = std::process::id();
+        Presence::of(std::process::id())
+    }
+
+    /// As `new`, where the number of this process is known.
+    pub(super) fn of(pid: u32) -> Presence {
         let mut present = present(pid);
         present.started += 1;
         present.alive += 1;
