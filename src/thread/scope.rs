@@ -66,8 +66,8 @@ where
         if is_plain_thread() {
             return f(scope);
         }
-        // A coroutine is suspended until no child has anything left to do: then std, which has the thread wait, finds that too. Unwind
-        // safe: the panic goes on from here.
+        // A coroutine is suspended until no child has anything left to do: then std, which has the thread wait, finds that too.
+        // Unwind safe: the panic goes on from here.
         let caught = catch_unwind(AssertUnwindSafe(|| f(scope)));
         park(&*open.ends, &wait, None);
         caught.unwrap_or_else(|panic| resume_unwind(panic))
@@ -318,7 +318,6 @@ struct State {
     /// The panics that nobody has been told of, by the numbers of the threads.
     untold: BTreeMap<u64, Error>,
     running: usize,
-    /// Of the coroutine that has the scope.
     wakers: Vec<Waker>,
 }
 
