@@ -10,6 +10,7 @@
 //! replaces it is ready; then it is given nothing more, and ends when its connections have.
 
 use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -43,6 +44,8 @@ const SHORT: Duration = Duration::from_millis(100);
 /// So many connections may be pending at a worker, and homeless: fewer than a pipe has room for.
 const PENDING: usize = 64;
 const HOMELESS: usize = 16;
+/// A copy of a socket, and what its message takes on its way.
+const SPARE: usize = 3;
 
 #[allow(private_interfaces)]
 impl<H, M> Begin<H> for Prefork<M>
@@ -65,6 +68,7 @@ where
             state: Mutex::default(),
             news: Condvar::new(),
         });
+        pool.state().save(&core.bell);
         let crew = Workers(Arc::clone(&pool));
         let (tell, told) = mpsc::channel();
         for _ in 0..*workers {
@@ -102,6 +106,8 @@ struct State {
     /// Where the round has come to.
     turn: usize,
     homeless: VecDeque<Accepted>,
+    /// Descriptors that stand for nothing, but for those that it takes to hand out one connection when no others are left.
+    spare: Vec<OwnedFd>,
     /// Of workers that have ended.
     counted: Counters,
     lost: u64,
@@ -147,20 +153,27 @@ impl State {
         self.workers.iter_mut().find(|worker| worker.id == id)
     }
 
-    /// Hands out what has no home, as far as there are workers for it. Gives those that nobody can be given.
-    fn hand_out(&mut self, room: usize) -> Vec<(Accepted, Error)> {
-        let mut refused = Vec::new();
+    /// Hands out what has no home, as far as there are workers for it.
+    fn hand_out(&mut self, room: usize) {
         while let Some(accepted) = self.homeless.pop_front() {
-            match self.give(accepted, room) {
-                Handed::Given => {}
-                Handed::Later(accepted) => {
-                    self.homeless.push_front(accepted);
-                    break;
-                }
-                Handed::Never(accepted, error) => refused.push((accepted, error)),
+            let given = self.give(accepted, room).or_else(|accepted| {
+                // The kernel may have no descriptor for the copy: there are some again.
+                self.spare.clear();
+                self.give(accepted, room)
+            });
+            if let Err(accepted) = given {
+                self.homeless.push_front(accepted);
+                return;
             }
         }
-        refused
+    }
+
+    /// Sets descriptors aside.
+    fn save(&mut self, bell: &OwnedFd) {
+        while self.spare.len() < SPARE {
+            let Ok(spare) = bell.try_clone() else { return };
+            self.spare.push(spare);
+        }
     }
 
     /// Whether there is a worker that can be given another.
@@ -169,7 +182,7 @@ impl State {
     }
 
     /// Gives a connection to the next worker that can take it.
-    fn give(&mut self, accepted: Accepted, room: usize) -> Handed {
+    fn give(&mut self, accepted: Accepted, room: usize) -> Result<(), Accepted> {
         let count = self.workers.len();
         for step in 0..count {
             let at = (self.turn + step) % count;
@@ -177,34 +190,23 @@ impl State {
             if !worker.can_take(room) {
                 continue;
             }
-            let Ok(copy) = accepted.socket.try_clone_fd() else { return Handed::Later(accepted) };
+            let Ok(copy) = accepted.socket.try_clone_fd() else { return Err(accepted) };
             let message = ToWorker::Take(Fd(copy), accepted.peer.clone());
             match worker.end.try_send(message) {
                 Ok(()) => {
                     worker.given += 1;
                     worker.pending.push_back(accepted);
                     self.turn = at + 1;
-                    return Handed::Given;
+                    return Ok(());
                 }
                 // One that is gone is passed over.
                 Err(PutError::Full(_) | PutError::ShutDown(_)) => {}
-                Err(PutError::Failed(_, error)) if error.kind() == ErrorKind::NotSerializable => {
-                    return Handed::Never(accepted, error);
-                }
-                // For want of memory or descriptors.
-                Err(PutError::Failed(..)) => return Handed::Later(accepted),
+                // For want of memory or descriptors: nothing else can be wrong with it.
+                Err(PutError::Failed(..)) => return Err(accepted),
             }
         }
-        Handed::Later(accepted)
+        Err(accepted)
     }
-}
-
-/// What has become of a connection.
-enum Handed {
-    Given,
-    /// There is no worker for it now.
-    Later(Accepted),
-    Never(Accepted, Error),
 }
 
 impl Worker {
@@ -416,14 +418,9 @@ where
     /// Hands out what is homeless.
     fn hand_out(&self) {
         let mut state = self.state();
-        if state.homeless.is_empty() {
-            return;
-        }
-        let refused = state.hand_out(self.room);
-        drop(state);
-        for (Accepted { socket, peer, seat }, error) in refused {
-            drop((socket, seat));
-            self.core.reject(peer, error);
+        if !state.homeless.is_empty() {
+            state.hand_out(self.room);
+            state.save(&self.core.bell);
         }
     }
 
