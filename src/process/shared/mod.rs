@@ -87,6 +87,11 @@ pub mod steps {
         atomic::steps::arm(steps);
     }
 
+    /// As [`arm`], but has it stopped with SIGSTOP: it may go on.
+    pub fn arm_stop(steps: i64) {
+        atomic::steps::arm_stop(steps);
+    }
+
     /// How many steps are left of those that it was armed with.
     pub fn left() -> i64 {
         atomic::steps::left()
