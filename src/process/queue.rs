@@ -148,7 +148,8 @@ impl<T: Payload> Queue<T> {
     ///
     /// # Errors
     ///
-    /// [`GetError::ShutDown`]: the queue was shut down, and is empty. [`GetError::TakerDied`], [`GetError::Failed`].
+    /// [`GetError::ShutDown`]: the queue was shut down, nothing is in it, and nobody is in the middle of taking an item, which would come
+    /// back if that one died: its end is waited for. [`GetError::TakerDied`], [`GetError::Failed`].
     #[track_caller]
     #[inline]
     pub fn get(&self) -> Result<T, GetError> {

@@ -309,47 +309,18 @@ impl<T: Payload> Bounded<T> {
         len: u64,
         tickets: &ticket::Tickets,
     ) -> Result<(), Refused> {
-        if bytes.len() > INLINE {
-            return self.write_block(ring, hold, bytes, len, tickets);
-        }
-        step();
-        // SAFETY: the cell is ours alone until it is published, and has room for INLINE bytes.
-        unsafe { bytes.as_ptr().copy_to_nonoverlapping(hold.cell.bytes.get().cast(), bytes.len()) };
-        // Release: as in `write`.
-        hold.cell.len.store(len, Ordering::Release);
-        announce(tickets);
-        Ok(())
-    }
-
-    #[cold]
-    fn write_block(
-        &self,
-        ring: Ring<'static, Arena>,
-        hold: Hold<'static>,
-        bytes: &[u8],
-        len: u64,
-        tickets: &ticket::Tickets,
-    ) -> Result<(), Refused> {
-        let arena = ring.host;
-        let allocate = || {
-            let mut transaction = arena.begin();
-            let block = transaction.allocate_raw(bytes.len() as u64)?;
-            transaction.set(&hold.cell.block, block);
-            transaction.set(&hold.cell.len, len);
-            transaction.end();
-            Ok(block)
+        let (arena, cell) = (ring.host, hold.cell);
+        let place = match bytes.len() {
+            ..=INLINE => Ok(cell.bytes.get().cast()),
+            size => give_block(arena, cell, size, len).map(|block| arena.at(block, size)),
         };
-        match allocate() {
-            Ok(block) => {
+        match place {
+            Ok(place) => {
                 step();
-                // SAFETY: the block is the cell's, which is ours alone until it is published, and is of this size.
-                unsafe {
-                    std::ptr::copy_nonoverlapping(
-                        bytes.as_ptr(),
-                        arena.at(block, bytes.len()),
-                        bytes.len(),
-                    );
-                }
+                // SAFETY: the cell and its block are ours alone until it is published, and have room for so many bytes.
+                unsafe { bytes.as_ptr().copy_to_nonoverlapping(place, bytes.len()) };
+                // Release: as in `write`.
+                cell.len.store(len, Ordering::Release);
                 announce(tickets);
                 Ok(())
             }
@@ -427,6 +398,7 @@ impl<T: Payload> Bounded<T> {
         let (ring, me) = self.ring();
         let batch = Batch { gate: self.not_full(), arena: ring.host, some: false.into() };
         items.reserve_exact(most.min((FIRST_ROOM / size_of::<T>().max(1)).max(4)));
+        let mut failed = None;
         while items.len() < most {
             let Ok(hold) = ring.take(me) else { break };
             if ring.is_emptied() {
@@ -438,10 +410,17 @@ impl<T: Payload> Bounded<T> {
                 Ok(item) => items.push(item),
                 // It was handed back, and comes out by itself; what was taken before it must not be lost.
                 Err(_) if !items.is_empty() => break,
-                Err(error) => return Err(error),
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
             }
         }
         drop(batch);
+        self.tell_of_the_end(ring);
+        if let Some(error) = failed {
+            return Err(error);
+        }
         if items.is_empty() {
             items.push(self.get(wait, None)?);
         }
@@ -475,18 +454,33 @@ impl<T: Payload> Bounded<T> {
                 Ok(hold) => {
                     let item = self.read(ring, hold, Ordering::SeqCst, true);
                     self.not_full().open_fenced(ring.host, 1);
+                    self.tell_of_the_end(ring);
                     return Got::Some(item);
                 }
                 Err(Refusal::Closed) => {
                     // What the dead were taking comes first.
                     ring.host.look_after_all();
-                    if !self.search(ring, me) {
-                        return Got::Some(Err(GetError::ShutDown));
+                    if self.search(ring, me) {
+                        continue;
                     }
+                    // What somebody living is taking comes back if that one dies. If not, we are told.
+                    return match ring.is_over() {
+                        true => Got::Some(Err(GetError::ShutDown)),
+                        false => Got::Nothing,
+                    };
                 }
                 Err(Refusal::Not) => return Got::Nothing,
                 Err(Refusal::Soon) => return Got::Soon,
             }
+        }
+    }
+
+    /// After a cell was left, by a store that is SeqCst or with a fence behind it: of a queue that was shut down it may have been the
+    /// last, and then others have waited for what becomes of it.
+    #[inline(always)]
+    fn tell_of_the_end(&self, ring: Ring<'static, Arena>) {
+        if ring.is_closed() {
+            self.not_empty().open_all(ring.host);
         }
     }
 
@@ -500,19 +494,21 @@ impl<T: Payload> Bounded<T> {
         order: Ordering,
         alone: bool,
     ) -> Result<T, GetError> {
-        struct Leave(&'static Arena, Hold<'static>, Ordering, &'static Gate);
+        struct Leave(Ring<'static, Arena>, Hold<'static>, Ordering);
         impl Drop for Leave {
             #[inline(always)]
             fn drop(&mut self) {
-                finish(self.0, self.1.cell);
-                self.1.leave(self.2);
+                let Leave(ring, hold, order) = *self;
+                finish(ring.host, hold.cell);
+                hold.leave(order);
                 if std::thread::panicking() {
-                    // A user's `Deserialize` panics, and nobody else tells of the room.
-                    self.3.open_all(self.0);
+                    // A user's `Deserialize` panics, and nobody else tells of the room, or of the end.
+                    ring.head.not_full.0.open_all(ring.host);
+                    ring.head.not_empty.0.open_all(ring.host);
                 }
             }
         }
-        let leave = Leave(ring.host, hold, order, self.not_full());
+        let leave = Leave(ring, hold, order);
         let result = match hold.again && self.policy() == OnDeath::Report {
             true => Err(GetError::TakerDied),
             false => self.decode(ring, hold),
@@ -598,6 +594,16 @@ impl<T: Payload> Bounded<T> {
     fn not_full(&self) -> &'static Gate {
         &self.head.not_full.0
     }
+}
+
+/// Gives a cell of ours a block of that size, for an item whose `len` is that.
+fn give_block(arena: &Arena, cell: &Cell, size: usize, len: u64) -> Result<u64> {
+    let mut transaction = arena.begin();
+    let block = transaction.allocate_raw(size as u64)?;
+    transaction.set(&cell.block, block);
+    transaction.set(&cell.len, len);
+    transaction.end();
+    Ok(block)
 }
 
 /// An item as bytes, with the numbers of its tickets behind them, and what its cell is to say of it.

@@ -58,7 +58,7 @@ pub(super) struct Cell {
 #[cfg(not(all(loom, test)))]
 const _: () = assert!(size_of::<Cell>() == 128);
 
-#[cfg(all(loom, test))]
+#[cfg(test)]
 impl RingHead {
     pub(super) fn new(capacity: u64) -> RingHead {
         let number = || Number64::new(0);
@@ -78,7 +78,7 @@ impl RingHead {
     }
 }
 
-#[cfg(all(loom, test))]
+#[cfg(test)]
 impl Cell {
     pub(super) fn new() -> Cell {
         let number = || Number64::new(0);
@@ -392,9 +392,14 @@ impl<'a, H: Host> Ring<'a, H> {
         }
     }
 
-    /// Whether there is something to take, or nothing comes any more.
+    /// Whether there is something to take, or nothing comes any more: whether [`take`](Ring::take) would find something to do.
     pub(super) fn is_ready(&self) -> bool {
-        if self.is_closed() || self.may_have_back() {
+        let closed = self.is_closed();
+        if closed {
+            // As in `take`.
+            fence(Ordering::SeqCst);
+        }
+        if self.may_have_back() {
             return true;
         }
         let mut position = Position::from_word(self.head.head.0.load(Ordering::Relaxed));
@@ -402,13 +407,29 @@ impl<'a, H: Host> Ring<'a, H> {
             let state = State(self.cell(position).state.load(Ordering::Acquire));
             match (state.ahead_of(position.lap), state.what()) {
                 (0, FULL) => return true,
-                (0, EMPTY | CLAIMED) => return false,
+                (0, CLAIMED) => return false,
+                (0, EMPTY) | (-1, _) => return closed && self.is_over(),
                 (0, _) => {}
-                (1.., _) => position.lap = state.lap().wrapping_sub(1) % LAPS,
-                _ => return false,
+                // The hint is old, as in `claim`.
+                _ => position.lap = state.lap().wrapping_sub(1) % LAPS,
             }
             position = position.next(self.capacity());
         }
+    }
+
+    /// Whether nothing comes out of it any more, for who has found it closed and nothing to take: nobody living is taking an
+    /// item, which comes back if it dies. Nothing is put any more, and an item stays in its cell; so what one look through the cells
+    /// does not find is nowhere.
+    #[cold]
+    pub(super) fn is_over(&self) -> bool {
+        let is_left = |cell: &Cell| {
+            matches!(State(cell.state.load(Ordering::Acquire)).what(), TAKEN | BACK | FULL)
+        };
+        // From the last that was taken backwards: there it is, if anything is.
+        let head = Position::from_word(self.head.head.0.load(Ordering::Relaxed)).index as usize;
+        let (before, behind) = self.cells.split_at(head.min(self.cells.len()));
+        let mut cells = before.iter().rev().chain(behind.iter().rev());
+        self.is_emptied() || !cells.any(is_left)
     }
 
     /// Makes an item that was handed back ours.
@@ -523,5 +544,61 @@ impl<'a, H: Host> Ring<'a, H> {
 
     fn may_have_back(&self) -> bool {
         self.head.handed_back.load(Ordering::Relaxed) != self.head.none_left.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    //! Hints that are as old as hints can be.
+
+    use super::super::gate::Gate;
+    use super::*;
+
+    /// One that nobody waits for.
+    struct Alone;
+
+    impl Host for Alone {
+        fn me(&self) -> Member {
+            Member::new(0, 1)
+        }
+
+        fn is_dead(&self, _: Member) -> bool {
+            false
+        }
+
+        fn is_dead_brief(&self, _: usize, _: u32, _: u32) -> bool {
+            false
+        }
+
+        fn sleep(&self, _: &Gate, _: u32, _: std::time::Duration) {}
+
+        fn wake(&self, _: &Gate, _: u32) -> u32 {
+            0
+        }
+
+        fn ring(&self, _: u64) {}
+    }
+
+    /// A ring whose second cell has an item of that lap, and whose hint has stayed at the beginning.
+    fn with_old_hint(lap: u64, look: impl FnOnce(Ring<'_, Alone>)) {
+        let (head, cells) = (RingHead::new(2), [Cell::new(), Cell::new()]);
+        cells[0].state.store(State::new(lap + 1, EMPTY, 0).0, Ordering::Relaxed);
+        cells[1].state.store(State::new(lap, FULL, 0).0, Ordering::Relaxed);
+        look(Ring { host: &Alone, head: &head, cells: &cells });
+    }
+
+    #[test]
+    fn an_item_is_seen_however_old_the_hint_is() {
+        for lap in [0, 1, 5, LAPS / 2 - 2, LAPS / 2 - 1, LAPS / 2, LAPS / 2 + 5, LAPS - 9] {
+            with_old_hint(lap, |ring| assert!(ring.is_ready(), "lap {lap}"));
+            with_old_hint(lap, |ring| {
+                let hold = ring.take(Alone.me()).unwrap_or_else(|_| panic!("lap {lap}"));
+                assert!(!ring.is_ready(), "lap {lap}: it is taken");
+                ring.close(false);
+                assert!(!ring.is_ready(), "lap {lap}: it may come back");
+                ring.leave(hold);
+                assert!(ring.is_ready() && ring.take(Alone.me()).is_err(), "lap {lap}");
+            });
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use fourfold::process::{self, Array, Event, Executor, Lock, Queue, Semaphore, Value};
+use fourfold::process::{self, Array, Buffer, Event, Executor, Lock, Queue, Semaphore, Value};
 use serde::{Deserialize, Serialize};
 
 use crate::support::{LIMIT, within};
@@ -208,4 +208,43 @@ fn handles_are_numbers_and_not_descriptors() {
         // Other tests open and close some.
         assert!(count() < 2000);
     });
+}
+
+/// Something that can be read the second time only, and not the first.
+#[derive(Debug)]
+struct Fussy;
+
+static FUSSY: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(true);
+
+impl serde::Serialize for Fussy {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_unit()
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Fussy {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Fussy, D::Error> {
+        <()>::deserialize(deserializer)?;
+        match FUSSY.swap(false, std::sync::atomic::Ordering::SeqCst) {
+            true => Err(serde::de::Error::custom("not yet")),
+            false => Ok(Fussy),
+        }
+    }
+}
+
+#[test]
+fn an_item_that_is_handed_back_has_its_buffer() {
+    type Item = (Buffer, Option<Fussy>, Lock<u32>);
+    let queue = Queue::<Item>::bounded(4).unwrap();
+    let lock = Lock::new(3).unwrap();
+    for (text, fussy) in [("first", None), ("second", Some(Fussy))] {
+        let buffer = Buffer::from_slice(text.as_bytes()).unwrap();
+        queue.put((buffer, fussy, lock.clone())).unwrap();
+    }
+    let first = queue.get_many(4).unwrap();
+    assert_eq!(first.len(), 1, "the second cannot be read yet");
+    assert_eq!(*first[0].0, *b"first");
+    let (buffer, fussy, lock) = queue.get().unwrap();
+    assert_eq!(*buffer, *b"second");
+    assert!(fussy.is_some() && *lock.lock().unwrap() == 3);
 }
