@@ -56,6 +56,32 @@ const PATIENCE: usize = 32;
 /// Where the cells begin.
 const CELLS: u64 = size_of::<RingHead>() as u64;
 
+impl<T> Bounded<T> {
+    pub(super) fn of(attached: Arc<Attached>) -> Bounded<T> {
+        let (arena, _) = attached.enter();
+        let (head, cells) = parts(arena, attached.body());
+        Bounded { attached, head, cells, items: PhantomData }
+    }
+
+    pub(super) fn attached(&self) -> &Arc<Attached> {
+        &self.attached
+    }
+
+    #[inline(always)]
+    fn ring(&self) -> (Ring<'static, Arena>, Member) {
+        let (arena, me) = self.attached.enter();
+        (Ring { host: arena, head: self.head, cells: self.cells }, me)
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.cells.len()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.ring().0.len()
+    }
+}
+
 impl<T: Payload> Bounded<T> {
     pub(crate) fn new(capacity: usize, on_death: OnDeath) -> Result<Bounded<T>> {
         Bounded::new_in(super::arena()?, capacity, on_death)
@@ -79,30 +105,6 @@ impl<T: Payload> Bounded<T> {
             head.on_death.store(on_death as u64, Ordering::Relaxed);
         })?;
         Ok(Bounded::of(attached))
-    }
-
-    pub(super) fn of(attached: Arc<Attached>) -> Bounded<T> {
-        let (arena, _) = attached.enter();
-        let (head, cells) = parts(arena, attached.body());
-        Bounded { attached, head, cells, items: PhantomData }
-    }
-
-    pub(super) fn attached(&self) -> &Arc<Attached> {
-        &self.attached
-    }
-
-    #[inline(always)]
-    fn ring(&self) -> (Ring<'static, Arena>, Member) {
-        let (arena, me) = self.attached.enter();
-        (Ring { host: arena, head: self.head, cells: self.cells }, me)
-    }
-
-    pub(crate) fn capacity(&self) -> usize {
-        self.cells.len()
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.ring().0.len()
     }
 
     /// Puts an item, if there is room.
