@@ -109,7 +109,7 @@ impl<T: Payload> Bounded<T> {
 
     /// Puts an item, if there is room.
     pub(crate) fn try_put(&self, item: T) -> Result<(), PutError<T>> {
-        self.put_bytes(item, |bytes| self.put_now(bytes, true))
+        self.put_bytes(&mut Short::new(), item, |bytes| self.put_now(bytes, true))
     }
 
     /// Puts an item, and waits for room.
@@ -119,7 +119,7 @@ impl<T: Payload> Bounded<T> {
         wait: &Wait,
         limit: Option<Duration>,
     ) -> Result<(), PutError<T>> {
-        self.put_bytes(item, |bytes| match self.put_now(bytes, false) {
+        self.put_bytes(&mut Short::new(), item, |bytes| match self.put_now(bytes, false) {
             Err(Refused::Full) => self.put_slowly(bytes, wait, limit),
             other => other,
         })
@@ -153,8 +153,10 @@ impl<T: Payload> Bounded<T> {
     ) -> Result<(), PutError<T>> {
         let (ring, me) = self.ring();
         let batch = Batch { gate: self.not_empty(), arena: ring.host, some: false.into() };
+        let mut room = Short::new();
         for item in items {
-            self.put_bytes(item, |bytes| match ring.claim(me) {
+            room.clear();
+            self.put_bytes(&mut room, item, |bytes| match ring.claim(me) {
                 Ok(hold) => {
                     self.write(ring, hold, bytes)?;
                     ring.publish(hold, Ordering::Release);
@@ -177,20 +179,20 @@ impl<T: Payload> Bounded<T> {
         Ok(())
     }
 
-    /// Writes an item as bytes, and puts these.
+    /// Writes an item as bytes, in `room`, which is empty, and puts these.
     #[inline]
     fn put_bytes(
         &self,
+        room: &mut Short,
         item: T,
         put: impl FnOnce(Written<'_>) -> Result<(), Refused>,
     ) -> Result<(), PutError<T>> {
         // Not into the cell itself: an item's own `Serialize` may take long, panic, or put another.
-        let mut room = Short::new();
-        let (written, tickets) = ticket::collect(|| codec::encode_into(&mut room, &item, "item"));
+        let (written, tickets) = ticket::collect(|| codec::encode_into(room, &item, "item"));
         let done = match written {
             Ok(()) => {
-                let len = append(&mut room, &tickets);
-                put(Written { bytes: &room, len, tickets: &tickets })
+                let len = append(room, &tickets);
+                put(Written { bytes: room, len, tickets: &tickets })
                     .map_err(|refused| refused.with(item))
             }
             Err(error) => Err(PutError::Failed(item, error)),
@@ -496,29 +498,30 @@ impl<T: Payload> Bounded<T> {
         order: Ordering,
         alone: bool,
     ) -> Result<T, GetError> {
-        struct Leave(Ring<'static, Arena>, Hold<'static>, Ordering);
+        /// A user's `Deserialize` panics, and nobody else leaves the cell, or tells of the room, or of the end.
+        struct Leave(Ring<'static, Arena>, Hold<'static>);
         impl Drop for Leave {
-            #[inline(always)]
+            #[cold]
             fn drop(&mut self) {
-                let Leave(ring, hold, order) = *self;
+                let Leave(ring, hold) = *self;
                 finish(ring.host, hold.cell);
-                hold.leave(order);
-                if std::thread::panicking() {
-                    // A user's `Deserialize` panics, and nobody else tells of the room, or of the end.
-                    ring.head.not_full.0.open_all(ring.host);
-                    ring.head.not_empty.0.open_all(ring.host);
-                }
+                ring.leave(hold);
+                ring.head.not_full.0.open_all(ring.host);
+                ring.head.not_empty.0.open_all(ring.host);
             }
         }
-        let leave = Leave(ring, hold, order);
-        let result = match hold.again && self.policy() == OnDeath::Report {
+        let leave = Leave(ring, hold);
+        let result = match hold.again() && self.policy() == OnDeath::Report {
             true => Err(GetError::TakerDied),
             false => self.decode(ring, hold),
         };
+        std::mem::forget(leave);
         if result.is_err() && !alone {
-            std::mem::forget(leave);
             ring.hand_back(hold);
             self.not_empty().open_one(ring.host);
+        } else {
+            finish(ring.host, hold.cell);
+            hold.leave(order);
         }
         result
     }
@@ -638,16 +641,19 @@ fn append(bytes: &mut Short, tickets: &ticket::Tickets) -> u64 {
     len + ((bytes.len() - before) / NUMBER) as u64 * ONE_TICKET
 }
 
+#[inline(always)]
 fn count(len: u64) -> usize {
     ((len & TICKETS) / ONE_TICKET) as usize
 }
 
 /// Bytes of an item and of the numbers behind it.
+#[inline(always)]
 fn total(len: u64) -> usize {
     (len & LEN) as usize + count(len) * NUMBER
 }
 
 /// Where the item in a cell of ours begins, whose `len` says that.
+#[inline(always)]
 fn place(arena: &Arena, cell: &Cell, len: u64) -> *const u8 {
     match total(len) {
         ..=INLINE => cell.bytes.get().cast(),
@@ -663,6 +669,7 @@ fn finish(arena: &Arena, cell: &Cell) {
     }
 }
 
+#[inline(always)]
 fn has_more(cell: &Cell) -> bool {
     cell.block.load(Ordering::Relaxed) != 0 || cell.len.load(Ordering::Relaxed) & TICKETS != 0
 }

@@ -187,16 +187,32 @@ impl<H> Copy for Ring<'_, H> {}
 #[must_use = "others wait for what becomes of it"]
 pub(super) struct Hold<'a> {
     pub(super) cell: &'a Cell,
+    /// The lap, and below it one bit: the item had been taken before, by one who died. In one number, since bytes between fields are
+    /// moved, too, and slowly.
     lap: u64,
-    /// The item had been taken before, by one who died.
-    pub(super) again: bool,
 }
 
-impl Hold<'_> {
+impl<'a> Hold<'a> {
+    #[inline(always)]
+    fn new(cell: &'a Cell, lap: u64, again: bool) -> Hold<'a> {
+        Hold { cell, lap: lap << 1 | u64::from(again) }
+    }
+
+    #[inline(always)]
+    fn lap(self) -> u64 {
+        self.lap >> 1
+    }
+
+    /// Whether the item had been taken before, by one who died.
+    #[inline(always)]
+    pub(super) fn again(self) -> bool {
+        self.lap & 1 != 0
+    }
+
     /// As [`Ring::leave`], with the order of the store. If it is not SeqCst, a fence comes before the gate is opened.
     #[inline(always)]
     pub(super) fn leave(self, order: Ordering) {
-        let empty = State::new(self.lap + 1, EMPTY, 0).0;
+        let empty = State::new(self.lap() + 1, EMPTY, 0).0;
         match order {
             Ordering::SeqCst => drop(self.cell.state.swap(empty, Ordering::SeqCst)),
             _ => self.cell.state.store(empty, order),
@@ -300,7 +316,7 @@ impl<'a, H: Host> Ring<'a, H> {
                         .0
                         .store(position.next(self.capacity()).word(), Ordering::Relaxed);
                     self.fetch_ahead(position.index);
-                    let hold = Hold { cell, lap: position.lap, again: false };
+                    let hold = Hold::new(cell, position.lap, false);
                     if self.is_closed() {
                         self.leave(hold);
                         return Err(Refusal::Closed);
@@ -335,7 +351,7 @@ impl<'a, H: Host> Ring<'a, H> {
     /// Lets others take what was written. Then open `not_empty`.
     #[inline(always)]
     pub(super) fn publish(&self, hold: Hold<'a>, order: Ordering) {
-        let full = State::new(hold.lap, FULL, 0).0;
+        let full = State::new(hold.lap(), FULL, 0).0;
         match order {
             // A store and a fence in one.
             Ordering::SeqCst => drop(hold.cell.state.swap(full, Ordering::SeqCst)),
@@ -376,7 +392,7 @@ impl<'a, H: Host> Ring<'a, H> {
                         .head
                         .0
                         .store(position.next(self.capacity()).word(), Ordering::Relaxed);
-                    return Ok(Hold { cell, lap: position.lap, again: false });
+                    return Ok(Hold::new(cell, position.lap, false));
                 }
                 (0, CLAIMED) => return Err(Refusal::Soon),
                 (0, EMPTY) => return Err(if closed { Refusal::Closed } else { Refusal::Not }),
@@ -441,7 +457,7 @@ impl<'a, H: Host> Ring<'a, H> {
             if state.what() == BACK {
                 let taken = State::new(state.lap(), TAKEN, brief(me));
                 if cell.state.exchange(state.0, taken.0, Ordering::AcqRel).is_ok() {
-                    return Some(Hold { cell, lap: state.lap(), again: true });
+                    return Some(Hold::new(cell, state.lap(), true));
                 }
             }
         }
@@ -456,7 +472,7 @@ impl<'a, H: Host> Ring<'a, H> {
 
     /// Hands the item in a cell of ours to others. Then open `not_empty`.
     pub(super) fn hand_back(&self, hold: Hold<'a>) {
-        hold.cell.state.store(State::new(hold.lap, BACK, 0).0, Ordering::Release);
+        hold.cell.state.store(State::new(hold.lap(), BACK, 0).0, Ordering::Release);
         // Who dies before this is itself found dead, and the cells are searched once more.
         self.head.handed_back.fetch_add(1, Ordering::SeqCst);
     }
@@ -480,7 +496,7 @@ impl<'a, H: Host> Ring<'a, H> {
             // As what it was, so that our own death in it is no other case.
             let ours = State::new(state.lap(), what, brief(me));
             if cell.state.exchange(state.0, ours.0, Ordering::AcqRel).is_ok() {
-                let hold = Hold { cell, lap: state.lap(), again: what == TAKEN };
+                let hold = Hold::new(cell, state.lap(), what == TAKEN);
                 show(if what == CLAIMED { Left::Unfinished(hold) } else { Left::Taken(hold) });
             }
         }
