@@ -101,10 +101,23 @@ impl Parts {
 /// Calls `run`, which goes on with the coroutine whose this is until it comes out again.
 #[inline(always)]
 pub(crate) fn apart<R>(own: &mut Aside, run: impl FnOnce() -> R) -> R {
+    if own.0.is_some() || scope() != Scope::NONE {
+        return apart_slowly(own, run);
+    }
+    // If a panic comes out, the coroutine has left all that it was in the middle of.
+    let result = run();
+    if scope() != Scope::NONE {
+        *own = exchange_slowly(Aside(None));
+    }
+    result
+}
+
+#[cold]
+#[inline(never)]
+fn apart_slowly<R>(own: &mut Aside, run: impl FnOnce() -> R) -> R {
     /// Also when what comes out is a panic.
     struct Back<'a>(&'a mut Aside, Aside);
     impl Drop for Back<'_> {
-        #[inline(always)]
         fn drop(&mut self) {
             *self.0 = exchange(std::mem::take(&mut self.1));
         }
