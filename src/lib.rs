@@ -14,6 +14,7 @@ pub mod error;
 pub mod green;
 pub mod prelude;
 pub mod process;
+pub mod server;
 mod sync;
 mod system;
 pub mod task;

@@ -9,7 +9,6 @@
 //! | [`pipe()`], [`duplex`] | messages from process to process, whole and in order |
 //! | [`Fd`] | a socket, a file, a pipe as an argument or a value |
 //! | [`Lock`], [`Semaphore`], [`Event`], [`Queue`] | words in memory that processes share: well under a microsecond, whoever dies |
-//! | [`Lock`], [`Semaphore`], [`Event`], [`Queue`] | in memory that processes share: where speed is the point |
 //! | [`Value`], [`Array`], [`Buffer`] | what lies in that memory: behind a lock, or handed over with no copy |
 //! | [`RLock`], [`RwLock`], [`Condition`], [`Barrier`] | locks that survive their holder, and meeting places, served by the root of the tree of processes: a round trip to it |
 //! | [`UnboundedQueue`], [`LifoQueue`], [`PriorityQueue`], [`JoinableQueue`], [`List`], [`Dict`] | what several processes share, served in the same way |

@@ -132,6 +132,8 @@ struct Peer {
     replies: u64,
     /// Items that were written and that it has not said to have read, each with the number of its reply.
     unread: VecDeque<(u64, u64, u64, Got)>,
+    /// Notifications of conditions, in the same way: the word, and who was notified.
+    notified: VecDeque<(u64, u64, u64)>,
 }
 
 /// After so long it looks again, whether or not it has anything to do then.
@@ -252,6 +254,7 @@ impl Server {
             is_cut: false,
             replies: 0,
             unread: VecDeque::new(),
+            notified: VecDeque::new(),
         };
         self.peers.insert(link, peer);
         self.world.welcome(link, parent);
@@ -272,6 +275,9 @@ impl Server {
             let Some(peer) = self.peers.remove(&link) else { return };
             let _ = epoll::delete(&self.epoll.0, &peer.socket.0);
             if !all_read {
+                for (_, word, who) in peer.notified {
+                    self.world.notify_another(link, word, who, &mut self.out);
+                }
                 let unread = peer.unread.into_iter().map(|(_, word, who, got)| (word, who, got));
                 self.world.take_back(link, unread, &mut self.out);
             }
@@ -305,6 +311,9 @@ impl Server {
             let (head, ask) = read_request(frame)?;
             while peer.unread.front().is_some_and(|(number, ..)| *number <= head.read) {
                 peer.unread.pop_front();
+            }
+            while peer.notified.front().is_some_and(|(number, ..)| *number <= head.read) {
+                peer.notified.pop_front();
             }
             match ask {
                 Ask::Carry(mut words) => {
@@ -346,9 +355,15 @@ impl Server {
             let Some(peer) = self.peers.get_mut(&link) else { continue };
             peer.replies += 1;
             peer.out.append(&mut write_reply(id, &answer));
-            if let Answer::Items(items) = answer {
-                let number = peer.replies;
-                peer.unread.extend(items.into_iter().map(|got| (number, word, who, got)));
+            let number = peer.replies;
+            match answer {
+                Answer::Items(items) => {
+                    peer.unread.extend(items.into_iter().map(|got| (number, word, who, got)));
+                }
+                Answer::Woken { notified: true, .. } => {
+                    peer.notified.push_back((number, word, who));
+                }
+                _ => {}
             }
             if !links.contains(&link) {
                 links.push(link);

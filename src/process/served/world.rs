@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::thing::{Thing, Told};
-use super::wire::{Answer, Ask, Blank, FOR_EVER, Got, Head, Load, ONE_WAY};
+use super::wire::{AT_ONCE, Answer, Ask, Blank, FOR_EVER, Got, Head, Load, ONE_WAY};
 use crate::words::{Effort, Element, Participant, Unordered};
 
 /// Which process asks: a connection.
@@ -283,6 +283,12 @@ impl World {
         }
         self.grant(&out[before..]);
         self.settle(out);
+    }
+
+    /// A notification came to one who will not read it any more: the next who waits has it.
+    pub(super) fn notify_another(&mut self, link: Link, word: u64, who: u64, out: &mut Vec<Out>) {
+        let head = Head { id: ONE_WAY, read: 0, word, who, limit: AT_ONCE };
+        self.ask(link, head, Ask::Notify(1), out);
     }
 
     fn ask_word(

@@ -165,7 +165,8 @@ fn into_bytes(path: PathBuf) -> Vec<u8> {
 fn standard(fd: RawFd) -> io::Result<Option<OwnedFd>> {
     // SAFETY: `fcntl` on a number, which fails if it is no descriptor.
     let flags = unsafe { libc::fcntl(fd, libc::F_GETFD) };
-    if flags != -1 && flags & libc::FD_CLOEXEC != 0 {
+    // What another thread opens from here on may take the number: it is asked for no more.
+    if flags == -1 || flags & libc::FD_CLOEXEC != 0 {
         return Ok(None);
     }
     // SAFETY: `fcntl` on a number, which fails if it is no descriptor.

@@ -248,3 +248,35 @@ fn a_thread_that_ends_with_a_lock_has_died_with_it() {
         assert!(!owner_died(lock.lock()));
     });
 }
+
+#[test]
+fn a_notification_that_its_receiver_did_not_live_to_read_is_another_s() {
+    fn listen((news, listening, heard): (Condition, process::Semaphore, process::Semaphore)) {
+        let mut guard = news.lock().unwrap();
+        listening.release().unwrap();
+        // The second is told that the first died with the lock.
+        let _ = guard.wait();
+        heard.release().unwrap();
+    }
+    within(LIMIT, || {
+        let news = Condition::new(()).unwrap();
+        let [listening, heard] = [(); 2].map(|()| process::Semaphore::new(0).unwrap());
+        let args = (news.clone(), listening.clone(), heard.clone());
+        let first = process::spawn(listen, args.clone()).unwrap();
+        listening.acquire();
+        // Whoever has the lock now knows that the one who listens has gone to wait.
+        drop(news.lock().unwrap());
+        assert!(first.signal(19));
+        let stat = format!("/proc/{}/stat", first.pid());
+        eventually("it is stopped", || {
+            std::fs::read_to_string(&stat).unwrap().rsplit(')').next().unwrap().starts_with(" T")
+        });
+        let second = process::spawn(listen, args).unwrap();
+        listening.acquire();
+        news.lock().unwrap().notify_one().unwrap();
+        assert!(!heard.acquire_timeout(Duration::from_millis(50)));
+        assert!(first.kill() && first.join().is_err());
+        second.join().unwrap();
+        assert!(heard.try_acquire());
+    });
+}

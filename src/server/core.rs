@@ -1,0 +1,186 @@
+//! What the parts of a server in one process share: settings, connections, counters, and how far its end has come.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::event::{EventfdFlags, eventfd};
+
+use super::address::Address;
+use super::counters::{Tally, count};
+use super::event::Event;
+use super::ledger::{Entry, Ledger, Verdict};
+use super::listener::Socket;
+use super::settings::Settings;
+use crate::error::{Error, Result, shield};
+
+/// A function that hears what happens: see [`Builder::on_event`](super::Builder::on_event).
+pub(super) type OnEvent = dyn Fn(&Event) + Send + Sync;
+
+pub(super) struct Core {
+    pub(super) settings: Settings,
+    pub(super) ledger: Ledger,
+    pub(super) tally: Tally,
+    /// Wakes the acceptor.
+    pub(super) bell: OwnedFd,
+    /// No more is accepted.
+    stopping: AtomicBool,
+    /// Connections that have a seat.
+    seated: AtomicUsize,
+    /// The acceptor waits for a seat.
+    full: AtomicBool,
+    /// How many have left their seat, for whoever waits for that.
+    left: Mutex<u64>,
+    on_left: Condvar,
+    on_event: Box<OnEvent>,
+}
+
+impl std::fmt::Debug for Core {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Core").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// A connection that was accepted, with what is kept for it.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    pub(super) socket: Socket,
+    pub(super) peer: Address,
+    pub(super) seat: Seat,
+}
+
+/// A place among the connections that there may be. Given back when it is dropped.
+#[derive(Debug)]
+pub(super) struct Seat(Arc<Core>);
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let core = &self.0;
+        // SeqCst, as in `wait_for_seat`: either the acceptor sees that there is room, or this sees that it waits.
+        core.seated.fetch_sub(1, Ordering::SeqCst);
+        if core.full.swap(false, Ordering::SeqCst) {
+            core.ring();
+        }
+        *core.left() += 1;
+        core.on_left.notify_all();
+    }
+}
+
+impl Core {
+    pub(super) fn new(settings: Settings, on_event: Box<OnEvent>) -> Result<Arc<Core>> {
+        let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
+        Ok(Arc::new(Core {
+            ledger: Ledger::new(settings.limits),
+            settings,
+            tally: Tally::default(),
+            bell: bell.map_err(io::Error::from)?,
+            stopping: AtomicBool::new(false),
+            seated: AtomicUsize::new(0),
+            full: AtomicBool::new(false),
+            left: Mutex::new(0),
+            on_left: Condvar::new(),
+            on_event,
+        }))
+    }
+
+    /// A seat for one more, if there is one.
+    pub(super) fn seat(self: &Arc<Core>) -> Option<Seat> {
+        let limit = self.settings.max_connections;
+        if self.seated.load(Ordering::SeqCst) >= limit {
+            // Said before it looks again: see `Seat::drop`.
+            self.full.store(true, Ordering::SeqCst);
+            if self.seated.load(Ordering::SeqCst) >= limit {
+                return None;
+            }
+            self.full.store(false, Ordering::SeqCst);
+        }
+        // Seats are given out by one thread.
+        self.seated.fetch_add(1, Ordering::SeqCst);
+        Some(Seat(Arc::clone(self)))
+    }
+
+    pub(super) fn seated(&self) -> usize {
+        self.seated.load(Ordering::SeqCst)
+    }
+
+    fn left(&self) -> MutexGuard<'_, u64> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until nobody is seated any more, at most until the deadline. Whether that is so.
+    pub(super) fn wait_empty(&self, deadline: Option<Instant>) -> bool {
+        let mut left = self.left();
+        while self.seated() > 0 {
+            let rest = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+            if rest == Some(Duration::ZERO) {
+                return false;
+            }
+            let day = Duration::from_secs(86_400);
+            let woken = self.on_left.wait_timeout(left, rest.unwrap_or(day));
+            left = woken.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+
+    /// Waits until another number of connections have left, at most so long. Gives the number.
+    pub(super) fn wait_left(&self, seen: u64, limit: Duration) -> u64 {
+        let left = self.left();
+        let woken = self.on_left.wait_timeout_while(left, limit, |left| *left == seen);
+        *woken.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// Wakes who waits for connections to leave, to look at something else.
+    pub(super) fn nudge(&self) {
+        *self.left() += 1;
+        self.on_left.notify_all();
+    }
+
+    pub(super) fn ring(&self) {
+        let _ = rustix::io::write(self.bell.as_fd(), &1_u64.to_ne_bytes());
+    }
+
+    pub(super) fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        self.ring();
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn leave(&self, entry: &Entry) {
+        self.ledger.leave(entry);
+        self.tally.turns.fetch_add(entry.turns.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    /// Counts how a handler ended. What it says of a connection that the watch has closed is the watch's doing.
+    pub(super) fn note(&self, verdict: Verdict, result: Option<io::Result<()>>) {
+        match (verdict, result) {
+            (_, None) => count(&self.tally.panicked),
+            (Verdict::None, Some(Ok(()))) => {}
+            (Verdict::None, Some(Err(error))) if is_gone(&error) => {}
+            (Verdict::None, Some(Err(_))) => count(&self.tally.failed),
+            (Verdict::Cut, Some(_)) => count(&self.tally.cut),
+            (_, Some(_)) => count(&self.tally.timed_out),
+        }
+    }
+
+    /// There is nobody to serve a connection, which is closed.
+    pub(super) fn reject(&self, peer: Address, error: Error) {
+        count(&self.tally.rejected);
+        self.tell(&Event::Rejected { peer, error });
+    }
+
+    /// Tells the user of the server. What the user's function panics with is not the server's.
+    pub(super) fn tell(&self, event: &Event) {
+        shield(|| (self.on_event)(event));
+    }
+}
+
+/// A client that has left abruptly is none of the handler's errors.
+fn is_gone(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected)
+}

@@ -1,0 +1,170 @@
+//! A server that runs, as its owner has it.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::accept::accept_all;
+use super::address::Address;
+use super::builder::Builder;
+use super::core::Core;
+use super::counters::Counters;
+use super::listener::Listener;
+use super::model::Crew;
+use crate::error::{Error, Result};
+
+/// How long handlers that were cut have to notice it.
+pub(super) const LAST: Duration = Duration::from_millis(500);
+
+/// A server that runs. When it is dropped it ends: with no time for its connections, unless it was [shut down](Server::shutdown) before.
+///
+/// See the [module](super) for a whole program, and [`Builder`] for what it can be asked for.
+pub struct Server {
+    core: Arc<Core>,
+    crew: Arc<dyn Crew>,
+    addresses: Vec<Address>,
+    /// The acceptor and the watch, until somebody joins them.
+    threads: Mutex<Option<[JoinHandle<()>; 2]>>,
+}
+
+/// How a server ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Ended {
+    /// Connections that were cut, since the time for them was over.
+    pub cut: usize,
+    /// Of these, handlers that are at work all the same, on threads that cannot be ended. They find their connections closed.
+    pub abandoned: usize,
+}
+
+impl Server {
+    /// A server to be, that listens nowhere yet.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    pub(super) fn begin(
+        core: Arc<Core>,
+        crew: Arc<dyn Crew>,
+        listeners: Vec<Listener>,
+        addresses: Vec<Address>,
+    ) -> Result<Server> {
+        let server = Server { core, crew, addresses, threads: Mutex::new(None) };
+        let (core, crew) = (Arc::clone(&server.core), Arc::clone(&server.crew));
+        let watch = start("fourfold-watch", move || core.ledger.watch())?;
+        let core = Arc::clone(&server.core);
+        let accept = start("fourfold-accept", move || accept_all(&core, &listeners, &*crew))?;
+        *server.threads() = Some([accept, watch]);
+        Ok(server)
+    }
+
+    /// Where it listens, in the order it was asked to: with the ports that it was given for 0.
+    pub fn addresses(&self) -> &[Address] {
+        &self.addresses
+    }
+
+    /// What it has counted until now, over all its workers.
+    pub fn counters(&self) -> Counters {
+        let mut counters = self.core.tally.counters();
+        counters.turns += self.core.ledger.turns();
+        counters.active = self.core.seated() as u64;
+        self.crew.count(&mut counters);
+        counters
+    }
+
+    /// Replaces the worker processes, one after another, each when the next one takes connections: by this, workers come to be as young
+    /// as this call, and no connection is lost. Without effect under a model that has none.
+    pub fn renew(&self) {
+        self.crew.renew();
+    }
+
+    /// Ends the server. It accepts no more at once; a connection between turns is over; a turn that has begun is read, answered, and the
+    /// connection's last; a handler that asks [`Conn::draining`](super::Conn::draining) is told. What is there after `limit` is cut. The second
+    /// call, from wherever, waits for the first.
+    pub fn shutdown(&self, limit: Duration) -> Ended {
+        let mut threads = self.threads();
+        let deadline = Instant::now().checked_add(limit);
+        self.core.stop();
+        self.core.ledger.drain();
+        self.crew.drain(limit);
+        let mut cut = 0;
+        if !self.core.wait_empty(deadline) {
+            cut = self.core.seated();
+            self.core.ledger.kill();
+            self.crew.kill();
+            self.core.wait_empty(Some(Instant::now() + LAST));
+        }
+        let abandoned = self.core.seated();
+        self.core.ledger.close();
+        self.crew.close(abandoned == 0);
+        if let Some([accept, watch]) = threads.take() {
+            let _ = watch.join();
+            // Under `Serial` the acceptor may be in a handler that goes on.
+            if abandoned == 0 || accept.is_finished() {
+                let _ = accept.join();
+            }
+        }
+        Ended { cut, abandoned }
+    }
+
+    /// Serves until this process is asked to end, by SIGTERM or SIGINT (Ctrl-C), and shuts the server down then, with this limit; a second
+    /// such signal ends the wait for connections. SIGHUP [renews](Server::renew) the workers. Once this returns, these signals end the
+    /// process, as they do by default.
+    ///
+    /// # Errors
+    ///
+    /// If the signals cannot be taken over.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use fourfold::server::{Conn, Prefork, Coroutines, Server};
+    /// use std::time::Duration;
+    ///
+    /// fn echo(conn: &mut Conn) -> std::io::Result<()> {
+    ///     std::io::copy(&mut &*conn, &mut &*conn).map(drop)
+    /// }
+    ///
+    /// #[fourfold::main]
+    /// fn main() -> fourfold::Result<()> {
+    ///     let server = Server::builder().listen("127.0.0.1:7007")?.start(Prefork(4, Coroutines(1)), echo)?;
+    ///     let ended = server.run_until_signal(Duration::from_secs(10))?;
+    ///     eprintln!("{} connections were cut", ended.cut);
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn run_until_signal(&self, limit: Duration) -> Result<Ended> {
+        super::signals::run(self, limit)
+    }
+
+    pub(super) fn cut_now(&self) {
+        self.core.ledger.kill();
+        self.crew.kill();
+    }
+
+    fn threads(&self) -> std::sync::MutexGuard<'_, Option<[JoinHandle<()>; 2]>> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A thread of the server's own.
+pub(super) fn start(name: &str, f: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+    let builder = std::thread::Builder::new().name(name.into());
+    builder.spawn(f).map_err(|error| {
+        let what = format!("there is no thread for a server ({name})");
+        Error::from(error).with_message(what)
+    })
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.shutdown(Duration::ZERO);
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("addresses", &self.addresses).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,530 @@
+//! Worker processes that are kept, each with a model of its own.
+//!
+//! The parent accepts, and hands each connection to a worker in turn: to one that takes connections and has room. A connection is
+//! *pending* from when it was sent until the worker has said that it has it; in that time the parent keeps a copy of its socket, and
+//! gives it to another if the worker dies. Connections for which there is no worker just now wait in the parent, *homeless*.
+//!
+//! A *keeper*, one thread in the parent for each worker, starts it, hears what it tells, and starts it again if it dies: at once
+//! if it had lived for a second, else after a while that doubles. A worker that is to be replaced goes on until the one that
+//! replaces it is ready; then it is told to drain, and is given nothing more.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::super::accept::Refused;
+use super::super::core::{Accepted, Core, Seat};
+use super::super::counters::Counters;
+use super::super::event::Event;
+use super::super::handle::{LAST, start};
+use super::super::handler::Portable;
+use super::worker::{FromWorker, Given, ToWorker, work};
+use super::{Begin, Crew};
+use crate::error::{Error, ErrorKind, Result};
+use crate::process::{self, Child, Duplex, Fd, GetError};
+use crate::task::Payload;
+
+/// So many worker processes, each of which serves the connections that it is given by a model of its own:
+/// `Prefork(4, Coroutines(1))`. A worker that dies takes its connections with it, no others, and is replaced at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prefork<M>(pub usize, pub M);
+
+/// How long it waits before it starts a worker again that has not lived for a second: doubled each time, up to the last.
+const BACK_OFF: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(5)];
+const GROWN_UP: Duration = Duration::from_secs(1);
+/// How often a keeper looks at its worker's age and memory.
+const LOOK: Duration = Duration::from_secs(1);
+
+#[allow(private_interfaces)]
+impl<H, M> Begin<H> for Prefork<M>
+where
+    H: Portable,
+    M: Begin<H> + Payload + Clone + Sync,
+{
+    fn crew(&self, core: &Arc<Core>, handler: H) -> Result<Box<dyn Crew>> {
+        let Prefork(workers, model) = self;
+        if *workers == 0 {
+            return Err(Error::invalid(
+                "a server of processes needs a worker: Prefork(1, ...) at least",
+            ));
+        }
+        let pool = Arc::new(Pool {
+            core: Arc::clone(core),
+            handler,
+            model: model.clone(),
+            room: Begin::<H>::most_at_once(model).unwrap_or(usize::MAX),
+            state: Mutex::default(),
+            news: Condvar::new(),
+        });
+        let crew = Workers(Arc::clone(&pool));
+        let (tell, told) = mpsc::channel();
+        for _ in 0..*workers {
+            pool.keep(None, Some(tell.clone()))?;
+        }
+        drop(tell);
+        // Until each of them is ready: what keeps one from that, it keeps from its beginning.
+        for first in told {
+            first?;
+        }
+        Ok(Box::new(crew))
+    }
+
+    fn most_at_once(&self) -> Option<usize> {
+        Begin::<H>::most_at_once(&self.1).map(|most| most.saturating_mul(self.0))
+    }
+}
+
+struct Pool<H, M> {
+    core: Arc<Core>,
+    handler: H,
+    model: M,
+    /// How many connections a worker can have.
+    room: usize,
+    state: Mutex<State>,
+    /// Of workers that come and go, and of the end.
+    news: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    workers: Vec<Worker>,
+    next_id: u64,
+    /// Where the round has come to.
+    turn: usize,
+    homeless: VecDeque<Accepted>,
+    /// Of workers that have ended.
+    counted: Counters,
+    lost: u64,
+    keepers: Vec<JoinHandle<()>>,
+    is_stopping: bool,
+    is_killed: bool,
+}
+
+/// A worker, as long as it lives.
+struct Worker {
+    id: u64,
+    end: Arc<Duplex<ToWorker, FromWorker>>,
+    child: Child<Result<Counters>>,
+    /// It takes connections.
+    is_ready: bool,
+    /// It was told to drain.
+    is_drained: bool,
+    /// It is to be replaced, and the one that replaces it is on its way.
+    is_due: bool,
+    pending: VecDeque<Accepted>,
+    seats: Vec<Seat>,
+    left: u64,
+    given: u64,
+    began: Instant,
+    counters: Counters,
+}
+
+/// Told by a keeper of its first worker.
+type First = mpsc::Sender<Result<()>>;
+
+impl<H, M> Pool<H, M> {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn worker(&mut self, id: u64) -> Option<&mut Worker> {
+        self.workers.iter_mut().find(|worker| worker.id == id)
+    }
+
+    /// Hands out what has no home, as far as there are workers for it.
+    fn hand_out(&mut self, room: usize) {
+        while let Some(accepted) = self.homeless.pop_front() {
+            if let Err(accepted) = self.give(accepted, room) {
+                self.homeless.push_front(accepted);
+                return;
+            }
+        }
+    }
+
+    /// Gives a connection to the next worker that can take it.
+    fn give(&mut self, accepted: Accepted, room: usize) -> Result<(), Accepted> {
+        let count = self.workers.len();
+        for step in 0..count {
+            let at = (self.turn + step) % count;
+            let worker = &mut self.workers[at];
+            let has_room = worker.pending.len() + worker.seats.len() < room;
+            if !worker.is_ready || worker.is_drained || !has_room {
+                continue;
+            }
+            let Ok(copy) = accepted.socket.try_clone_fd() else { return Err(accepted) };
+            let message = ToWorker::Take(Fd(copy), accepted.peer.clone());
+            // One whose pipe is full, stopped perhaps, is passed over.
+            if worker.end.try_send(message).is_ok() {
+                worker.given += 1;
+                worker.pending.push_back(accepted);
+                self.turn = at + 1;
+                return Ok(());
+            }
+        }
+        Err(accepted)
+    }
+}
+
+impl Worker {
+    fn drain(&mut self, limit: Duration) {
+        if !std::mem::replace(&mut self.is_drained, true)
+            && self.end.try_send(ToWorker::Drain(limit)).is_err()
+        {
+            // It does not read, or is gone.
+            self.child.kill();
+        }
+    }
+}
+
+/// How a worker's life ended.
+enum End {
+    /// It was told to.
+    Drained,
+    /// It was not, after so long.
+    Lost(Duration),
+}
+
+impl<H, M> Pool<H, M>
+where
+    H: Portable,
+    M: Begin<H> + Payload + Clone + Sync,
+{
+    /// Starts a keeper, whose first worker replaces another.
+    fn keep(self: &Arc<Self>, replaces: Option<u64>, first: Option<First>) -> Result<()> {
+        let pool = Arc::clone(self);
+        let keeper = start("fourfold-keeper", move || pool.keeper(replaces, first))?;
+        let mut state = self.state();
+        state.keepers.retain(|keeper| !keeper.is_finished());
+        state.keepers.push(keeper);
+        Ok(())
+    }
+
+    fn keeper(self: Arc<Self>, mut replaces: Option<u64>, mut first: Option<First>) {
+        let mut pause = Duration::ZERO;
+        loop {
+            if self.state().is_stopping {
+                return;
+            }
+            let end = match self.launch() {
+                Ok(id) => self.hear(id, &mut replaces, &mut first),
+                Err(error) => {
+                    if let Some(first) = first.take() {
+                        let _ = first.send(Err(error));
+                        return;
+                    }
+                    self.state().lost += 1;
+                    self.core.tell(&Event::WorkerLost { pid: None, error });
+                    End::Lost(Duration::ZERO)
+                }
+            };
+            pause = match end {
+                End::Drained => return,
+                End::Lost(lived) if lived >= GROWN_UP => Duration::ZERO,
+                End::Lost(_) => (pause * 2).clamp(BACK_OFF[0], BACK_OFF[1]),
+            };
+            let state = self.state();
+            drop(self.news.wait_timeout_while(state, pause, |state| !state.is_stopping));
+        }
+    }
+
+    fn launch(&self) -> Result<u64> {
+        let (end, theirs) = process::duplex()?;
+        let (code, args) = self.handler.parts();
+        let mut settings = self.core.settings.clone();
+        // They are counted here.
+        settings.max_connections = usize::MAX;
+        let given = Given { end: theirs, settings, model: self.model.clone(), args };
+        let builder = process::Builder::new().name("fourfold-worker");
+        let child = builder.spawn(move |given| work::<H, M>(code, given), given)?;
+        let mut state = self.state();
+        state.next_id += 1;
+        let id = state.next_id;
+        if state.is_killed {
+            child.kill();
+        }
+        state.workers.push(Worker {
+            id,
+            end: Arc::new(end),
+            child,
+            is_ready: false,
+            is_drained: false,
+            is_due: false,
+            pending: VecDeque::new(),
+            seats: Vec::new(),
+            left: 0,
+            given: 0,
+            began: Instant::now(),
+            counters: Counters::default(),
+        });
+        if state.is_stopping
+            && let Some(worker) = state.worker(id)
+        {
+            worker.drain(Duration::ZERO);
+        }
+        Ok(id)
+    }
+
+    /// Hears what a worker tells, to its end.
+    fn hear(
+        self: &Arc<Self>,
+        id: u64,
+        replaces: &mut Option<u64>,
+        first: &mut Option<First>,
+    ) -> End {
+        let Some(end) = self.state().worker(id).map(|worker| Arc::clone(&worker.end)) else {
+            return End::Drained;
+        };
+        loop {
+            match end.recv_timeout(LOOK) {
+                Ok(FromWorker::Ready) => {
+                    let pid = self.ready(id, replaces.take());
+                    self.core.tell(&Event::WorkerStarted { pid });
+                    if let Some(first) = first.take() {
+                        let _ = first.send(Ok(()));
+                    }
+                }
+                Ok(FromWorker::Taken) => {
+                    let mut state = self.state();
+                    let accepted = state.worker(id).and_then(|worker| {
+                        let accepted = worker.pending.pop_front()?;
+                        Some((worker, accepted))
+                    });
+                    // The socket is the worker's now.
+                    if let Some((worker, Accepted { socket, seat, .. })) = accepted {
+                        worker.seats.push(seat);
+                        drop(state);
+                        drop(socket);
+                    }
+                }
+                Ok(FromWorker::Report(left, counters)) => self.report(id, left, *counters),
+                Err(GetError::Empty) => {}
+                Err(_) => break,
+            }
+            if self.is_due(id) && self.keep(Some(id), None).is_err() {
+                // There is no thread for it now: it is looked at again.
+                if let Some(worker) = self.state().worker(id) {
+                    worker.is_due = false;
+                }
+            }
+        }
+        drop(end);
+        self.bury(id, first)
+    }
+
+    /// A worker takes connections: in place of another, if it replaces one. Gives its process.
+    fn ready(&self, id: u64, replaces: Option<u64>) -> u32 {
+        let mut state = self.state();
+        let mut pid = 0;
+        if let Some(worker) = state.worker(id) {
+            worker.is_ready = true;
+            pid = worker.child.pid();
+        }
+        let limit = self.core.settings.drain;
+        if let Some(old) = replaces.and_then(|old| state.worker(old)) {
+            old.drain(limit);
+        }
+        state.hand_out(self.room);
+        self.news.notify_all();
+        pid
+    }
+
+    fn report(&self, id: u64, left: u64, counters: Counters) {
+        let mut state = self.state();
+        let Some(worker) = state.worker(id) else { return };
+        let gone = left.saturating_sub(worker.left).min(worker.seats.len() as u64);
+        worker.left += gone;
+        worker.counters = counters;
+        let kept = worker.seats.len() - gone as usize;
+        let gone = worker.seats.split_off(kept);
+        drop(state);
+        // The acceptor may go on.
+        drop(gone);
+        self.state().hand_out(self.room);
+    }
+
+    /// Whether a worker is to be replaced, told once.
+    fn is_due(&self, id: u64) -> bool {
+        let settings = &self.core.settings;
+        let mut state = self.state();
+        if state.is_stopping {
+            return false;
+        }
+        let Some(worker) = state.worker(id) else { return false };
+        if worker.is_due || worker.is_drained || !worker.is_ready {
+            return false;
+        }
+        worker.is_due = settings.renew_after.is_some_and(|most| worker.given >= most)
+            || settings.renew_age.is_some_and(|age| worker.began.elapsed() >= age)
+            || settings.renew_memory.is_some_and(|most| resident(worker.child.pid()) > most);
+        worker.is_due
+    }
+
+    /// A worker is gone. What it had not taken goes to another.
+    fn bury(&self, id: u64, first: &mut Option<First>) -> End {
+        let mut state = self.state();
+        let Some(at) = state.workers.iter().position(|worker| worker.id == id) else {
+            return End::Drained;
+        };
+        let Worker { end, child, is_drained, is_due, mut pending, seats, began, counters, .. } =
+            state.workers.remove(at);
+        let is_stopping = state.is_stopping;
+        if is_stopping {
+            // Nobody is there for them.
+            drop(state);
+            pending.clear();
+        } else {
+            pending.append(&mut state.homeless);
+            state.homeless = pending;
+            state.hand_out(self.room);
+            drop(state);
+        }
+        drop(end);
+        let (pid, lived) = (child.pid(), began.elapsed());
+        // It has closed its end, by its own end or with its process.
+        let outcome = match child.join() {
+            Ok(Ok(counters)) => Ok(counters),
+            Ok(Err(error)) | Err(error) => Err(error),
+        };
+        let mut state = self.state();
+        match &outcome {
+            Ok(counters) => state.counted.add(counters),
+            Err(_) => state.counted.add(&counters),
+        }
+        let expected = is_drained || is_stopping;
+        if state.is_killed && outcome.is_err() {
+            state.counted.cut += seats.len() as u64;
+        }
+        if !expected {
+            state.lost += 1;
+        }
+        self.news.notify_all();
+        drop(state);
+        drop(seats);
+        if expected {
+            return End::Drained;
+        }
+        let error = outcome.err().unwrap_or_else(|| Error::new(ErrorKind::ShutDown));
+        if let Some(first) = first.take() {
+            let _ = first.send(Err(error));
+            return End::Drained;
+        }
+        self.core.tell(&Event::WorkerLost { pid: Some(pid), error });
+        // Another keeper has a worker for its place already.
+        if is_due { End::Drained } else { End::Lost(lived) }
+    }
+}
+
+/// Bytes of memory that a process has resident; 0 if it is gone.
+fn resident(pid: u32) -> u64 {
+    let pages = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok().and_then(|text| {
+        let pages = text.split_ascii_whitespace().nth(1)?;
+        pages.parse::<u64>().ok()
+    });
+    pages.unwrap_or(0) * rustix::param::page_size() as u64
+}
+
+struct Workers<H, M>(Arc<Pool<H, M>>)
+where
+    H: Portable,
+    M: Begin<H> + Payload + Clone + Sync;
+
+impl<H, M> Crew for Workers<H, M>
+where
+    H: Portable,
+    M: Begin<H> + Payload + Clone + Sync,
+{
+    fn take(&self, accepted: Accepted) -> Result<(), Refused> {
+        let mut state = self.0.state();
+        state.homeless.push_back(accepted);
+        state.hand_out(self.0.room);
+        Ok(())
+    }
+
+    fn drain(&self, limit: Duration) {
+        let mut state = self.0.state();
+        state.is_stopping = true;
+        for worker in &mut state.workers {
+            worker.drain(limit);
+        }
+        let homeless = std::mem::take(&mut state.homeless);
+        drop(state);
+        drop(homeless);
+        self.0.news.notify_all();
+    }
+
+    fn kill(&self) {
+        let mut state = self.0.state();
+        state.is_killed = true;
+        for worker in &state.workers {
+            worker.child.kill();
+        }
+    }
+
+    fn renew(&self) {
+        let mut state = self.0.state();
+        let ids: Vec<u64> = state.workers.iter().map(|worker| worker.id).collect();
+        for id in ids {
+            let Some(worker) = state.worker(id).filter(|worker| !worker.is_drained) else {
+                continue;
+            };
+            if !std::mem::replace(&mut worker.is_due, true) {
+                drop(state);
+                if self.0.keep(Some(id), None).is_err() {
+                    return;
+                }
+                state = self.0.state();
+            }
+            let waiting = |state: &mut State| {
+                !state.is_stopping && state.worker(id).is_some_and(|worker| !worker.is_drained)
+            };
+            let woken = self.0.news.wait_while(state, waiting);
+            state = woken.unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn count(&self, counters: &mut Counters) {
+        let state = self.0.state();
+        counters.add(&state.counted);
+        for worker in &state.workers {
+            counters.add(&worker.counters);
+        }
+        counters.workers += state.workers.iter().filter(|worker| worker.is_ready).count() as u64;
+        counters.workers_lost += state.lost;
+    }
+
+    fn close(&self, _are_idle: bool) {
+        self.drain(Duration::ZERO);
+        // They have no connections any more. One that hangs is ended.
+        let end = Instant::now() + LAST;
+        let mut state = self.0.state();
+        while !state.workers.is_empty() {
+            let rest = end.saturating_duration_since(Instant::now());
+            if rest.is_zero() {
+                break;
+            }
+            let woken = self.0.news.wait_timeout(state, rest);
+            state = woken.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        let keepers = std::mem::take(&mut state.keepers);
+        drop(state);
+        self.kill();
+        for keeper in keepers {
+            let _ = keeper.join();
+        }
+    }
+}
+
+impl<H, M> Drop for Workers<H, M>
+where
+    H: Portable,
+    M: Begin<H> + Payload + Clone + Sync,
+{
+    fn drop(&mut self) {
+        self.close(true);
+    }
+}

@@ -1,0 +1,150 @@
+//! A worker process of [`Prefork`](super::Prefork): what it is told, what it tells, and what it does.
+//!
+//! Its parent hands it connections through a pipe; it says of each that it has it, and after a while how many are over. What the parent has
+//! sent and not heard of is the parent's still, which keeps a copy of the socket: another worker gets it if this one dies.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::super::address::Address;
+use super::super::core::{Accepted, Core};
+use super::super::counters::Counters;
+use super::super::handle::{LAST, start};
+use super::super::handler::Portable;
+use super::super::listener::Socket;
+use super::super::settings::Settings;
+use super::{Begin, Crew};
+use crate::error::Result;
+use crate::process::{Duplex, Fd};
+
+#[derive(Serialize, Deserialize)]
+pub(super) enum ToWorker {
+    /// A connection.
+    Take(Fd<OwnedFd>, Address),
+    /// The last message: it ends when its connections have, or so long from now.
+    Drain(Duration),
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) enum FromWorker {
+    /// It takes connections.
+    Ready,
+    /// It has the next of those that were sent.
+    Taken,
+    /// So many connections are over, all in all, and what it has counted.
+    Report(u64, Box<Counters>),
+}
+
+/// How often it tells what it has counted, if there is anything new.
+const REPORT: Duration = Duration::from_millis(100);
+
+/// What a worker is given.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Given<A, M> {
+    pub(super) end: Duplex<FromWorker, ToWorker>,
+    pub(super) settings: Settings,
+    pub(super) model: M,
+    pub(super) args: A,
+}
+
+/// The whole life of a worker. Gives what it has counted.
+pub(super) fn work<H, M>(code: H::Code, given: Given<H::Args, M>) -> Result<Counters>
+where
+    H: Portable,
+    M: Begin<H>,
+{
+    let Given { end, settings, model, args } = given;
+    let handler = H::again(code, args);
+    let core = Core::new(
+        settings,
+        Box::new(|event| crate::system::tell(format_args!("fourfold server: {event}"))),
+    )?;
+    let crew: Arc<dyn Crew> = Arc::from(model.crew(&core, handler)?);
+    let for_watch = Arc::clone(&core);
+    start("fourfold-watch", move || for_watch.ledger.watch())?;
+    // The crew may be at a connection as long as that lasts; messages are read meanwhile.
+    let (hand, taken) = mpsc::channel::<Accepted>();
+    let for_hand = (Arc::clone(&core), Arc::clone(&crew));
+    start("fourfold-hand", move || {
+        let (core, crew) = for_hand;
+        for accepted in taken {
+            if let Err((peer, error)) = crew.take(accepted) {
+                core.reject(peer, error);
+            }
+        }
+    })?;
+    let end = Arc::new(end);
+    let is_over = Arc::new(AtomicBool::new(false));
+    let reporter = {
+        let (core, crew, end) = (Arc::clone(&core), Arc::clone(&crew), Arc::clone(&end));
+        let is_over = Arc::clone(&is_over);
+        start("fourfold-report", move || report(&core, &*crew, &end, &is_over))?
+    };
+    let limit = if end.send(FromWorker::Ready).is_ok() {
+        receive(&core, &end, &hand)
+    } else {
+        Duration::ZERO
+    };
+    core.stop();
+    core.ledger.drain();
+    crew.drain(limit);
+    if !core.wait_empty(Instant::now().checked_add(limit)) {
+        core.ledger.kill();
+        crew.kill();
+        core.wait_empty(Some(Instant::now() + LAST));
+    }
+    crew.close(core.seated() == 0);
+    is_over.store(true, Ordering::SeqCst);
+    core.nudge();
+    let _ = reporter.join();
+    Ok(counters(&core, &*crew))
+}
+
+/// Hands out what comes, until it is told to drain, or its parent is gone. Gives how long it has.
+fn receive(
+    core: &Arc<Core>,
+    end: &Duplex<FromWorker, ToWorker>,
+    hand: &mpsc::Sender<Accepted>,
+) -> Duration {
+    loop {
+        match end.recv() {
+            Ok(ToWorker::Take(Fd(socket), peer)) => {
+                let seat = core.seat().expect("the parent counts");
+                let socket = Socket::from_fd(socket, &peer);
+                let _ = hand.send(Accepted { socket, peer, seat });
+                if end.send(FromWorker::Taken).is_err() {
+                    return Duration::ZERO;
+                }
+            }
+            Ok(ToWorker::Drain(limit)) => return limit,
+            Err(_) => return Duration::ZERO,
+        }
+    }
+}
+
+fn counters(core: &Core, crew: &dyn Crew) -> Counters {
+    let mut counters = core.tally.counters();
+    counters.turns += core.ledger.turns();
+    crew.count(&mut counters);
+    counters
+}
+
+/// Tells the parent how many connections are over, as soon as one is, and what was counted.
+fn report(core: &Core, crew: &dyn Crew, end: &Duplex<FromWorker, ToWorker>, over: &AtomicBool) {
+    let (mut seen, mut told) = (0, Counters::default());
+    while !over.load(Ordering::SeqCst) {
+        let left = core.wait_left(seen, REPORT);
+        let counters = counters(core, crew);
+        if (left != seen || counters != told)
+            && end.send(FromWorker::Report(left, Box::new(counters.clone()))).is_err()
+        {
+            return;
+        }
+        (seen, told) = (left, counters);
+    }
+}
