@@ -23,6 +23,8 @@
 //! through, say so in any case, and types with two forms (addresses, times) must be written in the one that is read.
 
 mod de;
+#[cfg(test)]
+mod name_tests;
 mod out;
 mod ser;
 #[cfg(test)]
