@@ -26,6 +26,8 @@ pub struct Server {
     addresses: Vec<Address>,
     /// The acceptor and the watch, until somebody joins them.
     threads: Mutex<Option<[JoinHandle<()>; 2]>>,
+    /// Until the end.
+    listeners: Mutex<Option<Arc<[Listener]>>>,
 }
 
 /// How a server ended.
@@ -50,7 +52,14 @@ impl Server {
         listeners: Vec<Listener>,
         addresses: Vec<Address>,
     ) -> Result<Server> {
-        let server = Server { core, crew, addresses, threads: Mutex::new(None) };
+        let listeners: Arc<[Listener]> = listeners.into();
+        let server = Server {
+            core,
+            crew,
+            addresses,
+            threads: Mutex::new(None),
+            listeners: Mutex::new(Some(Arc::clone(&listeners))),
+        };
         let (core, crew) = (Arc::clone(&server.core), Arc::clone(&server.crew));
         let watch = start("fourfold-watch", move || core.ledger.watch())?;
         let core = Arc::clone(&server.core);
@@ -73,8 +82,9 @@ impl Server {
         counters
     }
 
-    /// Replaces the worker processes, one after another, each when the next one takes connections: by this, workers come to be as young
-    /// as this call, and no connection is lost. Without effect under a model that has none.
+    /// Replaces the worker processes, one after another: each is given no more connections as soon as the next one takes them, and ends
+    /// when those that it has are over, or after [`Builder::drain_timeout`]. It returns when the last one is replaced. Without effect under a model
+    /// that has none.
     pub fn renew(&self) {
         self.crew.renew();
     }
@@ -84,16 +94,19 @@ impl Server {
     /// call, from wherever, waits for the first.
     pub fn shutdown(&self, limit: Duration) -> Ended {
         let mut threads = self.threads();
+        let before = self.counters().cut;
         let deadline = Instant::now().checked_add(limit);
         self.core.stop();
+        // Before the acceptor comes to it, which may be in a handler.
+        let listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner).take();
+        listeners.iter().flat_map(|listeners| listeners.iter()).for_each(Listener::refuse);
+        drop(listeners);
         self.core.ledger.drain();
         self.crew.drain(limit);
-        let mut cut = 0;
         if !self.core.wait_empty(deadline) {
-            cut = self.core.seated();
             self.core.ledger.kill();
             self.crew.kill();
-            self.core.wait_empty(Some(Instant::now() + LAST));
+            self.core.wait_cut(Instant::now() + LAST);
         }
         let abandoned = self.core.seated();
         self.core.ledger.close();
@@ -105,6 +118,8 @@ impl Server {
                 let _ = accept.join();
             }
         }
+        // Workers cut by themselves when the time is over; they have counted it.
+        let cut = (self.counters().cut - before) as usize + abandoned;
         Ended { cut, abandoned }
     }
 
@@ -138,9 +153,9 @@ impl Server {
         super::signals::run(self, limit)
     }
 
+    /// Ends the time that a shutdown has.
     pub(super) fn cut_now(&self) {
-        self.core.ledger.kill();
-        self.crew.kill();
+        self.core.hurry();
     }
 
     fn threads(&self) -> std::sync::MutexGuard<'_, Option<[JoinHandle<()>; 2]>> {

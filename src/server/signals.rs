@@ -74,11 +74,12 @@ pub(super) fn run(server: &Server, limit: Duration) -> Result<Ended> {
     taken.are_taken();
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        scope.spawn(|| {
+        let renewing = std::thread::Builder::new().name("fourfold-renew".into());
+        renewing.spawn_scoped(scope, || {
             while matches!(renew.read(&mut [0]), Ok(1..)) && !over.load(Ordering::SeqCst) {
                 server.renew();
             }
-        });
+        })?;
         let _ = end.read(&mut [0]);
         // The second one.
         let again = scope.spawn(|| {

@@ -93,7 +93,7 @@ fn serve<H: Portable>(code: H::Code, given: Given<H::Args>) -> Counters {
         let _ = news.recv();
         for_news.ledger.drain();
     });
-    let seat = core.seat().expect("the first one");
+    let seat = core.seat();
     let socket = Socket::from_fd(socket, &peer);
     attend::in_thread(&core, &handler, Accepted { socket, peer, seat });
     core.tally.counters()
