@@ -402,8 +402,9 @@ impl<T: Payload> Bounded<T> {
                 continue;
             }
             batch.some.set(true);
-            match self.read(ring, hold, Ordering::Release, items.is_empty()) {
-                Ok(item) => items.push(item),
+            let alone = items.is_empty();
+            match self.read(ring, hold, Ordering::Release, alone, |item| items.push(item)) {
+                Ok(()) => {}
                 // It was handed back, and comes out by itself; what was taken before it must not be lost.
                 Err(_) if !items.is_empty() => break,
                 Err(error) => {
@@ -448,7 +449,7 @@ impl<T: Payload> Bounded<T> {
             match taken {
                 Ok(hold) if ring.is_emptied() => self.leave(ring, hold),
                 Ok(hold) => {
-                    let item = self.read(ring, hold, Ordering::SeqCst, true);
+                    let item = self.read(ring, hold, Ordering::SeqCst, true, |item| item);
                     self.not_full().open_fenced(ring.host, 1);
                     self.tell_of_the_end(ring);
                     return Got::Some(item);
@@ -483,13 +484,14 @@ impl<T: Payload> Bounded<T> {
     /// Reads the item in a cell of ours, and leaves the cell, in whatever way reading ends. An error is for who is told of it
     /// `alone`: else the item is handed back.
     #[inline(always)]
-    fn read(
+    fn read<R>(
         &self,
         ring: Ring<'static, Arena>,
         hold: Hold<'static>,
         order: Ordering,
         alone: bool,
-    ) -> Result<T, GetError> {
+        take: impl FnOnce(T) -> R,
+    ) -> Result<R, GetError> {
         /// A user's `Deserialize` panics, and nobody else leaves the cell, or tells of the room, or of the end.
         struct Leave(Ring<'static, Arena>, Hold<'static>);
         impl Drop for Leave {
@@ -505,7 +507,7 @@ impl<T: Payload> Bounded<T> {
         let leave = Leave(ring, hold);
         let result = match hold.again() && self.policy() == OnDeath::Report {
             true => Err(GetError::TakerDied),
-            false => self.decode(ring, hold),
+            false => self.decode(ring, hold, take),
         };
         std::mem::forget(leave);
         if result.is_err() && !alone {
@@ -519,12 +521,17 @@ impl<T: Payload> Bounded<T> {
     }
 
     #[inline(always)]
-    fn decode(&self, ring: Ring<'static, Arena>, hold: Hold<'static>) -> Result<T, GetError> {
+    fn decode<R>(
+        &self,
+        ring: Ring<'static, Arena>,
+        hold: Hold<'static>,
+        take: impl FnOnce(T) -> R,
+    ) -> Result<R, GetError> {
         let len = hold.cell.len.load(Ordering::Relaxed);
         let start = place(ring.host, hold.cell, len);
         // SAFETY: the cell, and its block, are ours alone, and have so many bytes, which were written before it was published.
         let bytes = unsafe { std::slice::from_raw_parts(start, (len & LEN) as usize) };
-        let decode = || codec::decode(bytes, "item").map_err(GetError::Failed);
+        let decode = || codec::decode_to(bytes, "item", take).map_err(GetError::Failed);
         if len & TICKETS == 0 {
             return decode();
         }
