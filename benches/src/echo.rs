@@ -71,12 +71,16 @@ impl Server {
         Ok(Server { child, address: line.trim().parse()? })
     }
 
-    /// The processor time in user mode so far, in seconds.
-    pub(crate) fn user_time(&self) -> Result<f64, Failure> {
+    /// The processor time in user mode so far, and in the kernel, in seconds.
+    pub(crate) fn times(&self) -> Result<(f64, f64), Failure> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
         let (_, fields) = stat.rsplit_once(')').ok_or("a line of the kernel's")?;
-        let ticks: u64 = fields.split_whitespace().nth(14 - 3).ok_or("a number")?.parse()?;
-        Ok(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
+        let mut fields = fields.split_whitespace().skip(14 - 3);
+        let mut next = || -> Result<f64, Failure> {
+            let ticks: u64 = fields.next().ok_or("a number")?.parse()?;
+            Ok(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
+        };
+        Ok((next()?, next()?))
     }
 
     /// Its resident memory with the tables of its pages, in bytes.
@@ -224,8 +228,9 @@ fn by_threads(listener: &TcpListener) -> Result<(), Failure> {
 pub(crate) struct Seen {
     pub(crate) requests: u64,
     pub(crate) elapsed: Duration,
-    /// Of the server, in seconds.
+    /// Of the server, in seconds: in user mode, and in the kernel.
     pub(crate) user_time: f64,
+    pub(crate) kernel_time: f64,
     /// How long each request took, sorted.
     pub(crate) latencies: Vec<Duration>,
 }
@@ -248,17 +253,18 @@ pub(crate) fn load(
         };
         let clients: Vec<_> = streams.into_iter().map(run).collect();
         thread::sleep(warm_up);
-        let before = server.user_time()?;
+        let before = server.times()?;
         let began = Instant::now();
         thread::sleep(limit);
         let elapsed = began.elapsed();
-        let user_time = server.user_time()? - before;
+        let after = server.times()?;
+        let (user_time, kernel_time) = (after.0 - before.0, after.1 - before.1);
         let mut latencies = Vec::new();
         for client in clients {
             latencies.extend(client.join().map_err(|_| "a client panicked")??);
         }
         latencies.sort_unstable();
-        Ok(Seen { requests: latencies.len() as u64, elapsed, user_time, latencies })
+        Ok(Seen { requests: latencies.len() as u64, elapsed, user_time, kernel_time, latencies })
     })
 }
 

@@ -31,15 +31,17 @@ fn busy() -> Result<Vec<Verdict>, Failure> {
         .map(|kind| Ok((kind, Server::start(kind)?)))
         .collect::<Result<Vec<_>, Failure>>()?;
     let user: Vec<RefCell<Vec<f64>>> = servers.iter().map(|_| RefCell::default()).collect();
-    let (p50, p99) = (user.clone(), user.clone());
+    let (kernel, p50, p99) = (user.clone(), user.clone(), user.clone());
     let title = format!("Echo of {SIZE} B on {CONNECTIONS} connections: by the clock, a request");
     let mut contest = Contest::new(title);
     for (index, (kind, server)) in servers.iter().enumerate() {
-        let (user, p50, p99) = (&user[index], &p50[index], &p99[index]);
+        let (user, kernel) = (&user[index], &kernel[index]);
+        let (p50, p99) = (&p50[index], &p99[index]);
         contest.entry(kind.name(), move || {
             let seen = echo::load(server, CONNECTIONS, SIZE, ROUND)?;
             let requests = seen.requests as f64;
             user.borrow_mut().push(seen.user_time / requests);
+            kernel.borrow_mut().push(seen.kernel_time / requests);
             let at = |part: f64| {
                 let index = (part * requests) as usize;
                 seen.latencies.get(index).map_or(0.0, Duration::as_secs_f64)
@@ -59,6 +61,7 @@ fn busy() -> Result<Vec<Verdict>, Failure> {
         results
     };
     let user = table("The same: processor time of the server in user mode, a request", user);
+    table("The same: processor time of the server in the kernel, a request", kernel);
     table("The same: half of the requests are answered within", p50);
     table("The same: 99 of 100 requests are answered within", p99);
     let ours = Kind::Hub.name();

@@ -12,6 +12,7 @@ use super::core::Core;
 use super::counters::Counters;
 use super::listener::Listener;
 use super::model::Crew;
+use super::signals::Signals;
 use crate::error::{Error, Result};
 
 /// How long handlers that were cut have to notice it.
@@ -26,6 +27,8 @@ pub struct Server {
     addresses: Vec<Address>,
     /// The acceptor and the watch, until somebody joins them.
     threads: Mutex<Option<[JoinHandle<()>; 2]>>,
+    /// Whose it is: a fork has a copy that is of no use.
+    owner: u32,
     /// Until the end.
     listeners: Mutex<Option<Arc<[Listener]>>>,
 }
@@ -38,6 +41,8 @@ pub struct Ended {
     pub cut: usize,
     /// Of these, handlers that are at work all the same, on threads that cannot be ended. They find their connections closed.
     pub abandoned: usize,
+    /// The signal that asked for it, where the server went by [signals](super::Signals).
+    pub signal: Option<i32>,
 }
 
 impl Server {
@@ -58,6 +63,7 @@ impl Server {
             crew,
             addresses,
             threads: Mutex::new(None),
+            owner: std::process::id(),
             listeners: Mutex::new(Some(Arc::clone(&listeners))),
         };
         let (core, crew) = (Arc::clone(&server.core), Arc::clone(&server.crew));
@@ -91,8 +97,11 @@ impl Server {
 
     /// Ends the server. It accepts no more at once; a connection between turns is over; a turn that has begun is read, answered, and the
     /// connection's last; a handler that asks [`Conn::draining`](super::Conn::draining) is told. What is there after `limit` is cut. The second
-    /// call, from wherever, waits for the first.
+    /// call, from wherever, waits for the first. In a fork of its process it has no effect, and neither has dropping the server there.
     pub fn shutdown(&self, limit: Duration) -> Ended {
+        if self.owner != std::process::id() {
+            return Ended { cut: 0, abandoned: 0, signal: None };
+        }
         let mut threads = self.threads();
         let before = self.counters().cut;
         let deadline = Instant::now().checked_add(limit);
@@ -108,24 +117,24 @@ impl Server {
             self.crew.kill();
             self.core.wait_cut(Instant::now() + LAST);
         }
+        self.crew.close(self.core.seated() == 0);
         let abandoned = self.core.seated();
         self.core.ledger.close();
-        self.crew.close(abandoned == 0);
         if let Some([accept, watch]) = threads.take() {
             let _ = watch.join();
             // Under `Serial` the acceptor may be in a handler that goes on.
             if abandoned == 0 || accept.is_finished() {
-                let _ = accept.join();
+                join(accept);
             }
         }
         // Workers cut by themselves when the time is over; they have counted it.
         let cut = (self.counters().cut - before) as usize + abandoned;
-        Ended { cut, abandoned }
+        Ended { cut, abandoned, signal: None }
     }
 
     /// Serves until this process is asked to end, by SIGTERM or SIGINT (Ctrl-C), and shuts the server down then, with this limit; a second
     /// such signal ends the wait for connections. SIGHUP [renews](Server::renew) the workers. Once this returns, these signals end the
-    /// process, as they do by default.
+    /// process, as they do by default; before it is called, too: see [`Signals`].
     ///
     /// # Errors
     ///
@@ -150,7 +159,7 @@ impl Server {
     /// }
     /// ```
     pub fn run_until_signal(&self, limit: Duration) -> Result<Ended> {
-        super::signals::run(self, limit)
+        Signals::take()?.run(self, limit)
     }
 
     /// Ends the time that a shutdown has.
@@ -172,8 +181,21 @@ pub(super) fn start(name: &str, f: impl FnOnce() + Send + 'static) -> Result<Joi
     })
 }
 
+/// Joins a thread, unless it is this one: who hears of events may end the server.
+pub(super) fn join(thread: JoinHandle<()>) {
+    if thread.thread().id() != std::thread::current().id() {
+        let _ = thread.join();
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
+        if self.owner != std::process::id() {
+            // The threads are the other process's, and so is what they use.
+            std::mem::forget(Arc::clone(&self.crew));
+            std::mem::forget(self.listeners.try_lock().ok().and_then(|mut all| all.take()));
+            return;
+        }
         self.shutdown(Duration::ZERO);
     }
 }

@@ -18,6 +18,7 @@ crate::under_each_model!(
     a_slow_reader_holds_up_nobody,
     half_a_line_holds_up_nobody,
     a_crowd_is_counted,
+    what_is_sent_behind_the_last_turn_resets_nothing,
 );
 
 fn the_transcript(model: &Model) {
@@ -166,4 +167,15 @@ fn a_crowd_is_counted(model: &Model) {
     let text = counters.prometheus("tests");
     assert!(text.contains(&format!("tests_connections_accepted_total {CROWD}\n")), "{text}");
     assert!(text.contains("tests_connections_active 0\n"), "{text}");
+}
+
+fn what_is_sent_behind_the_last_turn_resets_nothing(model: &Model) {
+    let server = serve(model);
+    for _ in 0..5 {
+        let mut client = Client::connect(&server);
+        client.send(&format!("one\nbye\n{}", "unread\n".repeat(2000)));
+        assert_eq!(client.line(), "one response\n");
+        assert_eq!(client.line(), "bye\n");
+        assert_eq!(client.try_line().unwrap(), "");
+    }
 }
