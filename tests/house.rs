@@ -48,6 +48,7 @@ const UNSAFE: &[&str] = &[
     "src/process/shared/audit.rs",
     "src/process/shared/buffer.rs",
     "src/process/shared/event.rs",
+    "src/process/shared/item.rs",
     "src/process/shared/lock.rs",
     "src/process/shared/object.rs",
     "src/process/shared/queue.rs",

@@ -33,6 +33,7 @@ use super::jump::Point;
 use super::stack::{Cache, Stack};
 use crate::sync::park::Wait;
 pub(super) use crate::system::ready::Direction;
+use crate::task::aside::Aside;
 
 #[cfg(feature = "patch")]
 pub(super) use self::descriptors::may_suspend;
@@ -110,6 +111,8 @@ struct Entry {
     control: Option<Arc<Record>>,
     /// The greenlets that it is the root of, while it does not run.
     greenlets: *const Context,
+    /// What it was in the middle of writing or reading, while it does not run.
+    aside: Aside,
     /// What it waits for.
     wait: Option<Wait>,
     /// The time limits that it is inside of, the outermost first.

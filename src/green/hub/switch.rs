@@ -38,6 +38,7 @@ use super::{Entry, Hub, Limit, Ready, Running, Slot, Why};
 use crate::error::{Error, ErrorKind, Result, Scale};
 use crate::sync::park::{Scheduler, Wait};
 use crate::system::ready::Wanted;
+use crate::task::aside::{self, Aside};
 
 /// What a coroutine is unwound with.
 pub(in crate::green) enum Interrupt {
@@ -272,7 +273,7 @@ impl Hub {
     /// expects that one's: see `jump.rs`.
     #[inline(always)]
     fn resume(&self, index: u32) {
-        let (outer, point) = {
+        let (outer, point, aside) = {
             let mut entries = self.entries.borrow_mut();
             let entry = &mut entries[index as usize];
             let Some(point) = entry.point.take() else { return };
@@ -288,14 +289,16 @@ impl Hub {
                 self.running.replace(running),
                 entry.greenlets,
             );
-            (outer, point)
+            (outer, point, std::mem::take(&mut entry.aside))
         };
         let no_suspend = self.no_suspend.replace(false);
         let greenlets = greenlet::exchange(outer.3);
+        let aside = aside::exchange(aside);
         // SAFETY: the point was taken out of the entry, where `start_unchecked` or the coroutine's last way out had put it; its stack is in
         // the entry and nobody else's. The way back is taken by the coroutine, in `switch_out` or at its end, in the meantime of this
         // very call: see above.
         unsafe { jump::jump(&self.resumer, point) };
+        let aside = aside::exchange(aside);
         let greenlets = greenlet::exchange(greenlets);
         self.no_suspend.set(no_suspend);
         self.current.set(outer.0);
@@ -307,6 +310,7 @@ impl Hub {
                 let entry = &mut entries[index as usize];
                 entry.point = Some(point);
                 entry.greenlets = greenlets;
+                entry.aside = aside;
             }
             None => self.vacate(index),
         }
@@ -523,6 +527,7 @@ impl Entry {
             stack: None,
             control: None,
             greenlets: ptr::null(),
+            aside: Aside::default(),
             wait: None,
             limits: Vec::new(),
         }
