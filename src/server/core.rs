@@ -11,8 +11,10 @@ use rustix::event::{EventfdFlags, eventfd};
 use super::address::Address;
 use super::counters::{Tally, count};
 use super::event::Event;
+use super::handle::start;
 use super::ledger::{Entry, Ledger, Verdict};
 use super::listener::Socket;
+use super::model::aide::Aide;
 use super::settings::Settings;
 use crate::error::{Error, Result, shield};
 
@@ -37,6 +39,10 @@ pub(super) struct Core {
     left: Mutex<u64>,
     on_left: Condvar,
     on_event: Box<OnEvent>,
+    /// In the process of one connection: who hears of the shutdown.
+    pub(super) aide: Option<Aide>,
+    /// The watch has been started.
+    is_watched: AtomicBool,
 }
 
 impl std::fmt::Debug for Core {
@@ -72,6 +78,25 @@ impl Drop for Seat {
 
 impl Core {
     pub(super) fn new(settings: Settings, on_event: Box<OnEvent>) -> Result<Arc<Core>> {
+        let core = Core::with_aide(settings, on_event, None)?;
+        core.is_watched.store(true, Ordering::Relaxed);
+        Ok(core)
+    }
+
+    /// That of one connection, in whose process nobody watches before there is something to watch.
+    pub(super) fn of_one(settings: Settings, aide: Aide) -> Result<Arc<Core>> {
+        let core = Core::with_aide(settings, Box::new(|_| {}), Some(aide))?;
+        if core.settings.limits.are_any() {
+            core.watch();
+        }
+        Ok(core)
+    }
+
+    fn with_aide(
+        settings: Settings,
+        on_event: Box<OnEvent>,
+        aide: Option<Aide>,
+    ) -> Result<Arc<Core>> {
         let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
         Ok(Arc::new(Core {
             ledger: Ledger::new(settings.limits),
@@ -85,7 +110,18 @@ impl Core {
             left: Mutex::new(0),
             on_left: Condvar::new(),
             on_event,
+            aide,
+            is_watched: AtomicBool::new(false),
         }))
+    }
+
+    /// Starts the watch of the ledger, in the process of one connection; elsewhere it is there from the beginning.
+    pub(super) fn watch(self: &Arc<Core>) {
+        if !self.is_watched.swap(true, Ordering::Relaxed) {
+            let core = Arc::clone(self);
+            // Without it the limits come by the end of this process alone.
+            let _ = start("fourfold-watch", move || core.ledger.watch());
+        }
     }
 
     /// Whether there is a seat for one more. If not, the bell rings when there is.
@@ -211,5 +247,8 @@ impl Core {
 /// A client that has left abruptly is none of the handler's errors.
 fn is_gone(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected};
-    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected)
+    // The kernel has asked for it long enough.
+    let is_silent = error.raw_os_error() == Some(rustix::io::Errno::TIMEDOUT.raw_os_error());
+    let kind = error.kind();
+    is_silent || matches!(kind, BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected)
 }
