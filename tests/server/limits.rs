@@ -224,7 +224,8 @@ impl Protocol for Endless {
 
 fn what_is_said_to_a_silent_client_does_not_end_its_silence(model: &Model) {
     // Silent between turns; within one; and within one whose handler has a limit.
-    let cases: [(&str, fn(Builder) -> Builder); 3] = [
+    type Limit = fn(Builder) -> Builder;
+    let cases: [(&str, Limit); 3] = [
         ("", |builder| builder.idle_timeout(LIMIT)),
         ("half", |builder| builder.idle_timeout(LONG).read_timeout(LIMIT)),
         ("half", |builder| builder.handler_timeout(LIMIT)),
