@@ -5,7 +5,8 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use fourfold::green;
@@ -26,7 +27,7 @@ fn main() {
         eprintln!("the tests did not end within {:?}", 2 * LIMIT);
         std::process::abort();
     });
-    let tests: [(&str, fn()); 14] = [
+    let tests: [(&str, fn()); 16] = [
         ("both_branches_know_who_they_are", both_branches_know_who_they_are),
         ("each_end_is_told", each_end_is_told),
         ("memory_is_the_child_s_own_from_then_on", memory_is_the_child_s_own_from_then_on),
@@ -41,6 +42,8 @@ fn main() {
         ("a_fork_uses_its_parent_s_words_as_itself", a_fork_uses_its_parent_s_words_as_itself),
         ("a_buffer_stays_the_parent_s", a_buffer_stays_the_parent_s),
         ("a_fork_has_the_served_words_of_its_parent", a_fork_has_the_served_words_of_its_parent),
+        ("a_fork_has_each_handle_that_it_finds", a_fork_has_each_handle_that_it_finds),
+        ("a_fork_has_no_poller_of_its_parent", a_fork_has_no_poller_of_its_parent),
     ];
     for (name, test) in tests {
         test();
@@ -380,6 +383,54 @@ fn a_fork_has_the_served_words_of_its_parent() {
     });
     assert_eq!(dies.join().unwrap_err().signal(), Some(6));
     assert!(matches!(lock.lock(), Err(LockError::OwnerDied(_))));
+}
+
+/// Another thread makes and drops handles all the time: each that a fork finds in its memory is good.
+fn a_fork_has_each_handle_that_it_finds() {
+    use fourfold::process::RLock;
+
+    static LAST: Mutex<Option<RLock>> = Mutex::new(None);
+
+    *LAST.lock().unwrap() = Some(RLock::new().unwrap());
+    let ends = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !ends.load(Ordering::Relaxed) {
+                let next = RLock::new().unwrap();
+                let old = LAST.lock().unwrap().replace(next);
+                drop(old);
+            }
+        });
+        for round in 0..100 {
+            let child = fork(|| {
+                // Held by the other thread at this moment: then it is for ever.
+                let Ok(last) = LAST.try_lock() else { return 0 };
+                i32::from(last.as_ref().unwrap().is_locked().is_err())
+            });
+            child.join().unwrap_or_else(|error| panic!("round {round}: {error}"));
+        }
+        ends.store(true, Ordering::Relaxed);
+    });
+    *LAST.lock().unwrap() = None;
+}
+
+fn a_fork_has_no_poller_of_its_parent() {
+    // A future that waits has the library wait for it.
+    let (sender, receiver) = process::pipe::<u8>().unwrap();
+    let sends = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(20));
+        sender.send(7).unwrap();
+    });
+    assert_eq!(green::block_on(receiver.recv_async()).unwrap(), 7);
+    sends.join().unwrap();
+    let pollers = || {
+        let fds = fs::read_dir("/proc/self/fd").unwrap().flatten();
+        let names = fds.filter_map(|fd| fs::read_link(fd.path()).ok());
+        names.filter(|name| name.to_string_lossy().contains("eventpoll")).count()
+    };
+    assert!(pollers() >= 2);
+    let theirs = fork(|| pollers() as i32);
+    theirs.join().unwrap();
 }
 
 #[cfg(not(feature = "cluster"))]

@@ -18,6 +18,8 @@ fn the_program_is_shown_with_what_it_prints_at_both_scales() {
     shows("text", &text("examples/primes_threads.out"));
     shows("text", &text("examples/primes_processes.out"));
     shows("rust", &text("examples/naps.rs"));
+    shows("rust", &text("examples/servers.rs"));
+    shows("text", &text("examples/servers.out"));
 }
 
 #[test]
@@ -101,6 +103,7 @@ fn the_tests_that_the_table_of_rows_names_are_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut all = String::new();
     sources(&root.join("tests"), &mut all);
+    sources(&root.join("crates/fourfold-cli/tests"), &mut all);
     let table = text("tests/contract/README.md");
     let names = quoted(&table).into_iter().filter(|name| !name.contains(['/', '.', ' ']));
     let names: Vec<&str> = names.filter(|name| name.matches('_').count() > 1).collect();

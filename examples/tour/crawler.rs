@@ -1,7 +1,7 @@
 //! A crawler: pages are fetched on coroutines or threads, which wait, and parsed in processes, which compute, each as it arrives.
 //! And once all of it is done in processes.
 //!
-//! The web is a small one that this program serves itself: the sockets are those of `green::net`, which suspend
+//! The web is a small one that this program serves itself. Those who fetch from it use the sockets of `green::net`, which suspend
 //! a coroutine and block a thread. A page that cannot be fetched, and one that its parser dies of,
 //! are errors of that page alone.
 
@@ -11,8 +11,9 @@ use std::net::SocketAddr;
 use std::sync::mpsc::channel;
 
 use fourfold::green;
-use fourfold::green::net::{TcpListener, TcpStream};
+use fourfold::green::net::TcpStream;
 use fourfold::prelude::*;
+use fourfold::server::{Conn, Coroutines, Processes, Server, Threads};
 
 fn body(path: &str) -> Option<String> {
     let number: u32 = path.strip_prefix("/page/")?.parse().ok()?;
@@ -26,12 +27,14 @@ fn body(path: &str) -> Option<String> {
     Some(links.iter().map(|n| format!("<a href=\"/page/{n}\">page {n}</a>\n")).collect())
 }
 
-fn serve(client: TcpStream) -> std::io::Result<()> {
+fn serve(client: &mut Conn) -> std::io::Result<()> {
     let mut request = String::new();
-    BufReader::new(&client).read_line(&mut request)?;
+    let mut reader = BufReader::new(&*client);
+    // Up to the empty line: what is closed with something unread is reset.
+    while reader.read_line(&mut request)? > 2 {}
     let path = request.split(' ').nth(1).unwrap_or_default();
     let (status, body) = body(path).map_or(("404 Not Found", String::new()), |b| ("200 OK", b));
-    write!(&client, "HTTP/1.0 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+    write!(client, "HTTP/1.0 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
 }
 
 fn fetch(server: SocketAddr, path: String) -> Result<String, String> {
@@ -116,27 +119,21 @@ fn crawl(
     Ok(results)
 }
 
-/// A web server at one scale, and those who fetch from it at another. It takes the next client while it serves others.
+/// A web server under one model, and those who fetch from it at one scale.
 macro_rules! crawl {
-    ($scale:ident, $fetchers:ident) => {{
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        let server = listener.local_addr()?;
-        let servers = $scale::Executor::builder().workers(8).build()?;
-        let accept = move || {
-            for client in listener.incoming().flatten() {
-                drop(servers.submit(serve, client));
-            }
-        };
-        drop($scale::Builder::new().daemon(true).spawn(accept, ())?);
+    ($model:expr, $fetchers:ident) => {{
+        let server = Server::builder().listen("127.0.0.1:0")?.start($model, serve)?;
+        let address = server.addresses()[0].tcp().expect("a port");
         let fetchers = $fetchers::Executor::builder().workers(8).build()?;
-        crawl(server, |server, path| fetchers.submit(fetch, (server, path)))?
+        crawl(address, |server, path| fetchers.submit(fetch, (server, path)))?
     }};
 }
 
 #[fourfold::main]
 fn main() -> fourfold::Result<()> {
-    let (by_coroutines, by_threads) = (crawl!(green, green), crawl!(thread, thread));
-    let by_processes = crawl!(thread, process);
+    let by_coroutines = crawl!(Coroutines(1), green);
+    let by_threads = crawl!(Threads, thread);
+    let by_processes = crawl!(Processes, process);
     for (path, result) in &by_coroutines {
         println!("{path:<10} {result}");
     }

@@ -12,8 +12,10 @@ use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use rustix::fs::MemfdFlags;
+use rustix::io::Errno;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
@@ -167,7 +169,7 @@ impl Parcel {
                 reader.read_to_end(&mut bytes)?;
                 bytes
             }
-            Body::Lost => return Err(rustix::io::Errno::MFILE.into()),
+            Body::Lost => return Err(Errno::MFILE.into()),
         };
         Ok((bytes, self.fds))
     }
@@ -232,11 +234,72 @@ pub(crate) fn send_frame(
 
 /// Sends bytes, the frame of `parcel` first, with the parcel's descriptors, blocking.
 pub(crate) fn send_bytes(socket: impl AsFd, bytes: &[u8], parcel: &Parcel) -> io::Result<()> {
-    let mut sent = send_fds(&socket, bytes, parcel, false)?;
-    while sent < bytes.len() {
-        sent += send_some(&socket, &bytes[sent..], false)?;
+    send_held(socket, bytes, parcel, None, || ()).map_err(|unsent| unsent.error)
+}
+
+/// What was not sent, or not all of it.
+#[derive(Debug)]
+pub(crate) struct Unsent {
+    pub(crate) error: io::Error,
+    /// Some of it is on its way: the other side will never see whole frames again.
+    pub(crate) begun: bool,
+}
+
+/// As [`send_bytes`], with what `hold` gives held as long as the bytes are under way, and not while this waits for others to
+/// take descriptors off: for so long, or as long as it takes.
+pub(crate) fn send_held<G>(
+    socket: impl AsFd,
+    bytes: &[u8],
+    parcel: &Parcel,
+    limit: Option<Duration>,
+    hold: impl Fn() -> G,
+) -> Result<(), Unsent> {
+    let mut crowd = Crowd { began: None, limit };
+    loop {
+        let held = hold();
+        let mut sent = 0;
+        let mut send = || {
+            send_fds_from(&socket, bytes, parcel, &mut sent, false)?;
+            while sent < bytes.len() {
+                sent += send_some(&socket, &bytes[sent..], false)?;
+            }
+            Ok(())
+        };
+        let error: io::Error = match send() {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        drop(held);
+        let begun = sent > 0;
+        let is_crowded = error.raw_os_error() == Some(Errno::TOOMANYREFS.raw_os_error());
+        if begun || !is_crowded {
+            return Err(Unsent { error, begun });
+        }
+        crowd.wait().map_err(|error| Unsent { error, begun })?;
     }
-    Ok(())
+}
+
+/// How long one waits with something in hand that others need, until fewer descriptors are on their way.
+pub(crate) const CROWDED: Duration = Duration::from_secs(30);
+
+/// Waits while the system takes no more descriptors: so many are on their way between processes of this user already. Those
+/// that take them off need a moment.
+struct Crowd {
+    began: Option<Instant>,
+    limit: Option<Duration>,
+}
+
+impl Crowd {
+    fn wait(&mut self) -> io::Result<()> {
+        let waited = self.began.get_or_insert_with(Instant::now).elapsed();
+        if self.limit.is_some_and(|limit| waited > limit) {
+            return Err(io::Error::other(format!(
+                "more descriptors are on their way between processes than RLIMIT_NOFILE allows, since {waited:.0?}"
+            )));
+        }
+        std::thread::sleep(Duration::from_millis(1));
+        Ok(())
+    }
 }
 
 /// That the other side is gone is no error of a send: its end tells it.
@@ -249,46 +312,58 @@ pub(crate) fn unless_gone(sent: io::Result<()>) -> io::Result<()> {
 }
 
 /// Sends the first bytes of `bytes`, the frame of `parcel`, with the parcel's descriptors, and gives their number. A socket
-/// that does not block has room for them if it has sent all that came before.
+/// that does not block has room for them if it has sent all that came before. It does not wait where too many descriptors are on
+/// their way ([`Errno::TOOMANYREFS`]), unless some of the frame has gone.
 pub(crate) fn send_fds(
     socket: impl AsFd,
     bytes: &[u8],
     parcel: &Parcel,
     nonblocking: bool,
 ) -> io::Result<usize> {
+    let mut sent = 0;
+    send_fds_from(socket, bytes, parcel, &mut sent, nonblocking)?;
+    Ok(sent)
+}
+
+/// As [`send_fds`], and counts what was sent also if it fails then.
+fn send_fds_from(
+    socket: impl AsFd,
+    bytes: &[u8],
+    parcel: &Parcel,
+    sent: &mut usize,
+    nonblocking: bool,
+) -> io::Result<()> {
     let memfd = match &parcel.body {
         Body::Memfd(fd) => Some(fd.as_fd()),
         Body::Inline(_) | Body::Lost => None,
     };
     let fds: Vec<_> = memfd.into_iter().chain(parcel.fds.iter().map(AsFd::as_fd)).collect();
     let chunks = fds.chunks(FDS_PER_MESSAGE).collect::<Vec<_>>();
-    let mut sent = 0;
+    let mut crowd = Crowd { began: None, limit: Some(CROWDED) };
     for (index, chunk) in chunks.iter().enumerate() {
         let last = index + 1 == chunks.len();
-        let part = if last { &bytes[sent..] } else { &bytes[sent..sent + 1] };
+        let part = if last { &bytes[*sent..] } else { &bytes[*sent..*sent + 1] };
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_PER_MESSAGE))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         control.push(SendAncillaryMessage::ScmRights(chunk));
         let flags = flags(nonblocking);
-        sent += loop {
+        *sent += loop {
             match sendmsg(&socket, &[IoSlice::new(part)], &mut control, flags) {
-                Err(rustix::io::Errno::INTR) => {}
-                // Too many descriptors are on their way: the other side takes them off.
-                Err(rustix::io::Errno::TOOMANYREFS) if !nonblocking => {
-                    std::thread::sleep(std::time::Duration::from_millis(1));
-                }
+                Err(Errno::INTR) => {}
+                // A frame that has begun must end.
+                Err(Errno::TOOMANYREFS) if *sent > 0 => crowd.wait()?,
                 other => break other?,
             }
         };
     }
-    Ok(sent)
+    Ok(())
 }
 
 /// Sends what the socket takes.
 pub(crate) fn send_some(socket: impl AsFd, bytes: &[u8], nonblocking: bool) -> io::Result<usize> {
     loop {
         match rustix::net::send(&socket, bytes, flags(nonblocking)) {
-            Err(rustix::io::Errno::INTR) => {}
+            Err(Errno::INTR) => {}
             other => return Ok(other?),
         }
     }
@@ -347,7 +422,7 @@ impl Inbox {
         let received = loop {
             let mut target = [IoSliceMut::new(&mut self.buffer[self.end..])];
             match recvmsg(&socket, &mut target, &mut control, flags) {
-                Err(rustix::io::Errno::INTR) => {}
+                Err(Errno::INTR) => {}
                 other => break other,
             }
         };
@@ -363,9 +438,9 @@ impl Inbox {
                 self.truncated |= message.flags.contains(ReturnFlags::CTRUNC);
                 Ok(if count == 0 { Received::End } else { Received::Some })
             }
-            Err(rustix::io::Errno::AGAIN) => Ok(Received::WouldBlock),
+            Err(Errno::AGAIN) => Ok(Received::WouldBlock),
             // The other side died with something of ours unread.
-            Err(rustix::io::Errno::CONNRESET) => Ok(Received::End),
+            Err(Errno::CONNRESET) => Ok(Received::End),
             Err(error) => Err(error.into()),
         }
     }

@@ -203,27 +203,30 @@ unsafe fn divide(lifeline: &Lifeline) -> io::Result<Side> {
     supervisor()?;
     // Both are of one tree.
     context::context().map_err(io::Error::other)?;
-    let heir = served::heir().map_err(io::Error::other)?;
     let null = launch::null_device().map_err(io::Error::other)?;
-    let held = (
-        // In the order in which they are taken within each other.
-        zygote::hold(),
-        registry::hold(),
-        served::hold(),
-        context::hold(),
-        supervising::hold(),
-        memory::hold(),
-        callbacks::hold(),
-        current::hold(),
-        sys::lifeline::hold(),
-        served::hold_ends(),
-        reactor::hold(),
-        shared::hold(),
-    );
-    // SAFETY: the caller's promise is the one asked for; the allocator is looked after by the C library.
-    let pid = unsafe { libc::fork() };
-    let failure = io::Error::last_os_error();
-    drop(held);
+    served::catch_up().map_err(io::Error::other)?;
+    // All locks in the order in which they are taken within each other.
+    let outer = (zygote::hold(), registry::hold());
+    let divided = served::with_heir(|heir| {
+        let held = (
+            context::hold(),
+            supervising::hold(),
+            memory::hold(),
+            callbacks::hold(),
+            current::hold(),
+            sys::lifeline::hold(),
+            served::hold_ends(),
+            reactor::hold(),
+            shared::hold(),
+        );
+        // SAFETY: the caller's promise is the one asked for; the allocator is looked after by the C library.
+        let pid = unsafe { libc::fork() };
+        let failure = io::Error::last_os_error();
+        drop(held);
+        (pid, failure, heir)
+    });
+    drop(outer);
+    let (pid, failure, heir) = divided.map_err(io::Error::other)?;
     match pid {
         -1 => Err(failure),
         0 => {
@@ -242,6 +245,11 @@ unsafe fn divide(lifeline: &Lifeline) -> io::Result<Side> {
             for end in served.chain(door) {
                 // SAFETY: a call on numbers. Whose they are is on stacks that this process does not have, or forgotten.
                 unsafe { libc::dup3(null.as_raw_fd(), end, libc::O_CLOEXEC) };
+            }
+            // The threads that wait at them are not here, and nothing else has their numbers.
+            for end in supervising::take_ends().into_iter().chain(reactor::take_ends()).flatten() {
+                // SAFETY: a call on numbers. Their owners are leaked, and used in the process that made them only.
+                unsafe { libc::close(end) };
             }
             zygote::leave();
             Ok(Side::Child)

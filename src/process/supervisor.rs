@@ -8,7 +8,7 @@
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -51,6 +51,14 @@ static SUPERVISOR: Mutex<Option<&'static Supervisor>> = Mutex::new(None);
 /// Holds it still, for a fork: the child finds it free.
 pub(crate) fn hold() -> impl Sized {
     SUPERVISOR.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// In a fork: the numbers of its parent's descriptors, which it has copies of and no use for. Whoever has a reference to the
+/// parent's looks at its process first.
+pub(crate) fn take_ends() -> Option<[RawFd; 2]> {
+    let mut slot = SUPERVISOR.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let theirs = slot.take_if(|supervisor| supervisor.pid != std::process::id())?;
+    Some([theirs.epoll.as_raw_fd(), theirs.bell.as_raw_fd()])
 }
 
 thread_local! {

@@ -9,7 +9,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::sockopt;
 
 use super::address::Address;
-use super::core::{Accepted, Core, Seat};
+use super::core::{Accepted, Core};
 use super::counters::count;
 use super::event::Event;
 use super::listener::{Listener, Socket};
@@ -23,11 +23,9 @@ const BATCH: usize = 32;
 /// Until the server stops.
 pub(super) fn accept_all(core: &Arc<Core>, listeners: &[Listener], crew: &dyn Crew) {
     let mut pause: Option<Duration> = None;
-    // A seat is taken before a connection is: one that has none stays in the backlog.
-    let mut seat = None;
     while !core.is_stopping() {
-        seat = seat.or_else(|| core.seat());
-        let may_accept = seat.is_some() && pause.is_none();
+        // A connection for which there is no room stays in the backlog.
+        let may_accept = core.has_room() && pause.is_none();
         let mut ready = wait(core, if may_accept { listeners } else { &[] }, pause);
         if pause.is_some() {
             ready = (0..listeners.len()).collect();
@@ -37,7 +35,7 @@ pub(super) fn accept_all(core: &Arc<Core>, listeners: &[Listener], crew: &dyn Cr
             if core.is_stopping() {
                 return;
             }
-            has_failed |= !accept_from(core, listener, crew, &mut seat, pause.is_none());
+            has_failed |= !accept_from(core, listener, crew, pause.is_none());
         }
         pause = match pause {
             _ if !has_failed => None,
@@ -64,20 +62,16 @@ fn wait(core: &Core, listeners: &[Listener], limit: Option<Duration>) -> Vec<usi
 }
 
 /// Accepts what waits at a listener. False if it failed for want of something.
-fn accept_from(
-    core: &Arc<Core>,
-    listener: &Listener,
-    crew: &dyn Crew,
-    next: &mut Option<Seat>,
-    is_first: bool,
-) -> bool {
+fn accept_from(core: &Arc<Core>, listener: &Listener, crew: &dyn Crew, is_first: bool) -> bool {
     for _ in 0..BATCH {
-        let Some(seat) = next.take().or_else(|| core.seat()) else { return true };
+        if !core.has_room() {
+            return true;
+        }
         match listener.accept() {
             Ok((socket, peer)) => {
                 count(&core.tally.accepted);
                 prepare(core, &socket);
-                let accepted = Accepted { socket, peer, seat };
+                let accepted = Accepted { socket, peer, seat: core.seat() };
                 if let Err((peer, error)) = crew.take(accepted) {
                     core.reject(peer, error);
                 }
@@ -86,7 +80,6 @@ fn accept_from(
                 }
             }
             Err(error) => {
-                *next = Some(seat);
                 match error.kind() {
                     io::ErrorKind::WouldBlock => return true,
                     // The client has left, or a signal came: there may be others.

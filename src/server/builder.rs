@@ -205,7 +205,8 @@ impl Builder {
         self
     }
 
-    /// How long a worker that is replaced has for the connections that it serves; then they are cut. 30 s by default.
+    /// How long a worker that is replaced has for the connections that it serves. Then those between turns are over, and the others are cut half a
+    /// second later. 30 s by default.
     pub fn drain_timeout(mut self, limit: Duration) -> Builder {
         self.settings.drain = limit;
         self

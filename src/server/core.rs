@@ -29,6 +29,8 @@ pub(super) struct Core {
     pub(super) bell: OwnedFd,
     /// No more is accepted.
     stopping: AtomicBool,
+    /// There is no time any more for those that are there.
+    hurried: AtomicBool,
     /// Connections that have a seat.
     seated: AtomicUsize,
     /// The acceptor waits for a seat.
@@ -64,7 +66,7 @@ pub(super) struct Seat(Arc<Core>);
 impl Drop for Seat {
     fn drop(&mut self) {
         let core = &self.0;
-        // SeqCst, as in `wait_for_seat`: either the acceptor sees that there is room, or this sees that it waits.
+        // SeqCst, as in `has_room`: either the acceptor sees that there is room, or this sees that it waits.
         core.seated.fetch_sub(1, Ordering::SeqCst);
         if core.full.swap(false, Ordering::SeqCst) {
             core.ring();
@@ -102,6 +104,7 @@ impl Core {
             tally: Tally::default(),
             bell: bell.map_err(io::Error::from)?,
             stopping: AtomicBool::new(false),
+            hurried: AtomicBool::new(false),
             seated: AtomicUsize::new(0),
             full: AtomicBool::new(false),
             left: Mutex::new(0),
@@ -121,20 +124,25 @@ impl Core {
         }
     }
 
-    /// A seat for one more, if there is one.
-    pub(super) fn seat(self: &Arc<Core>) -> Option<Seat> {
+    /// Whether there is a seat for one more. If not, the bell rings when there is.
+    pub(super) fn has_room(&self) -> bool {
         let limit = self.settings.max_connections;
-        if self.seated.load(Ordering::SeqCst) >= limit {
-            // Said before it looks again: see `Seat::drop`.
-            self.full.store(true, Ordering::SeqCst);
-            if self.seated.load(Ordering::SeqCst) >= limit {
-                return None;
-            }
+        if self.seated.load(Ordering::SeqCst) < limit {
+            return true;
+        }
+        // Said before it looks again: see `Seat::drop`.
+        self.full.store(true, Ordering::SeqCst);
+        let has_room = self.seated.load(Ordering::SeqCst) < limit;
+        if has_room {
             self.full.store(false, Ordering::SeqCst);
         }
-        // Seats are given out by one thread.
+        has_room
+    }
+
+    /// A seat. They are given out by one thread, which has seen that there is room.
+    pub(super) fn seat(self: &Arc<Core>) -> Seat {
         self.seated.fetch_add(1, Ordering::SeqCst);
-        Some(Seat(Arc::clone(self)))
+        Seat(Arc::clone(self))
     }
 
     pub(super) fn seated(&self) -> usize {
@@ -145,10 +153,28 @@ impl Core {
         self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until nobody is seated any more, at most until the deadline. Whether that is so.
+    /// Waits until nobody is seated any more, at most until the deadline, or until there is no time any more. Whether that is so.
     pub(super) fn wait_empty(&self, deadline: Option<Instant>) -> bool {
+        self.wait_last(deadline, || self.hurried.load(Ordering::SeqCst))
+    }
+
+    /// The same, for those that have been cut.
+    pub(super) fn wait_cut(&self, deadline: Instant) -> bool {
+        self.wait_last(Some(deadline), || false)
+    }
+
+    /// Ends `wait_empty`.
+    pub(super) fn hurry(&self) {
+        self.hurried.store(true, Ordering::SeqCst);
+        self.nudge();
+    }
+
+    fn wait_last(&self, deadline: Option<Instant>, is_over: impl Fn() -> bool) -> bool {
         let mut left = self.left();
         while self.seated() > 0 {
+            if is_over() {
+                return false;
+            }
             let rest = deadline.map(|at| at.saturating_duration_since(Instant::now()));
             if rest == Some(Duration::ZERO) {
                 return false;
@@ -187,6 +213,9 @@ impl Core {
     }
 
     pub(super) fn leave(&self, entry: &Entry) {
+        if entry.verdict() == Verdict::None {
+            entry.stream.discard_unread();
+        }
         self.ledger.leave(entry);
         self.tally.turns.fetch_add(entry.turns.load(Ordering::Relaxed), Ordering::Relaxed);
     }

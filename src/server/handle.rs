@@ -12,6 +12,7 @@ use super::core::Core;
 use super::counters::Counters;
 use super::listener::Listener;
 use super::model::Crew;
+use super::signals::Signals;
 use crate::error::{Error, Result};
 
 /// How long handlers that were cut have to notice it.
@@ -26,6 +27,8 @@ pub struct Server {
     addresses: Vec<Address>,
     /// The acceptor and the watch, until somebody joins them.
     threads: Mutex<Option<[JoinHandle<()>; 2]>>,
+    /// Until the end.
+    listeners: Mutex<Option<Arc<[Listener]>>>,
 }
 
 /// How a server ended.
@@ -36,6 +39,8 @@ pub struct Ended {
     pub cut: usize,
     /// Of these, handlers that are at work all the same, on threads that cannot be ended. They find their connections closed.
     pub abandoned: usize,
+    /// The signal that asked for it, where the server went by [signals](super::Signals).
+    pub signal: Option<i32>,
 }
 
 impl Server {
@@ -50,7 +55,14 @@ impl Server {
         listeners: Vec<Listener>,
         addresses: Vec<Address>,
     ) -> Result<Server> {
-        let server = Server { core, crew, addresses, threads: Mutex::new(None) };
+        let listeners: Arc<[Listener]> = listeners.into();
+        let server = Server {
+            core,
+            crew,
+            addresses,
+            threads: Mutex::new(None),
+            listeners: Mutex::new(Some(Arc::clone(&listeners))),
+        };
         let (core, crew) = (Arc::clone(&server.core), Arc::clone(&server.crew));
         let watch = start("fourfold-watch", move || core.ledger.watch())?;
         let core = Arc::clone(&server.core);
@@ -73,8 +85,9 @@ impl Server {
         counters
     }
 
-    /// Replaces the worker processes, one after another, each when the next one takes connections: by this, workers come to be as young
-    /// as this call, and no connection is lost. Without effect under a model that has none.
+    /// Replaces the worker processes, one after another: each is given no more connections as soon as the next one takes them, and ends
+    /// when those that it has are over, or after [`Builder::drain_timeout`]. It returns when the last one is replaced. Without effect under a model
+    /// that has none.
     pub fn renew(&self) {
         self.crew.renew();
     }
@@ -84,16 +97,19 @@ impl Server {
     /// call, from wherever, waits for the first.
     pub fn shutdown(&self, limit: Duration) -> Ended {
         let mut threads = self.threads();
+        let before = self.counters().cut;
         let deadline = Instant::now().checked_add(limit);
         self.core.stop();
+        // Before the acceptor comes to it, which may be in a handler.
+        let listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner).take();
+        listeners.iter().flat_map(|listeners| listeners.iter()).for_each(Listener::refuse);
+        drop(listeners);
         self.core.ledger.drain();
         self.crew.drain(limit);
-        let mut cut = 0;
         if !self.core.wait_empty(deadline) {
-            cut = self.core.seated();
             self.core.ledger.kill();
             self.crew.kill();
-            self.core.wait_empty(Some(Instant::now() + LAST));
+            self.core.wait_cut(Instant::now() + LAST);
         }
         let abandoned = self.core.seated();
         self.core.ledger.close();
@@ -105,12 +121,14 @@ impl Server {
                 let _ = accept.join();
             }
         }
-        Ended { cut, abandoned }
+        // Workers cut by themselves when the time is over; they have counted it.
+        let cut = (self.counters().cut - before) as usize + abandoned;
+        Ended { cut, abandoned, signal: None }
     }
 
     /// Serves until this process is asked to end, by SIGTERM or SIGINT (Ctrl-C), and shuts the server down then, with this limit; a second
     /// such signal ends the wait for connections. SIGHUP [renews](Server::renew) the workers. Once this returns, these signals end the
-    /// process, as they do by default.
+    /// process, as they do by default; before it is called, too: see [`Signals`].
     ///
     /// # Errors
     ///
@@ -135,12 +153,12 @@ impl Server {
     /// }
     /// ```
     pub fn run_until_signal(&self, limit: Duration) -> Result<Ended> {
-        super::signals::run(self, limit)
+        Signals::take()?.run(self, limit)
     }
 
+    /// Ends the time that a shutdown has.
     pub(super) fn cut_now(&self) {
-        self.core.ledger.kill();
-        self.crew.kill();
+        self.core.hurry();
     }
 
     fn threads(&self) -> std::sync::MutexGuard<'_, Option<[JoinHandle<()>; 2]>> {

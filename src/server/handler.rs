@@ -76,6 +76,7 @@ pub trait Portable: Handler + Sized {
     fn again(code: Self::Code, args: Self::Args) -> Self;
 }
 
+#[diagnostic::do_not_recommend]
 impl<F> Portable for F
 where
     F: Fn(&mut Conn) -> io::Result<()> + Stateless,

@@ -8,7 +8,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-use rustix::net::{AddressFamily, SocketType, sockopt};
+use rustix::net::{AddressFamily, Shutdown, SocketType, sockopt};
 
 use super::address::Address;
 use crate::error::{Error, Result};
@@ -46,9 +46,10 @@ impl AsFd for Socket {
 /// A listening socket, in the mode that does not block.
 #[derive(Debug)]
 pub(super) enum Listener {
-    Tcp(TcpListener),
-    /// With the path that is ours to remove, if it is.
-    Unix(UnixListener, #[allow(dead_code)] Option<Place>),
+    /// And whether it was bound here.
+    Tcp(TcpListener, bool),
+    /// With the path that is ours to remove, if it was bound here.
+    Unix(UnixListener, Option<Place>),
 }
 
 /// The path that a listener of ours has made, which goes with it.
@@ -76,7 +77,9 @@ impl Listener {
     pub(super) fn bind(address: &Address, backlog: u32) -> Result<Listener> {
         let result = match address {
             // std has the address be bound again at once (SO_REUSEADDR).
-            Address::Tcp(address) => TcpListener::bind(address).map(Listener::Tcp),
+            Address::Tcp(address) => {
+                TcpListener::bind(address).map(|listener| Listener::Tcp(listener, true))
+            }
             Address::Unix(Some(path)) => bind_path(path),
             Address::Unix(None) => {
                 return Err(Error::invalid("cannot listen on a path of no name"));
@@ -99,7 +102,7 @@ impl Listener {
         let family = sockopt::socket_domain(&fd).map_err(io::Error::from)?;
         let listener = match (kind, family) {
             (SocketType::STREAM, AddressFamily::INET | AddressFamily::INET6) => {
-                Listener::Tcp(fd.into())
+                Listener::Tcp(fd.into(), false)
             }
             (SocketType::STREAM, AddressFamily::UNIX) => Listener::Unix(fd.into(), None),
             _ => return Err(Error::invalid("a server listens on TCP or on Unix stream sockets")),
@@ -115,7 +118,7 @@ impl Listener {
             rustix::net::listen(self, backlog).map_err(io::Error::from)?;
         }
         match self {
-            Listener::Tcp(listener) => listener.set_nonblocking(true)?,
+            Listener::Tcp(listener, _) => listener.set_nonblocking(true)?,
             Listener::Unix(listener, _) => listener.set_nonblocking(true)?,
         }
         Ok(())
@@ -123,14 +126,25 @@ impl Listener {
 
     pub(super) fn address(&self) -> Result<Address> {
         Ok(match self {
-            Listener::Tcp(listener) => listener.local_addr()?.into(),
+            Listener::Tcp(listener, _) => listener.local_addr()?.into(),
             Listener::Unix(listener, _) => listener.local_addr()?.into(),
         })
     }
 
+    /// Whoever wants to connect is refused from now on. Not at one that came from elsewhere: others may accept there.
+    pub(super) fn refuse(&self) {
+        let is_ours = match self {
+            Listener::Tcp(_, is_ours) => *is_ours,
+            Listener::Unix(_, place) => place.is_some(),
+        };
+        if is_ours {
+            let _ = rustix::net::shutdown(self, Shutdown::Both);
+        }
+    }
+
     pub(super) fn accept(&self) -> io::Result<(Socket, Address)> {
         match self {
-            Listener::Tcp(listener) => {
+            Listener::Tcp(listener, _) => {
                 listener.accept().map(|(socket, peer)| (Socket::Tcp(socket), peer.into()))
             }
             Listener::Unix(listener, _) => {
@@ -143,7 +157,7 @@ impl Listener {
 impl AsFd for Listener {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
-            Listener::Tcp(listener) => listener.as_fd(),
+            Listener::Tcp(listener, _) => listener.as_fd(),
             Listener::Unix(listener, _) => listener.as_fd(),
         }
     }

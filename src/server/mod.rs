@@ -76,3 +76,4 @@ pub use self::model::{
     Coroutines, Events, Model, Prefork, Processes, Serial, Serves, ThreadPool, Threads,
 };
 pub use self::protocol::{Flow, Input, Protocol};
+pub use self::signals::Signals;

@@ -57,6 +57,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
+/// In a fork: the numbers of its parent's descriptors, which it has copies of and no use for. Whoever has a reference to the
+/// parent's looks at its process first.
+pub(crate) fn take_ends() -> Option<[RawFd; 2]> {
+    let mut slot = lock(&REACTOR);
+    let theirs = slot.take_if(|reactor| reactor.pid != std::process::id())?;
+    Some([theirs.epoll.as_raw_fd(), theirs.bell.as_raw_fd()])
+}
+
 /// The reactor of this process, started at the first call.
 pub(crate) fn reactor() -> io::Result<&'static Reactor> {
     let mut slot = lock(&REACTOR);

@@ -56,6 +56,15 @@ impl Tickets {
         self.0.is_none()
     }
 
+    /// Those of another value as well, which goes where this one goes.
+    pub(crate) fn join(&mut self, mut other: Tickets) {
+        let Some(more) = other.0.take() else { return };
+        match &mut self.0 {
+            Some(kept) => kept.0.extend(more.0),
+            None => self.0 = Some(more),
+        }
+    }
+
     /// What those are known by that whoever keeps the bytes is to give back.
     pub(crate) fn numbers(&self) -> impl Iterator<Item = Number> + '_ {
         self.0.iter().flat_map(|kept| &kept.0).filter_map(|ticket| ticket.number())
@@ -221,6 +230,21 @@ mod tests {
         assert!(!is_writing());
         keep(Counted(outer.clone()));
         assert_eq!(back(&outer), 3);
+    }
+
+    #[test]
+    fn joined_ones_go_together() {
+        let count = Arc::new(AtomicUsize::new(0));
+        let one = || collect(|| keep(Counted(count.clone()))).1;
+        let mut all = Tickets::default();
+        all.join(Tickets::default());
+        assert!(all.is_empty());
+        all.join(one());
+        all.join(one());
+        all.join(Tickets::default());
+        assert_eq!(count.load(Ordering::Relaxed), 0);
+        drop(all);
+        assert_eq!(count.load(Ordering::Relaxed), 2);
     }
 
     #[test]

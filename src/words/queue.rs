@@ -133,6 +133,11 @@ impl<V: Element> Queue<V> {
         std::mem::take(&mut self.lost)
     }
 
+    /// Some of what [`take_lost`](Queue::take_lost) gave was not read: it comes first the next time.
+    pub(crate) fn lose_again(&mut self, items: Vec<V>) {
+        self.lost.splice(..0, items);
+    }
+
     /// An item that was given to a participant could not be handed over: it goes back to where it was.
     pub(crate) fn take_back(
         &mut self,

@@ -55,8 +55,12 @@ mod payloads;
 mod pipes;
 #[path = "process/served.rs"]
 mod served;
+#[path = "process/served_crowd.rs"]
+mod served_crowd;
 #[path = "process/served_deaths.rs"]
 mod served_deaths;
+#[path = "process/served_unread.rs"]
+mod served_unread;
 #[path = "process/served_waits.rs"]
 mod served_waits;
 #[path = "process/shared_lives.rs"]

@@ -4,6 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::connect::ConnectArgs;
+use crate::echo::EchoArgs;
 use crate::exit;
 use crate::key::KeyArgs;
 use crate::queue::QueueArgs;
@@ -31,6 +33,8 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     Queue(QueueArgs),
     Key(KeyArgs),
+    Echo(Box<EchoArgs>),
+    Connect(ConnectArgs),
 }
 
 /// Reads the command line. What is shown instead, help or a usage error, gives the exit status.

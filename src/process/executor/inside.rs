@@ -27,7 +27,7 @@ use super::pool::not_of_a_fork;
 use super::task::Sink;
 use crate::error::{Error, ErrorKind, Result, Scale};
 use crate::process::callbacks;
-use crate::process::channel::{Frame, Inbox, Kind, Parcel, Received, send_frame};
+use crate::process::channel::{Frame, Inbox, Kind, Parcel, Received, send_held, write_frame};
 use crate::process::patience::Patience;
 use crate::sync::park::Wait;
 use crate::task::envelope::Envelope;
@@ -157,8 +157,10 @@ impl Inside {
     }
 
     fn send(&self, kind: Kind, id: u64, word: u64, parcel: &Parcel) -> io::Result<()> {
-        let _whole = self.writing.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        send_frame(self.socket, kind, id, word, 0, parcel)
+        let mut bytes = Vec::new();
+        write_frame(&mut bytes, kind, id, word, 0, parcel);
+        let whole = || self.writing.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        send_held(self.socket, &bytes, parcel, None, whole).map_err(|unsent| unsent.error)
     }
 
     fn read(&self, inbox: &mut Inbox) -> Result<Frame, HungUp> {

@@ -19,7 +19,7 @@ use rustix::net::{
 use super::super::channel::{Body, FDS_PER_MESSAGE, Parcel};
 use crate::error::{Error, ErrorKind, Result};
 use crate::task::envelope::Envelope;
-use crate::task::{Payload, codec, fd};
+use crate::task::{Payload, codec, fd, travel};
 
 /// Bytes of a head: whether the body is in a memory file, 0, how many descriptors come along (2), the length of the body here (4).
 const HEAD: usize = 8;
@@ -223,12 +223,17 @@ fn open<T: Payload>(packet: &[u8], fds: Vec<OwnedFd>, flags: ReturnFlags) -> Res
         return Err(malformed("other descriptors than it says"));
     }
     if !in_memfd {
-        return fd::provide(fds, || codec::decode(body, WHAT));
+        return read(body, fds);
     }
     let mut fds = fds.into_iter();
     let body = Body::Memfd(fds.next().expect("counted above"));
     let (body, fds) = Parcel { body, fds: fds.collect(), ..Parcel::default() }.open()?;
-    fd::provide(fds, || codec::decode(&body, WHAT))
+    read(&body, fds)
+}
+
+/// A value that may have come with a ticket for the words in it.
+fn read<T: Payload>(body: &[u8], fds: Vec<OwnedFd>) -> Result<T> {
+    fd::provide(fds, || travel::receive(|| codec::decode(body, WHAT)))
 }
 
 fn malformed(what: &str) -> Error {

@@ -9,6 +9,7 @@ use super::handle::{Handle, done, limit, nobody, number, truth, unexpected};
 use super::wire::{Answer, Ask, Blank, FOR_EVER};
 use crate::error::Result;
 use crate::sync::park::Wait;
+use crate::task::ticket::Tickets;
 
 /// A place where a number of members, in any processes, wait until all are there, again and again.
 ///
@@ -49,7 +50,7 @@ impl Barrier {
     /// There is no room for it, or the root is gone, here and below:
     /// [`ErrorKind::RootGone`](crate::ErrorKind::RootGone).
     pub fn new(parties: usize) -> Result<Barrier> {
-        Ok(Barrier { handle: Handle::new(Blank::Barrier(parties))? })
+        Ok(Barrier { handle: Handle::new(Blank::Barrier(parties), Tickets::default())? })
     }
 
     /// Waits until all are there, and says in which place this one came, from 0. `None`: the barrier is broken.

@@ -5,13 +5,15 @@ use std::marker::PhantomData;
 use serde::{Deserialize, Serialize};
 
 use super::handle::{
-    Handle, done, me_who_holds, nobody, number, pack, pack_with_tickets, truth, unexpected, unpack,
+    Handle, done, give_back, me_who_holds, nobody, number, pack, pack_all, truth, unexpected,
+    unpack,
 };
-use super::wire::{AT_ONCE, Answer, Ask, Blank, FOR_EVER, Fate, Got};
+use super::wire::{AT_ONCE, Answer, Ask, Blank, FOR_EVER, Fate, Got, Load};
 use crate::error::{Error, ErrorKind, Result, Scale};
 use crate::process::queue_error::{GetError, OnDeath, PutError};
 use crate::sync::park::Wait;
 use crate::task::Payload;
+use crate::task::ticket::Tickets;
 use crate::words::Order;
 
 /// What a queue that is served does.
@@ -87,7 +89,10 @@ impl<Q> QueueBuilder<Q> {
             return Err(Error::invalid("a queue has room for one item at least"));
         }
         let fate = fate(on_death);
-        let handle = Handle::new(Blank::Queue { order, capacity: capacity.unwrap_or(0), fate })?;
+        let handle = Handle::new(
+            Blank::Queue { order, capacity: capacity.unwrap_or(0), fate },
+            Tickets::default(),
+        )?;
         Ok(make(handle, capacity))
     }
 }
@@ -163,23 +168,22 @@ impl<T: Payload> Channel<T> {
         limit: u64,
         wait: &Wait,
     ) -> Result<(), PutError<T>> {
-        let answer = pack_with_tickets(&item, "item").and_then(|(load, tickets)| {
+        let answer = pack(&item, "item").and_then(|(load, tickets)| {
             let ask = Ask::Put(vec![(load, key)]);
-            let answer = match limit {
-                AT_ONCE => self.handle.ask(nobody(), &ask),
-                limit => self.handle.wait(nobody(), limit, &ask, wait),
-            };
-            if let Ok(Answer::Done) = answer {
-                tickets.sent();
+            match limit {
+                AT_ONCE => self.handle.give(nobody(), &ask, tickets),
+                limit => self.handle.give_waiting(nobody(), limit, &ask, tickets, wait),
             }
-            answer
         });
         put(answer, item)
     }
 
     pub(super) async fn put_async(&self, item: T, key: Vec<u8>) -> Result<(), PutError<T>> {
         let answer = match pack(&item, "item") {
-            Ok(load) => self.handle.wait_async(nobody(), &Ask::Put(vec![(load, key)])).await,
+            Ok((load, tickets)) => {
+                let ask = Ask::Put(vec![(load, key)]);
+                self.handle.give_async(nobody(), &ask, tickets).await
+            }
             Err(error) => Err(error),
         };
         put(answer, item)
@@ -196,10 +200,10 @@ impl<T: Payload> Channel<T> {
             return Ok(());
         }
         if self.capacity.is_none() {
-            let loads = items.iter().map(|item| Ok((pack(item, "item")?, key(item))));
-            let answer = loads
-                .collect::<Result<Vec<_>>>()
-                .and_then(|loads| self.handle.ask(nobody(), &Ask::Put(loads)));
+            let answer = pack_all(&items, "item").and_then(|(loads, tickets)| {
+                let loads = loads.into_iter().zip(items.iter().map(key)).collect();
+                self.handle.give(nobody(), &Ask::Put(loads), tickets)
+            });
             return put(answer, items);
         }
         let mut left = items.into_iter();
@@ -223,9 +227,10 @@ impl<T: Payload> Channel<T> {
     }
 
     pub(super) async fn get_async(&self) -> Result<T, GetError> {
-        let answer = self.handle.wait_async(nobody(), &Ask::Get(1)).await;
+        let who = nobody();
+        let answer = self.handle.wait_async(who, &Ask::Get(1)).await;
         let answer = answer.map_err(GetError::Failed)?;
-        one(items(answer)?).map(|marked| marked.item)
+        one(self.items(who, answer)?).map(|marked| marked.item)
     }
 
     pub(super) fn get_many(
@@ -241,12 +246,15 @@ impl<T: Payload> Channel<T> {
     }
 
     pub(super) fn lost(&self) -> Result<Vec<T>> {
-        match self.handle.ask(nobody(), &Ask::Lost)? {
-            Answer::Loads { loads, .. } => {
-                loads.into_iter().map(|load| unpack(load, "item")).collect()
-            }
-            other => Err(unexpected(&other)),
-        }
+        let Answer::Loads { loads, .. } = self.handle.ask(nobody(), &Ask::Lost)? else {
+            return Err(unexpected(&Answer::Misplaced));
+        };
+        let back = |left: Vec<Load>| {
+            let words: Vec<u64> = left.iter().flat_map(|load| load.words.clone()).collect();
+            self.handle.tell(nobody(), &Ask::Lose(left));
+            give_back(words);
+        };
+        read_all(loads, |load| unpack(load, "item"), back)
     }
 
     fn take(&self, most: usize, limit: u64, wait: &Wait) -> Result<Vec<Marked<T>>, GetError> {
@@ -255,8 +263,64 @@ impl<T: Payload> Channel<T> {
             AT_ONCE => self.handle.ask(who, &ask),
             limit => self.handle.wait(who, limit, &ask, wait),
         };
-        items(answer.map_err(GetError::Failed)?)
+        self.items(who, answer.map_err(GetError::Failed)?)
     }
+
+    fn items(&self, who: u64, answer: Answer) -> Result<Vec<Marked<T>>, GetError> {
+        let marked = |Got { item, redelivered, .. }| {
+            unpack(item, "item").map(|item| Marked { item, redelivered })
+        };
+        let back = |left: Vec<Got>| {
+            for got in left {
+                let words = got.item.words.clone();
+                self.handle.tell(who, &got.back());
+                give_back(words);
+            }
+        };
+        match answer {
+            Answer::Items(items) => read_all(items, marked, back).map_err(GetError::Failed),
+            Answer::Empty => Err(GetError::Empty),
+            Answer::Shut => Err(GetError::ShutDown),
+            other => Err(GetError::Failed(unexpected(&other))),
+        }
+    }
+}
+
+/// Reads items that have come together. One that cannot be read costs none of the others: if it is the first, it is told of and
+/// those behind it go `back`; and else it goes back as well, and is the first of the next call.
+fn read_all<I: Clone, T>(
+    items: Vec<I>,
+    read: impl Fn(I) -> Result<T>,
+    back: impl Fn(Vec<I>),
+) -> Result<Vec<T>> {
+    /// Also when a user's `Deserialize` panics.
+    struct Left<I, F: Fn(Vec<I>)> {
+        unread: Option<I>,
+        behind: std::vec::IntoIter<I>,
+        back: F,
+    }
+    impl<I, F: Fn(Vec<I>)> Drop for Left<I, F> {
+        fn drop(&mut self) {
+            let left: Vec<I> = self.unread.take().into_iter().chain(&mut self.behind).collect();
+            if !left.is_empty() {
+                (self.back)(left);
+            }
+        }
+    }
+    let mut done = Vec::with_capacity(items.len());
+    let mut left = Left { unread: None, behind: items.into_iter(), back };
+    for item in left.behind.by_ref() {
+        let again = (!done.is_empty()).then(|| item.clone());
+        match read(item) {
+            Ok(item) => done.push(item),
+            Err(error) if done.is_empty() => return Err(error),
+            Err(_) => {
+                left.unread = again;
+                break;
+            }
+        }
+    }
+    Ok(done)
 }
 
 /// What an answer says about what was to be put.
@@ -267,18 +331,6 @@ fn put<T>(answer: Result<Answer>, item: T) -> Result<(), PutError<T>> {
         Ok(Answer::Shut) => Err(PutError::ShutDown(item)),
         Ok(other) => Err(PutError::Failed(item, unexpected(&other))),
         Err(error) => Err(PutError::Failed(item, error)),
-    }
-}
-
-fn items<T: Payload>(answer: Answer) -> Result<Vec<Marked<T>>, GetError> {
-    let marked = |Got { item, redelivered, .. }| {
-        Ok(Marked { item: unpack(item, "item").map_err(GetError::Failed)?, redelivered })
-    };
-    match answer {
-        Answer::Items(items) => items.into_iter().map(marked).collect(),
-        Answer::Empty => Err(GetError::Empty),
-        Answer::Shut => Err(GetError::ShutDown),
-        other => Err(GetError::Failed(unexpected(&other))),
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::handle::{Handle, done, limit, nobody, pack, pack_with_tickets, unexpected, unpack};
+use super::handle::{Handle, done, limit, nobody, pack, pack_for_good, unexpected, unpack};
 use super::lock_error::LockError;
 use super::wire::{AT_ONCE, Answer, Ask, Blank, FOR_EVER, Load};
 use crate::error::{Error, ErrorKind, Result, Scale};
@@ -76,7 +76,8 @@ impl<T: Payload> Condition<T> {
     ///
     /// The value cannot be serialised, or the root is gone: [`ErrorKind::RootGone`].
     pub fn new(value: T) -> Result<Condition<T>> {
-        let handle = Handle::new(Blank::Condition(pack(&value, "value")?))?;
+        let (load, tickets) = pack(&value, "value")?;
+        let handle = Handle::new(Blank::Condition(load), tickets)?;
         Ok(Condition { handle, value: PhantomData })
     }
 
@@ -312,13 +313,13 @@ impl<T: Payload> ConditionGuard<'_, T> {
     }
 
     fn bytes(&self) -> Option<Load> {
-        let packed = self.value.as_ref().map(|value| pack_with_tickets(value, "value"));
+        let packed = self.value.as_ref().map(|value| pack(value, "value"));
         Some(packed?.ok()?.0)
     }
 
     fn load(&self) -> Result<Option<Load>> {
         let value = self.value.as_ref().filter(|_| self.changed);
-        value.map(|value| pack(value, "value")).transpose()
+        value.map(|value| pack_for_good(value, "value")).transpose()
     }
 }
 

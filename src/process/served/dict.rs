@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +11,7 @@ use super::list::first;
 use super::wire::{Answer, Ask, Blank, Load};
 use crate::error::Result;
 use crate::task::Payload;
+use crate::task::ticket::Tickets;
 
 /// A dict that processes share, in the order of insertion. Each call is carried out as a whole. A clone is the same dict.
 ///
@@ -53,7 +55,7 @@ impl<K: Payload, V: Payload> Dict<K, V> {
     /// There is no room for it, a key or value cannot be serialised or read back, or the root is gone, here and below:
     /// [`ErrorKind::RootGone`](crate::ErrorKind::RootGone).
     pub fn new() -> Result<Dict<K, V>> {
-        Ok(Dict { handle: Handle::new(Blank::Dict)?, entries: PhantomData })
+        Ok(Dict { handle: Handle::new(Blank::Dict, Tickets::default())?, entries: PhantomData })
     }
 
     /// How many entries it has.
@@ -89,8 +91,9 @@ impl<K: Payload, V: Payload> Dict<K, V> {
     ///
     /// As [`new`](Dict::new).
     pub fn insert(&self, key: &K, value: &V) -> Result<Option<V>> {
-        let (key, value) = (pack(key, "key")?, pack(value, "value")?);
-        first(self.ask(&Ask::SetValue { key, value })?)
+        let ((key, mut tickets), (value, more)) = (pack(key, "key")?, pack(value, "value")?);
+        tickets.join(more);
+        first(self.handle.give(nobody(), &Ask::SetValue { key, value }, tickets)?)
     }
 
     /// Takes the value of a key out.
@@ -152,8 +155,9 @@ impl<K: Payload, V: Payload> Dict<K, V> {
     }
 }
 
+/// What a key is looked for by.
 fn bytes<K: Payload>(key: &K) -> Result<Vec<u8>> {
-    Ok(pack(key, "key")?.bytes)
+    Ok(Arc::unwrap_or_clone(pack(key, "key")?.0.bytes))
 }
 
 impl<K, V> Clone for Dict<K, V> {

@@ -50,15 +50,16 @@ fn ticket(words: &[Mark]) -> Result<OwnedFd> {
 /// How many words there are in this tree of processes.
 #[cfg(test)]
 pub(crate) fn count() -> Result<usize> {
-    match link()?.ask(0, 0, &Ask::Words)? {
+    match link()?.ask(0, 0, &Ask::Words, Tickets::default())? {
         Answer::Number(count) => Ok(count as usize),
         other => Err(unexpected(&other)),
     }
 }
 
 impl Handle {
-    pub(super) fn new(blank: Blank) -> Result<Handle> {
-        match link()?.ask(0, 0, &Ask::New(blank))? {
+    /// A new word, with the value that it begins with.
+    pub(super) fn new(blank: Blank, tickets: Tickets) -> Result<Handle> {
+        match link()?.ask(0, 0, &Ask::New(blank), tickets)? {
             Answer::Word(word) => Ok(Handle(Arc::new(Reference { word }))),
             other => Err(unexpected(&other)),
         }
@@ -66,18 +67,40 @@ impl Handle {
 
     /// Asks what is answered at once.
     pub(super) fn ask(&self, who: u64, ask: &Ask) -> Result<Answer> {
-        known(link()?.ask(self.0.word, who, ask)?)
+        self.give(who, ask, Tickets::default())
+    }
+
+    /// As `ask`, with values: their tickets are the root's if it keeps them, and given back if not.
+    pub(super) fn give(&self, who: u64, ask: &Ask, tickets: Tickets) -> Result<Answer> {
+        known(link()?.ask(self.0.word, who, ask, tickets)?)
     }
 
     /// Asks, and lets the caller wait.
     pub(super) fn wait(&self, who: u64, limit: u64, ask: &Ask, wait: &Wait) -> Result<Answer> {
-        known(link()?.wait(self.0.word, who, limit, ask, wait)?)
+        self.give_waiting(who, limit, ask, Tickets::default(), wait)
+    }
+
+    /// As `wait`, with values.
+    pub(super) fn give_waiting(
+        &self,
+        who: u64,
+        limit: u64,
+        ask: &Ask,
+        tickets: Tickets,
+        wait: &Wait,
+    ) -> Result<Answer> {
+        known(link()?.wait(self.0.word, who, limit, ask, tickets, wait)?)
     }
 
     /// Asks, for a future.
     pub(super) async fn wait_async(&self, who: u64, ask: &Ask) -> Result<Answer> {
+        self.give_async(who, ask, Tickets::default()).await
+    }
+
+    /// As `wait_async`, with values.
+    pub(super) async fn give_async(&self, who: u64, ask: &Ask, tickets: Tickets) -> Result<Answer> {
         let link = link()?;
-        known(link.wait_async(self.0.word, who, ask).await?)
+        known(link.wait_async(self.0.word, who, ask, tickets).await?)
     }
 
     /// Asks for nothing in return.
@@ -180,7 +203,7 @@ impl Serialize for Handle {
 impl<'de> Deserialize<'de> for Handle {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Handle, D::Error> {
         let (word, ticket) = <(u64, u64)>::deserialize(deserializer)?;
-        let ask = |ask| link().and_then(|link| link.ask(word, 0, &ask));
+        let ask = |ask| link().and_then(|link| link.ask(word, 0, &ask, Tickets::default()));
         let asked = match travel::arrival(word) {
             _ if ticket != NO_TICKET => ask(Ask::Redeem(ticket)),
             Some(Arrival::Granted) => Ok(Answer::Done),
@@ -235,18 +258,33 @@ pub(super) fn limit(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(FOR_EVER).max(1)
 }
 
-/// Writes a value, which is kept by the root from now on.
-pub(super) fn pack<T: Payload>(value: &T, what: &str) -> Result<Load> {
-    let (load, tickets) = pack_with_tickets(value, what)?;
+/// Writes the value of a lock that is given up: the root is about to keep it, whatever happens to this process.
+pub(super) fn pack_for_good<T: Payload>(value: &T, what: &str) -> Result<Load> {
+    let (load, tickets) = pack(value, what)?;
     tickets.sent();
     Ok(load)
 }
 
 /// Writes a value, and gives the tickets of words in shared memory that are in it: dropped, they are given back.
-pub(super) fn pack_with_tickets<T: Payload>(value: &T, what: &str) -> Result<(Load, Tickets)> {
+pub(super) fn pack<T: Payload>(value: &T, what: &str) -> Result<(Load, Tickets)> {
     let ((bytes, words), tickets) =
         ticket::collect(|| travel::collect(|| codec::encode(value, what)));
-    Ok((Load { bytes: bytes?, words }, tickets))
+    Ok((Load { bytes: Arc::new(bytes?), words }, tickets))
+}
+
+/// As `pack`, for several that go together.
+pub(super) fn pack_all<'a, T: Payload>(
+    values: impl IntoIterator<Item = &'a T>,
+    what: &str,
+) -> Result<(Vec<Load>, Tickets)> {
+    let mut all = Tickets::default();
+    let loads = values.into_iter().map(|value| {
+        let (load, tickets) = pack(value, what)?;
+        all.join(tickets);
+        Ok(load)
+    });
+    // Those of the first are given back if the next cannot be written.
+    Ok((loads.collect::<Result<_>>()?, all))
 }
 
 /// Reads a value that an answer brought, with handles that are this process's already.
@@ -259,7 +297,7 @@ pub(super) fn unpack<T: DeserializeOwned + 'static>(load: Load, what: &str) -> R
 }
 
 /// Gives back handles that nobody has made use of.
-fn give_back(words: Vec<u64>) {
+pub(super) fn give_back(words: Vec<u64>) {
     if let Some(link) = link::existing() {
         let tell = |link: &Link, word| link.tell(word, 0, &Ask::LetGo(1));
         words.into_iter().for_each(|word| tell(&link, word));

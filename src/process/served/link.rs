@@ -5,23 +5,28 @@
 //! is one round trip, with no hop over another thread. Coroutines and futures must not block: while one of them waits, a
 //! thread of the library's reads.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, socketpair};
+use rustix::net::{
+    AddressFamily, RecvFlags, Shutdown, SocketFlags, SocketType, shutdown, socketpair,
+};
 
 use super::undo::undo;
-use super::wire::{Answer, Ask, Head, Inbox, ONE_WAY, read_reply, write_request};
+use super::wire::{
+    Answer, Ask, Head, Inbox, LONGEST, MOST_CALLS, ONE_WAY, read_reply, write_request,
+};
 use crate::error::{Error, ErrorKind, Result, Scale, shield};
-use crate::process::channel::{Parcel, send_bytes};
+use crate::process::channel::{CROWDED, Parcel, Unsent, send_held};
 use crate::process::context::context;
 use crate::process::fork::{Generation, generation};
 use crate::process::patience::Patience;
 use crate::sync::park::{self, Parker, Wait};
+use crate::task::ticket::Tickets;
 
 /// Bytes that are read at once.
 const PIECE: usize = 64 << 10;
@@ -32,11 +37,6 @@ fn slot() -> MutexGuard<'static, Option<Arc<Link>>> {
     LINK.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Holds it still, for a fork: the child finds it free.
-pub(crate) fn hold() -> impl Sized {
-    slot()
-}
-
 /// A connection that a fork is to have, made before there is one.
 #[derive(Debug)]
 pub(crate) struct Heir {
@@ -44,15 +44,31 @@ pub(crate) struct Heir {
     number: u64,
 }
 
-/// If this process has a connection: one for a fork of it, which has the same handles.
-pub(crate) fn heir() -> Result<Option<Heir>> {
-    let Some(link) = existing() else { return Ok(None) };
-    connect(link.number).map(Some)
+/// Waits until the root knows of all that this thread has given up: see [`with_heir`].
+pub(crate) fn catch_up() -> Result<()> {
+    if let Some(link) = existing() {
+        link.ask(0, 0, &Ask::Words, Tickets::default())?;
+    }
+    Ok(())
+}
+
+/// Calls `divide`, which forks, with a connection for the fork if this process has one. What references this process has is
+/// counted for it, and until the fork is there no answer that brings others goes to anybody: the fork has no handle that was
+/// not counted. It finds the lock of the connection free.
+pub(crate) fn with_heir<R>(divide: impl FnOnce(Option<Heir>) -> R) -> Result<R> {
+    let slot = slot();
+    let link = slot.as_ref().filter(|link| link.generation == generation()).cloned();
+    let state = link.as_ref().map(|link| link.state());
+    // Over the door, and not over a connection whose answers nobody takes now.
+    let heir = link.as_ref().map(|link| connect(link.number)).transpose()?;
+    let divided = divide(heir);
+    drop((state, slot));
+    Ok(divided)
 }
 
 /// In a fork: its own connection in the place of its parent's, of whose socket it gives the number.
 pub(crate) fn inherit(heir: Option<Heir>) -> Option<RawFd> {
-    let link = heir.map(|Heir { socket, number }| Arc::new(Link::new(socket, number)));
+    let link = heir.map(|Heir { socket, number }| Link::new(socket, number));
     let old = std::mem::replace(&mut *slot(), link)?;
     let socket = old.socket.as_raw_fd();
     // Its locks may be held by threads that are not here.
@@ -73,7 +89,7 @@ pub(super) fn link() -> Result<Arc<Link>> {
     }
     super::handle::install();
     let Heir { socket, number } = connect(0)?;
-    let link = Arc::new(Link::new(socket, number));
+    let link = Link::new(socket, number);
     // That of the process that this is a plain fork of stays as it is.
     std::mem::forget(slot.replace(link.clone()));
     Ok(link)
@@ -86,7 +102,7 @@ fn connect(parent: u64) -> Result<Heir> {
         .map_err(std::io::Error::from)?;
     let parcel = Parcel { fds: vec![theirs], ..Parcel::default() };
     let door = context()?.door();
-    send_bytes(door, &parent.to_le_bytes(), &parcel).map_err(|error| gone().with_source(error))?;
+    send_held(door, &parent.to_le_bytes(), &parcel, Some(CROWDED), || ()).map_err(not_sent)?;
     drop(parcel);
     let mut number = [0; 8];
     let mut got = 0;
@@ -105,8 +121,20 @@ fn gone() -> Error {
     Error::new(ErrorKind::RootGone).with_scale(Scale::Process)
 }
 
+/// What is told of a request that did not leave this process.
+fn not_sent(Unsent { error, .. }: Unsent) -> Error {
+    match error.kind() {
+        std::io::ErrorKind::BrokenPipe
+        | std::io::ErrorKind::ConnectionReset
+        | std::io::ErrorKind::ConnectionRefused
+        | std::io::ErrorKind::NotConnected => gone().with_source(error),
+        _ => Error::from(error).with_scale(Scale::Process),
+    }
+}
+
 /// A connection.
 pub(super) struct Link {
+    me: Weak<Link>,
     socket: OwnedFd,
     number: u64,
     generation: Generation,
@@ -118,6 +146,8 @@ pub(super) struct Link {
     reading: Mutex<Reading>,
     /// There is something to read for the thread that reads for those who must not block.
     work: Condvar,
+    /// There is something to undo.
+    undo: Condvar,
 }
 
 struct State {
@@ -128,6 +158,9 @@ struct State {
     /// Calls of those who must not block.
     patient: usize,
     has_reader: bool,
+    /// Answers for nobody. Another than who reads undoes them: what it sends may have to wait until the root has got rid of answers.
+    undone: VecDeque<(Orphan, Tickets)>,
+    has_undoer: bool,
     is_gone: bool,
 }
 
@@ -148,6 +181,23 @@ struct Call {
     leads: bool,
     answer: Option<Answer>,
     abandoned: bool,
+    /// Of the values that were sent: the root's if it keeps them.
+    tickets: Tickets,
+}
+
+impl Call {
+    /// Its answer, and with it the tickets are whose they are. Not under a lock.
+    fn settle(self) -> Option<Answer> {
+        settle(self.tickets, self.answer.as_ref());
+        self.answer
+    }
+}
+
+/// The tickets of what was sent are the root's if it has kept that, and are given back if not.
+fn settle(tickets: Tickets, answer: Option<&Answer>) {
+    if answer.is_some_and(Answer::is_kept) {
+        tickets.sent();
+    }
 }
 
 /// An answer for nobody.
@@ -158,13 +208,15 @@ pub(super) struct Orphan {
 }
 
 impl Link {
-    fn new(socket: OwnedFd, number: u64) -> Link {
+    fn new(socket: OwnedFd, number: u64) -> Arc<Link> {
         let state = State {
             next: ONE_WAY + 1,
             calls: HashMap::new(),
             is_read: false,
             patient: 0,
             has_reader: false,
+            undone: VecDeque::new(),
+            has_undoer: false,
             is_gone: false,
         };
         let reading = Reading {
@@ -172,7 +224,8 @@ impl Link {
             buffer: vec![0; PIECE],
             patience: Patience::default(),
         };
-        Link {
+        Arc::new_cyclic(|me| Link {
+            me: me.clone(),
             socket,
             number,
             generation: generation(),
@@ -181,7 +234,8 @@ impl Link {
             state: Mutex::new(state),
             reading: Mutex::new(reading),
             work: Condvar::new(),
-        }
+            undo: Condvar::new(),
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -211,20 +265,31 @@ impl Link {
         let parcel = Parcel { fds: fd.into_iter().collect(), ..Parcel::default() };
         // Relaxed: a number that is behind makes the other side keep more than it must.
         let read = self.read.load(Ordering::Relaxed);
-        let bytes = write_request(&Head { id, read, word, who, limit }, ask);
-        let sending = self.sending.lock().unwrap_or_else(PoisonError::into_inner);
-        let sent = send_bytes(&self.socket, &bytes, &parcel);
-        drop(sending);
-        sent.map_err(|error| {
-            self.deal_out(Vec::new(), true);
-            gone().with_source(error)
+        // A value that is too long by itself is not even copied.
+        let bytes = match ask.value_bytes() {
+            0..=LONGEST => write_request(&Head { id, read, word, who, limit }, ask),
+            _ => return Err(too_long()),
+        };
+        if bytes.len() > LONGEST {
+            return Err(too_long());
+        }
+        let sending = || self.sending.lock().unwrap_or_else(PoisonError::into_inner);
+        let sent = send_held(&self.socket, &bytes, &parcel, Some(CROWDED), sending);
+        sent.map_err(|unsent| {
+            let begun = unsent.begun;
+            let error = not_sent(unsent);
+            if begun || error.kind() == ErrorKind::RootGone {
+                // The root is to find out as well, should it be there: as if this process had died.
+                let _ = shutdown(&self.socket, Shutdown::Both);
+                self.deal_out(Vec::new(), true);
+            }
+            error
         })
     }
 
     /// Asks, and blocks the thread for the answer, which does not let itself be waited for.
-    pub(super) fn ask(&self, word: u64, who: u64, ask: &Ask) -> Result<Answer> {
-        let call = Pending::new(self, word, who, true)?;
-        self.send(call.id, word, who, 0, ask, None)?;
+    pub(super) fn ask(&self, word: u64, who: u64, ask: &Ask, tickets: Tickets) -> Result<Answer> {
+        let call = Pending::new(self, word, who, true, tickets)?.send(0, ask)?;
         let thread = Waker::from(Arc::new(Unpark(std::thread::current())));
         self.wait_as_thread(call, &thread, &std::thread::park)
     }
@@ -236,11 +301,11 @@ impl Link {
         who: u64,
         limit: u64,
         ask: &Ask,
+        tickets: Tickets,
         wait: &Wait,
     ) -> Result<Answer> {
         let leads = park::may_spin();
-        let mut call = Pending::new(self, word, who, leads)?;
-        self.send(call.id, word, who, limit, ask, None)?;
+        let mut call = Pending::new(self, word, who, leads, tickets)?.send(limit, ask)?;
         let parker = Parker::current();
         if leads {
             return self.wait_as_thread(call, parker.waker(), &|| {
@@ -257,9 +322,15 @@ impl Link {
     }
 
     /// As `wait`, for a future.
-    pub(super) async fn wait_async(&self, word: u64, who: u64, ask: &Ask) -> Result<Answer> {
-        let mut call = Pending::new(self, word, who, false)?;
-        self.send(call.id, word, who, super::wire::FOR_EVER, ask, None)?;
+    pub(super) async fn wait_async(
+        &self,
+        word: u64,
+        who: u64,
+        ask: &Ask,
+        tickets: Tickets,
+    ) -> Result<Answer> {
+        let call = Pending::new(self, word, who, false, tickets)?;
+        let mut call = call.send(super::wire::FOR_EVER, ask)?;
         std::future::poll_fn(|context| call.poll(context)).await
     }
 
@@ -297,17 +368,27 @@ impl Link {
     fn end_to_read(&self) {
         let mut state = self.state();
         state.is_read = false;
+        self.find_reader(state);
+    }
+
+    /// Wakes one who can read, if nobody does.
+    fn find_reader(&self, mut state: MutexGuard<'_, State>) {
+        if state.is_read {
+            return;
+        }
         if state.patient > 0 {
             drop(state);
             self.work.notify_one();
             return;
         }
-        // One without a waker does not sleep: it finds out by itself that nobody reads.
-        let mut waiting = state.calls.values().filter(|call| call.leads && call.answer.is_none());
-        let waker = waiting.find_map(|call| call.waker.clone());
+        // One without a waker does not sleep: it finds out by itself that nobody reads, or has been woken, and leaves another.
+        let waiting = state.calls.values_mut();
+        let mut waiting = waiting.filter(|call| call.leads && call.answer.is_none());
+        let waker = waiting.find_map(|call| call.waker.take());
         drop(state);
         if let Some(waker) = waker {
-            waker.wake();
+            // A panic of a user's harms nobody else who waits.
+            shield(|| waker.wake());
         }
     }
 
@@ -353,14 +434,15 @@ impl Link {
     }
 
     fn deal_out(&self, answers: Vec<(u64, Answer)>, is_gone: bool) {
-        let (mut wakers, mut orphans) = (Vec::new(), Vec::new());
+        let (mut wakers, mut orphans, mut left) = (Vec::new(), Vec::new(), Vec::new());
         let mut state = self.state();
         for (id, answer) in answers {
             let Some(call) = state.calls.get_mut(&id) else { continue };
             if call.abandoned {
                 let Call { word, who, .. } = *call;
+                let tickets = std::mem::take(&mut call.tickets);
                 state.remove(id);
-                orphans.push(Orphan { word, who, answer });
+                orphans.push((Orphan { word, who, answer }, tickets));
             } else {
                 call.answer = Some(answer);
                 wakers.extend(call.waker.take());
@@ -371,19 +453,67 @@ impl Link {
             wakers.extend(state.calls.values_mut().filter_map(|call| call.waker.take()));
             let abandoned = state.calls.iter().filter(|(_, call)| call.abandoned);
             let abandoned: Vec<u64> = abandoned.map(|(id, _)| *id).collect();
-            abandoned.into_iter().for_each(|id| drop(state.remove(id)));
+            left.extend(abandoned.into_iter().filter_map(|id| state.remove(id)));
             self.work.notify_one();
+            self.undo.notify_one();
         }
         drop(state);
         // Those of futures are a user's: a panic harms nobody else who waits.
         wakers.into_iter().for_each(|waker| shield(|| waker.wake()));
-        orphans.into_iter().for_each(|orphan| undo(self, orphan));
+        drop(left);
+        self.undo_soon(orphans);
+    }
+
+    /// Has what came for nobody undone by a thread that does nothing else: who reads must not wait for the root to read.
+    fn undo_soon(&self, orphans: Vec<(Orphan, Tickets)>) {
+        if orphans.is_empty() {
+            return;
+        }
+        let mut state = self.state();
+        state.undone.extend(orphans);
+        if !state.has_undoer {
+            let undoer = self.me.upgrade().map(|link| {
+                std::thread::Builder::new()
+                    .name("fourfold-undo".into())
+                    .stack_size(256 << 10)
+                    .spawn(move || link.undo_all())
+            });
+            state.has_undoer = matches!(undoer, Some(Ok(_)));
+        }
+        if state.has_undoer {
+            drop(state);
+            self.undo.notify_one();
+            return;
+        }
+        // No thread is to be had: late and here is better than never.
+        let undone = std::mem::take(&mut state.undone);
+        drop(state);
+        undone.into_iter().for_each(|(orphan, tickets)| self.undo_one(orphan, tickets));
+    }
+
+    fn undo_one(&self, orphan: Orphan, tickets: Tickets) {
+        settle(tickets, Some(&orphan.answer));
+        undo(self, orphan);
+    }
+
+    fn undo_all(&self) {
+        let mut state = self.state();
+        while !state.is_gone || !state.undone.is_empty() {
+            match state.undone.pop_front() {
+                Some((orphan, tickets)) => {
+                    drop(state);
+                    self.undo_one(orphan, tickets);
+                    state = self.state();
+                }
+                None => state = self.undo.wait(state).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
     }
 
     /// Sees to it that somebody reads for those who must not block.
     fn need_reader(&self, state: &mut State) -> Result<()> {
         if !state.has_reader {
-            let link = existing().filter(|link| std::ptr::eq(&**link, self)).ok_or_else(gone)?;
+            let link = self.me.upgrade().ok_or_else(gone)?;
             std::thread::Builder::new()
                 .name("fourfold-reader".into())
                 .stack_size(256 << 10)
@@ -454,10 +584,21 @@ struct Pending<'a> {
 }
 
 impl<'a> Pending<'a> {
-    fn new(link: &'a Link, word: u64, who: u64, leads: bool) -> Result<Pending<'a>> {
+    fn new(
+        link: &'a Link,
+        word: u64,
+        who: u64,
+        leads: bool,
+        tickets: Tickets,
+    ) -> Result<Pending<'a>> {
         let mut state = link.state();
         if state.is_gone {
             return Err(gone());
+        }
+        if state.calls.len() >= MOST_CALLS {
+            return Err(Error::invalid(format!(
+                "{MOST_CALLS} calls of words between processes wait in this process, and no more can"
+            )));
         }
         if !leads {
             state.patient += 1;
@@ -468,26 +609,56 @@ impl<'a> Pending<'a> {
         }
         let id = state.next;
         state.next += 1;
-        let call = Call { word, who, waker: None, leads, answer: None, abandoned: false };
+        let (waker, answer) = (None, None);
+        let call = Call { word, who, waker, leads, answer, abandoned: false, tickets };
         state.calls.insert(id, call);
         Ok(Pending { link, id, word, who, is_over: false })
     }
 
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Answer>> {
-        let mut state = self.link.state();
-        let is_gone = state.is_gone;
-        let call = state.calls.get_mut(&self.id).expect("it is there until its answer is taken");
-        if call.answer.is_none() && !is_gone {
-            match &mut call.waker {
-                Some(waker) => waker.clone_from(context.waker()),
-                None => call.waker = Some(context.waker().clone()),
-            }
-            return Poll::Pending;
+    /// Sends it. What has not left is as if it had never been.
+    fn send(mut self, limit: u64, ask: &Ask) -> Result<Pending<'a>> {
+        if let Err(error) = self.link.send(self.id, self.word, self.who, limit, ask, None) {
+            self.is_over = true;
+            let call = self.link.state().remove(self.id);
+            drop(call);
+            return Err(error);
         }
-        self.is_over = true;
-        let answer = state.remove(self.id).and_then(|call| call.answer);
-        Poll::Ready(answer.ok_or_else(gone))
+        Ok(self)
     }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Answer>> {
+        // A waker is a user's, and so is what its clone and its end do: neither is under the lock.
+        let mut waker = None;
+        loop {
+            let mut state = self.link.state();
+            let is_gone = state.is_gone;
+            let call =
+                state.calls.get_mut(&self.id).expect("it is there until its answer is taken");
+            if call.answer.is_some() || is_gone {
+                self.is_over = true;
+                let call = state.remove(self.id);
+                drop(state);
+                return Poll::Ready(call.and_then(Call::settle).ok_or_else(gone));
+            }
+            let known = call.waker.as_ref();
+            if known.is_some_and(|known| known.will_wake(context.waker())) {
+                return Poll::Pending;
+            }
+            if waker.is_some() {
+                let _old = std::mem::replace(&mut call.waker, waker);
+                drop(state);
+                return Poll::Pending;
+            }
+            drop(state);
+            waker = Some(context.waker().clone());
+        }
+    }
+}
+
+fn too_long() -> Error {
+    Error::invalid(format!(
+        "what is sent in one call of a word between processes is at most {LONGEST} bytes long"
+    ))
 }
 
 impl Drop for Pending<'_> {
@@ -499,20 +670,24 @@ impl Drop for Pending<'_> {
         let (id, word, who) = (self.id, self.word, self.who);
         let is_gone = state.is_gone;
         let Some(call) = state.calls.get_mut(&id) else { return };
-        match call.answer.take() {
-            Some(answer) => {
-                state.remove(id);
-                drop(state);
+        if call.answer.is_some() || is_gone {
+            let call = state.remove(id);
+            drop(state);
+            if let Some(answer) = call.and_then(Call::settle) {
                 undo(self.link, Orphan { word, who, answer });
             }
-            None if is_gone => drop(state.remove(id)),
-            None => {
-                call.abandoned = true;
-                call.waker = None;
-                drop(state);
-                self.link.tell(word, who, &Ask::Cancel(id));
-            }
+            return;
         }
+        call.abandoned = true;
+        let waker = call.waker.take();
+        if std::mem::take(&mut call.leads) {
+            // Somebody is to read its answer, also where nobody else waits.
+            state.patient += 1;
+            let _ = self.link.need_reader(&mut state);
+        }
+        self.link.find_reader(state);
+        drop(waker);
+        self.link.tell(word, who, &Ask::Cancel(id));
     }
 }
 
@@ -526,77 +701,4 @@ impl std::task::Wake for Unpark {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::panic::Location;
-    use std::pin::pin;
-    use std::time::Duration;
-
-    #[track_caller]
-    fn wait() -> Wait {
-        Wait { what: "a test", place: Location::caller() }
-    }
-
-    fn is_gone<T>(result: Result<T>) -> bool {
-        result.is_err_and(|error| error.kind() == ErrorKind::RootGone)
-    }
-
-    #[test]
-    fn all_who_wait_are_told_that_the_root_is_gone_and_all_who_come_later() {
-        for later in [false, true] {
-            let flags = SocketFlags::CLOEXEC;
-            let pair = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None);
-            let (ours, root) = pair.unwrap();
-            let link = Link::new(ours, 1);
-            std::thread::scope(|scope| {
-                let forever = super::super::wire::FOR_EVER;
-                let calls: Vec<_> = (0..4)
-                    .map(|who| {
-                        scope.spawn({
-                            let link = &link;
-                            move || is_gone(link.wait(1, who << 1, forever, &Ask::Lock, &wait()))
-                        })
-                    })
-                    .collect();
-                if later {
-                    // Until all have asked: each request has the same size.
-                    let size = write_request(
-                        &Head { id: 1, read: 0, word: 1, who: 0, limit: forever },
-                        &Ask::Lock,
-                    )
-                    .len();
-                    let mut left = 4 * size;
-                    let mut buffer = vec![0; left];
-                    while left > 0 {
-                        let flags = RecvFlags::empty();
-                        left -= rustix::net::recv(&root, &mut buffer[..left], flags).unwrap().0;
-                    }
-                    std::thread::sleep(Duration::from_millis(2));
-                }
-                drop(root);
-                assert!(calls.into_iter().all(|call| call.join().unwrap()));
-            });
-            assert!(is_gone(link.ask(1, 0, &Ask::Len)));
-            link.tell(1, 0, &Ask::LetGo(1));
-            let state = link.state();
-            assert!(state.calls.is_empty() && state.patient == 0);
-        }
-    }
-
-    #[test]
-    fn a_word_that_is_not_there_is_told_to_a_future() {
-        let link = super::link().unwrap();
-        let asks = link.wait_async(u64::MAX, 1, &Ask::Len);
-        let mut asks = pin!(asks);
-        let end = Instant::now() + Duration::from_secs(20);
-        let mut context = Context::from_waker(Waker::noop());
-        let answer = loop {
-            if let Poll::Ready(answer) = asks.as_mut().poll(&mut context) {
-                break answer;
-            }
-            assert!(Instant::now() < end, "no answer");
-            std::thread::yield_now();
-        };
-        assert_eq!(answer.unwrap(), Answer::Unknown);
-    }
-}
+mod tests;

@@ -5,10 +5,11 @@ use std::marker::PhantomData;
 
 use serde::{Deserialize, Serialize};
 
-use super::handle::{Handle, done, nobody, number, pack, truth, unexpected, unpack};
-use super::wire::{Answer, Ask, Blank, Load};
+use super::handle::{Handle, done, nobody, number, pack, pack_all, truth, unexpected, unpack};
+use super::wire::{Answer, Ask, Blank};
 use crate::error::Result;
 use crate::task::Payload;
+use crate::task::ticket::Tickets;
 
 /// A list that processes share. Each call is carried out as a whole. A clone is the same list.
 ///
@@ -51,7 +52,7 @@ impl<T: Payload> List<T> {
     /// There is no room for it, an item cannot be serialised or read back, or the root is gone, here and below:
     /// [`ErrorKind::RootGone`](crate::ErrorKind::RootGone).
     pub fn new() -> Result<List<T>> {
-        Ok(List { handle: Handle::new(Blank::List)?, items: PhantomData })
+        Ok(List { handle: Handle::new(Blank::List, Tickets::default())?, items: PhantomData })
     }
 
     /// How many items it has.
@@ -78,7 +79,8 @@ impl<T: Payload> List<T> {
     ///
     /// As [`new`](List::new).
     pub fn push(&self, item: &T) -> Result<()> {
-        done(self.ask(&Ask::Extend(vec![pack(item, "item")?]))?)
+        let (load, tickets) = pack(item, "item")?;
+        done(self.give(&Ask::Extend(vec![load]), tickets)?)
     }
 
     /// Adds items at the end, all at once.
@@ -87,7 +89,8 @@ impl<T: Payload> List<T> {
     ///
     /// As [`new`](List::new).
     pub fn extend(&self, items: &[T]) -> Result<()> {
-        done(self.ask(&Ask::Extend(loads(items)?))?)
+        let (loads, tickets) = pack_all(items, "item")?;
+        done(self.give(&Ask::Extend(loads), tickets)?)
     }
 
     /// Puts an item before the one of this index. A negative index counts from the end; one beyond it is the end.
@@ -96,7 +99,8 @@ impl<T: Payload> List<T> {
     ///
     /// As [`new`](List::new).
     pub fn insert(&self, index: i64, item: &T) -> Result<()> {
-        done(self.ask(&Ask::Insert(index, pack(item, "item")?))?)
+        let (load, tickets) = pack(item, "item")?;
+        done(self.give(&Ask::Insert(index, load), tickets)?)
     }
 
     /// Takes the last item.
@@ -132,7 +136,8 @@ impl<T: Payload> List<T> {
     ///
     /// As [`new`](List::new).
     pub fn set(&self, index: i64, item: &T) -> Result<bool> {
-        truth(self.ask(&Ask::SetAt(index, pack(item, "item")?))?)
+        let (load, tickets) = pack(item, "item")?;
+        truth(self.give(&Ask::SetAt(index, load), tickets)?)
     }
 
     /// Where the first such item is.
@@ -141,7 +146,7 @@ impl<T: Payload> List<T> {
     ///
     /// As [`new`](List::new).
     pub fn index(&self, item: &T) -> Result<Option<usize>> {
-        match self.ask(&Ask::Find(pack(item, "item")?))? {
+        match self.ask(&Ask::Find(pack(item, "item")?.0))? {
             Answer::Empty => Ok(None),
             answer => number(answer).map(Some),
         }
@@ -162,7 +167,7 @@ impl<T: Payload> List<T> {
     ///
     /// As [`new`](List::new).
     pub fn count(&self, item: &T) -> Result<usize> {
-        number(self.ask(&Ask::Count(pack(item, "item")?))?)
+        number(self.ask(&Ask::Count(pack(item, "item")?.0))?)
     }
 
     /// Takes all items out.
@@ -203,7 +208,8 @@ impl<T: Payload> List<T> {
         loop {
             let (version, mut items) = self.snapshot()?;
             change(&mut items);
-            match self.ask(&Ask::Replace { version, items: loads(&items)? })? {
+            let (items, tickets) = pack_all(&items, "item")?;
+            match self.give(&Ask::Replace { version, items }, tickets)? {
                 Answer::Changed => {}
                 answer => return done(answer),
             }
@@ -235,10 +241,10 @@ impl<T: Payload> List<T> {
     fn ask(&self, ask: &Ask) -> Result<Answer> {
         self.handle.ask(nobody(), ask)
     }
-}
 
-fn loads<T: Payload>(items: &[T]) -> Result<Vec<Load>> {
-    items.iter().map(|item| pack(item, "item")).collect()
+    fn give(&self, ask: &Ask, tickets: Tickets) -> Result<Answer> {
+        self.handle.give(nobody(), ask, tickets)
+    }
 }
 
 /// The value of an answer, if there is one.

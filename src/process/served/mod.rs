@@ -45,5 +45,5 @@ pub use self::rank::Rank;
 pub use self::rlock::{RLock, RLockGuard};
 pub use self::rwlock::{ReadGuard, RwLock, WriteGuard};
 
-pub(crate) use self::link::{heir, hold, inherit};
+pub(crate) use self::link::{catch_up, inherit, with_heir};
 pub(crate) use self::server::{hold_ends, take_ends, watch};

@@ -126,7 +126,8 @@ macro_rules! queue_methods {
             /// # Errors
             ///
             /// [`GetError::ShutDown`]: the queue was shut down, and is empty. [`GetError::Failed`]: the item is not to be read
-            /// back, or the root is gone. Here and below.
+            /// back, and is taken all the same, so that it is to be said to be done as any other; or the root is gone. Here
+            /// and below.
             #[track_caller]
             pub fn get(&self) -> Result<T, GetError> {
                 self.get_marked().map(|marked| marked.item)
@@ -185,22 +186,23 @@ macro_rules! queue_methods {
                 self.channel.get(limit(time), &wait)
             }
 
-            /// Takes as many items as there are, so many at most, in one call, and waits for the first.
+            /// Takes as many items as there are, so many at most, in one call, and waits for the first. It ends before one that
+            /// is not to be read back, which stays for the next call.
             ///
             /// # Errors
             ///
-            /// As [`get`](Self::get).
+            /// As [`get`](Self::get), of the first item: those behind it stay in the queue.
             #[track_caller]
             pub fn get_many(&self, most: usize) -> Result<Vec<T>, GetError> {
                 let wait = Wait { what: concat!($shown, "::get_many"), place: Location::caller() };
                 self.channel.get_many(most, FOR_EVER, &wait)
             }
 
-            /// Takes as many items as there are, so many at most, in one call.
+            /// As [`get_many`](Self::get_many), without waiting.
             ///
             /// # Errors
             ///
-            /// [`GetError::Empty`], or as [`get`](Self::get).
+            /// [`GetError::Empty`], or as [`get_many`](Self::get_many).
             #[track_caller]
             pub fn try_get_many(&self, most: usize) -> Result<Vec<T>, GetError> {
                 let wait =
@@ -209,11 +211,12 @@ macro_rules! queue_methods {
             }
 
             /// What consumers had taken that died, each item once, of a queue that was made with
-            /// [`OnDeath::Report`](crate::process::OnDeath::Report).
+            /// [`OnDeath::Report`](crate::process::OnDeath::Report). It ends before one that is not to be read back, which stays for the
+            /// next call.
             ///
             /// # Errors
             ///
-            /// As [`len`](Self::len).
+            /// The first is not to be read back, and given up with this call. Or as [`len`](Self::len).
             pub fn lost(&self) -> Result<Vec<T>> {
                 self.channel.lost()
             }

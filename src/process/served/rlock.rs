@@ -12,6 +12,7 @@ use super::wire::{AT_ONCE, Answer, Ask, Blank, FOR_EVER};
 use crate::error::{Error, ErrorKind, Result};
 use crate::process::owner_died::OwnerDied;
 use crate::sync::park::Wait;
+use crate::task::ticket::Tickets;
 
 /// A lock between processes that the thread or the coroutine which holds it may take again, and again.
 ///
@@ -66,7 +67,7 @@ impl RLock {
     ///
     /// There is no room for it, or the root is gone: [`ErrorKind::RootGone`], here and below.
     pub fn new() -> Result<RLock> {
-        Ok(RLock { handle: Handle::new(Blank::RLock)? })
+        Ok(RLock { handle: Handle::new(Blank::RLock, Tickets::default())? })
     }
 
     /// Takes the lock, and waits for it.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::handle::{Handle, done, limit, nobody, pack, truth, unexpected, unpack};
+use super::handle::{Handle, done, limit, nobody, pack, pack_for_good, truth, unexpected, unpack};
 use super::lock_error::LockError;
 use super::wire::{AT_ONCE, Answer, Ask, Blank, FOR_EVER, Load};
 use crate::error::Result;
@@ -90,7 +90,8 @@ impl<T: Payload> RwLock<T> {
     ///
     /// The value cannot be serialised, or the root is gone: [`ErrorKind::RootGone`](crate::ErrorKind::RootGone).
     pub fn new(value: T) -> Result<RwLock<T>> {
-        let handle = Handle::new(Blank::RwLock(pack(&value, "value")?))?;
+        let (load, tickets) = pack(&value, "value")?;
+        let handle = Handle::new(Blank::RwLock(load), tickets)?;
         Ok(RwLock { handle, value: PhantomData })
     }
 
@@ -289,7 +290,7 @@ impl<'a, T: Payload> WriteGuard<'a, T> {
     }
 
     fn load(&self) -> Result<Option<Load>> {
-        self.changed.then(|| pack(&self.value, "value")).transpose()
+        self.changed.then(|| pack_for_good(&self.value, "value")).transpose()
     }
 }
 

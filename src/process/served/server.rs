@@ -14,8 +14,8 @@ use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags, recvmsg,
 };
 
-use super::wire::{Answer, Ask, Got, Inbox, read_request, write_reply};
-use super::world::{Link, Out, World};
+use super::wire::{Ask, Inbox, LONGEST, MOST_CALLS, ONE_WAY, SPARE, read_request, write_reply};
+use super::world::{Link, Out, Unread, World};
 use crate::process::patience::Patience;
 use crate::process::supervisor::{Ready, Token, supervisor, timespec};
 
@@ -87,7 +87,7 @@ impl Ready for Porter {
 }
 
 fn start(inside: BorrowedFd<'static>) -> io::Result<()> {
-    let server = Server::new(inside)?;
+    let server = Server::new(inside, Limits::default())?;
     let run = move || {
         // It ends by a fault of its own only. Then whoever came to the door would wait for ever, and so would this process.
         let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| server.run()));
@@ -124,24 +124,51 @@ struct Peer {
     fds: VecDeque<Option<OwnedFd>>,
     out: Vec<u8>,
     sent: usize,
-    /// The poller tells when more can be sent.
-    is_full: bool,
+    /// Answers that are not written yet, since it is slow to read: a value is in them as it is kept, without a copy of its own.
+    waiting: VecDeque<Out>,
+    /// Requests that have no answer yet, or one among the `waiting`.
+    requests: usize,
+    /// Something is to be sent to it.
+    is_due: bool,
+    /// Whether the poller tells when more can be sent, and whether it is not to tell of requests.
+    watched: (bool, bool),
+    /// No more of its requests are taken until it has read more.
+    is_held_up: bool,
     /// Some of what was written could not be sent any more.
     is_cut: bool,
     /// How many replies were written.
     replies: u64,
-    /// Items that were written and that it has not said to have read, each with the number of its reply.
-    unread: VecDeque<(u64, u64, u64, Got)>,
-    /// Notifications of conditions, in the same way: the word, and who was notified.
-    notified: VecDeque<(u64, u64, u64)>,
+    /// What was written that would be lost with it, and that it has not said to have read, with the number of the reply.
+    unread: VecDeque<(u64, Unread)>,
+}
+
+/// What the root keeps for one process, at most. Those of this library stay below, however slow they are: each limit is looked at
+/// before anything is sent, or holds the process up.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// Bytes of a request.
+    request: usize,
+    /// Requests without an answer that was written. One that has more is cut off.
+    requests: usize,
+    /// Descriptors that wait for the rest of the request that they came with: they come with its first bytes. One that has more is cut
+    /// off.
+    descriptors: usize,
+    /// Bytes of answers that are written and not sent, but for the last: one that has more is held up.
+    unsent: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { request: LONGEST, requests: MOST_CALLS, descriptors: 1, unsent: 1 << 20 }
+    }
 }
 
 /// After so long it looks again, whether or not it has anything to do then.
 const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
 
-struct Server {
+struct Server<'door> {
     epoll: End,
-    inside: BorrowedFd<'static>,
+    inside: BorrowedFd<'door>,
     next: u64,
     peers: HashMap<Link, Peer>,
     /// Words on their way, each until the other end of its descriptor is closed.
@@ -150,6 +177,9 @@ struct Server {
     buffer: Vec<u8>,
     patience: Patience,
     out: Vec<Out>,
+    /// Those to whom something is to be sent.
+    due: Vec<Link>,
+    limits: Limits,
 }
 
 /// What came of reading.
@@ -161,8 +191,8 @@ enum Read {
     },
 }
 
-impl Server {
-    fn new(inside: BorrowedFd<'static>) -> io::Result<Server> {
+impl<'door> Server<'door> {
+    fn new(inside: BorrowedFd<'door>, limits: Limits) -> io::Result<Server<'door>> {
         let epoll = End::new(epoll::create(epoll::CreateFlags::CLOEXEC)?);
         epoll::add(&epoll.0, inside, epoll::EventData::new_u64(DOOR), EventFlags::IN)?;
         Ok(Server {
@@ -175,25 +205,32 @@ impl Server {
             buffer: vec![0; PIECE],
             patience: Patience::default(),
             out: Vec::new(),
+            due: Vec::new(),
+            limits,
         })
     }
 
     fn run(mut self) {
-        let mut events: Vec<epoll::Event> = Vec::with_capacity(256);
+        let mut events = Vec::with_capacity(256);
         loop {
             self.poll(&mut events);
-            for event in events.drain(..) {
-                match event.data.u64() {
-                    DOOR => self.answer_door(),
-                    id if self.peers.contains_key(&id) => self.serve(id, event.flags),
-                    id => self.arrived(id),
-                }
+            self.attend(&mut events);
+        }
+    }
+
+    /// Does what the poller has told of, and what is due.
+    fn attend(&mut self, events: &mut Vec<epoll::Event>) {
+        for event in events.drain(..) {
+            match event.data.u64() {
+                DOOR => self.answer_door(),
+                id if self.peers.contains_key(&id) => self.serve(id, event.flags),
+                id => self.arrived(id),
             }
-            let now = Instant::now();
-            if self.world.next_deadline().is_some_and(|at| at <= now) {
-                self.world.expire(now, &mut self.out);
-                self.deliver();
-            }
+        }
+        let now = Instant::now();
+        if self.world.next_deadline().is_some_and(|at| at <= now) {
+            self.world.expire(now, &mut self.out);
+            self.deliver();
         }
     }
 
@@ -250,36 +287,44 @@ impl Server {
             fds: VecDeque::new(),
             out: link.to_le_bytes().to_vec(),
             sent: 0,
-            is_full: false,
+            waiting: VecDeque::new(),
+            requests: 0,
+            is_due: false,
+            watched: (false, false),
+            is_held_up: false,
             is_cut: false,
             replies: 0,
             unread: VecDeque::new(),
-            notified: VecDeque::new(),
         };
         self.peers.insert(link, peer);
         self.world.welcome(link, parent);
         self.flush(link);
+        self.watch(link);
     }
 
     fn serve(&mut self, link: Link, flags: EventFlags) {
-        if flags.contains(EventFlags::OUT) {
+        let told = EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR;
+        let Some(peer) = self.peers.get_mut(&link) else { return };
+        let was_held_up = std::mem::take(&mut peer.is_held_up);
+        if flags.intersects(EventFlags::OUT | told) {
             self.flush(link);
         }
-        if !flags.intersects(EventFlags::IN | EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR)
-        {
-            return;
+        let mut read = Read::Open;
+        if was_held_up && self.carry_out(link).is_none() {
+            // What came before, and was left.
+            read = Read::Gone { all_read: false };
+        } else if flags.intersects(EventFlags::IN | told) {
+            read = self.read(link);
         }
-        let read = self.read(link);
         self.deliver();
+        self.watch(link);
         if let Read::Gone { all_read } = read {
             let Some(peer) = self.peers.remove(&link) else { return };
             let _ = epoll::delete(&self.epoll.0, &peer.socket.0);
             if !all_read {
-                for (_, word, who) in peer.notified {
-                    self.world.notify_another(link, word, who, &mut self.out);
-                }
-                let unread = peer.unread.into_iter().map(|(_, word, who, got)| (word, who, got));
-                self.world.take_back(link, unread, &mut self.out);
+                let waiting = peer.waiting.into_iter().flat_map(Out::unread);
+                let unread = peer.unread.into_iter().map(|(_, unread)| unread).chain(waiting);
+                self.world.take_back(link, unread.collect(), &mut self.out);
             }
             self.world.gone(link, &mut self.out);
             self.deliver();
@@ -289,7 +334,7 @@ impl Server {
     fn read(&mut self, link: Link) -> Read {
         let Some(peer) = self.peers.get_mut(&link) else { return Read::Open };
         match receive(&peer.socket.0, &mut self.buffer) {
-            Ok((0, _)) => Read::Gone { all_read: !peer.is_cut && peer.sent == peer.out.len() },
+            Ok((0, _)) => Read::Gone { all_read: !peer.is_cut && !peer.has_unsent() },
             Ok((count, fds)) => {
                 peer.fds.extend(fds);
                 peer.inbox.add(&self.buffer[..count]);
@@ -306,14 +351,33 @@ impl Server {
 
     /// Carries out what has come. `None`: it is nonsense.
     fn carry_out(&mut self, link: Link) -> Option<()> {
-        let Some(peer) = self.peers.get_mut(&link) else { return Some(()) };
-        while let Some(frame) = peer.inbox.next() {
+        loop {
+            let peer = self.peers.get_mut(&link)?;
+            // What one that has ended has asked for is carried out, whatever became of the answers.
+            if !peer.is_cut && peer.unsent() > self.limits.unsent {
+                self.flush(link);
+                let peer = self.peers.get_mut(&link)?;
+                if !peer.is_cut && peer.unsent() > self.limits.unsent {
+                    peer.is_held_up = true;
+                    return Some(());
+                }
+            }
+            let peer = self.peers.get_mut(&link)?;
+            if peer.inbox.announced().is_some_and(|length| length > self.limits.request) {
+                return None;
+            }
+            let Some(frame) = peer.inbox.next() else {
+                return (peer.fds.len() <= self.limits.descriptors).then_some(());
+            };
             let (head, ask) = read_request(frame)?;
+            if head.id != ONE_WAY {
+                peer.requests += 1;
+                if peer.requests > self.limits.requests {
+                    return None;
+                }
+            }
             while peer.unread.front().is_some_and(|(number, ..)| *number <= head.read) {
                 peer.unread.pop_front();
-            }
-            while peer.notified.front().is_some_and(|(number, ..)| *number <= head.read) {
-                peer.notified.pop_front();
             }
             match ask {
                 Ask::Carry(mut words) => {
@@ -332,10 +396,12 @@ impl Server {
                         words.iter().for_each(|word| self.world.let_go(*word, 1, &mut self.out));
                     }
                 }
-                ask => self.world.ask(link, head, ask, &mut self.out),
+                ask => {
+                    self.world.ask(link, head, ask, &mut self.out);
+                    self.hand_over();
+                }
             }
         }
-        Some(())
     }
 
     /// Words that were on their way have arrived, or never will.
@@ -350,55 +416,105 @@ impl Server {
 
     /// Sends the answers that are due.
     fn deliver(&mut self) {
-        let mut links = Vec::new();
-        for Out { link, id, word, who, answer } in self.out.drain(..) {
-            let Some(peer) = self.peers.get_mut(&link) else { continue };
-            peer.replies += 1;
-            peer.out.append(&mut write_reply(id, &answer));
-            let number = peer.replies;
-            match answer {
-                Answer::Items(items) => {
-                    peer.unread.extend(items.into_iter().map(|got| (number, word, who, got)));
-                }
-                Answer::Woken { notified: true, .. } => {
-                    peer.notified.push_back((number, word, who));
-                }
-                _ => {}
-            }
-            if !links.contains(&link) {
-                links.push(link);
-            }
+        self.hand_over();
+        while let Some(link) = self.due.pop() {
+            self.flush(link);
+            self.watch(link);
         }
-        links.into_iter().for_each(|link| self.flush(link));
     }
 
+    /// Gives the answers to whom they are for.
+    fn hand_over(&mut self) {
+        for out in self.out.drain(..) {
+            let link = out.link;
+            let Some(peer) = self.peers.get_mut(&link) else { continue };
+            if peer.waiting.is_empty() && !peer.is_cut && peer.unsent() <= self.limits.unsent {
+                peer.write(out);
+            } else {
+                peer.waiting.push_back(out);
+            }
+            if !peer.is_due {
+                peer.is_due = true;
+                self.due.push(link);
+            }
+        }
+    }
+
+    /// Sends what the socket takes.
     fn flush(&mut self, link: Link) {
+        let limit = self.limits.unsent;
         let Some(peer) = self.peers.get_mut(&link) else { return };
-        while peer.sent < peer.out.len() {
-            let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-            match rustix::net::send(&peer.socket.0, &peer.out[peer.sent..], flags) {
-                Ok(count) => peer.sent += count,
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => break,
+        peer.is_due = false;
+        while !peer.is_cut {
+            match peer.send() {
+                Ok(true) => {}
+                Ok(false) => return,
                 // The poller tells of its end.
                 Err(_) => {
                     peer.is_cut = true;
                     peer.sent = peer.out.len();
                 }
             }
-        }
-        let is_full = peer.sent < peer.out.len();
-        if !is_full {
             peer.out.clear();
+            peer.out.shrink_to(SPARE);
             peer.sent = 0;
+            if peer.is_cut || peer.waiting.is_empty() {
+                return;
+            }
+            while peer.unsent() <= limit
+                && let Some(out) = peer.waiting.pop_front()
+            {
+                peer.write(out);
+            }
         }
-        if is_full != peer.is_full {
-            peer.is_full = is_full;
-            let mut flags = EventFlags::IN | EventFlags::RDHUP;
+    }
+
+    /// Has the poller tell of what is waited for, and of nothing else.
+    fn watch(&mut self, link: Link) {
+        let Some(peer) = self.peers.get_mut(&link) else { return };
+        // One that is held up, and whose answers have all been sent since, goes on at once.
+        let is_full = peer.has_unsent() || peer.is_held_up;
+        if (is_full, peer.is_held_up) != peer.watched {
+            peer.watched = (is_full, peer.is_held_up);
+            let mut flags = EventFlags::RDHUP;
+            flags.set(EventFlags::IN, !peer.is_held_up);
             flags.set(EventFlags::OUT, is_full);
             let data = epoll::EventData::new_u64(link);
             let _ = epoll::modify(&self.epoll.0, &peer.socket.0, data, flags);
         }
+    }
+}
+
+impl Peer {
+    /// Bytes that are written and not sent.
+    fn unsent(&self) -> usize {
+        self.out.len() - self.sent
+    }
+
+    fn has_unsent(&self) -> bool {
+        self.unsent() > 0 || !self.waiting.is_empty()
+    }
+
+    fn write(&mut self, out: Out) {
+        self.replies += 1;
+        self.requests = self.requests.saturating_sub(1);
+        self.out.append(&mut write_reply(out.id, &out.answer));
+        let number = self.replies;
+        self.unread.extend(out.unread().into_iter().map(|unread| (number, unread)));
+    }
+
+    /// Whether all that was written is sent.
+    fn send(&mut self) -> rustix::io::Result<bool> {
+        while self.sent < self.out.len() {
+            let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+            match rustix::net::send(&self.socket.0, &self.out[self.sent..], flags) {
+                Ok(count) => self.sent += count,
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
     }
 }
 
@@ -421,3 +537,6 @@ fn receive(
     }
     Ok((message.bytes, fds))
 }
+
+#[cfg(test)]
+mod tests;

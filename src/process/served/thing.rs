@@ -293,7 +293,7 @@ fn queue_told(reply: QueueReply<Item>) -> Answer {
         QueueReply::Done => Answer::Done,
         QueueReply::Full(_) | QueueReply::NoOrder(..) => Answer::Full,
         QueueReply::Item { item, at, arrival } => {
-            let key = at.map(|key| key.load().bytes.clone()).unwrap_or_default();
+            let key = at.map(|key| key.load().bytes.to_vec()).unwrap_or_default();
             let redelivered = item.redelivered;
             Answer::Items(vec![Got { item: item.load().clone(), arrival, key, redelivered }])
         }
@@ -340,10 +340,11 @@ fn ask_queue(
     let request = match ask {
         Ask::Put(keys) => return put(queue, order, who, keys, loads, block),
         Ask::Get(_) => QueueRequest::Get { block },
-        Ask::Return { arrival, key, .. } => {
-            let told = loads
-                .into_iter()
-                .flat_map(|item| give_back(queue, order, who, item, arrival, key.clone()));
+        Ask::Return { arrival, key, redelivered, .. } => {
+            let told = loads.into_iter().flat_map(|mut item| {
+                item.redelivered = redelivered;
+                give_back(queue, order, who, item, arrival, key.clone())
+            });
             return told.collect();
         }
         Ask::Len => QueueRequest::Len,
@@ -354,6 +355,10 @@ fn ask_queue(
         Ask::Lost => {
             let loads = queue.take_lost().iter().map(|item| item.load().clone()).collect();
             return vec![(who, Answer::Loads { version: 0, loads })];
+        }
+        Ask::Lose(_) => {
+            queue.lose_again(loads);
+            return vec![(who, Answer::Done)];
         }
         _ => return misplaced(who),
     };
@@ -442,8 +447,8 @@ fn ask_dict(dict: &mut Dict<Vec<u8>, Item, Item>, ask: Ask, given: Vec<Item>) ->
     let mut given = given.into_iter();
     match (ask, given.next(), given.next()) {
         (Ask::SetValue { .. }, Some(key), Some(value)) => {
-            let before = dict.get(&key.load().bytes).cloned();
-            dict.set(key.load().bytes.clone(), key, value);
+            let before = dict.get(&*key.load().bytes).cloned();
+            dict.set(key.load().bytes.to_vec(), key, value);
             loads(0, &before)
         }
         (Ask::Value(key), ..) => loads(0, dict.get(&key)),

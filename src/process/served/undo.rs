@@ -22,8 +22,7 @@ pub(super) fn undo(link: &Link, orphan: Orphan) {
         Answer::Items(items) => {
             for got in items {
                 let load = got.item.clone();
-                let (item, arrival, key) = (got.item, got.arrival, got.key);
-                link.tell(word, who, &Ask::Return { item, arrival, key });
+                link.tell(word, who, &got.back());
                 let_go(link, &load);
             }
         }

@@ -1,5 +1,7 @@
 //! How requests and replies are written: numbers and bytes, each frame behind its length.
 
+use std::sync::Arc;
+
 use crate::words::Order;
 
 /// A request's number that asks for no reply.
@@ -9,10 +11,17 @@ pub(super) const AT_ONCE: u64 = 0;
 /// A request that waits as long as it takes.
 pub(super) const FOR_EVER: u64 = u64::MAX;
 
+/// Bytes of a request at most, as they are in its length: a process that sends a longer one is cut off.
+pub(super) const LONGEST: usize = 1 << 30;
+
+/// Requests of one process at most that have no answer yet, or one that could not be sent yet: one with more is cut off.
+pub(super) const MOST_CALLS: usize = 1 << 20;
+
 /// What a value that crosses is made of: its bytes, and the words whose handles are in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Load {
-    pub(super) bytes: Vec<u8>,
+    /// Shared: a value goes to all who read it without a copy for each.
+    pub(super) bytes: Arc<Vec<u8>>,
     pub(super) words: Vec<u64>,
 }
 
@@ -97,6 +106,8 @@ pub(super) enum Ask {
         item: Load,
         arrival: u64,
         key: Vec<u8>,
+        /// It had come before already.
+        redelivered: bool,
     },
     Len,
     Capacity,
@@ -107,6 +118,8 @@ pub(super) enum Ask {
     },
     /// What dead consumers had taken, in a queue that reports it.
     Lost,
+    /// Some of those again, since they were not read.
+    Lose(Vec<Load>),
 
     At(i64),
     SetAt(i64, Load),
@@ -133,6 +146,28 @@ pub(super) enum Ask {
     Entries,
 }
 
+impl Ask {
+    /// Bytes of the values in it.
+    pub(super) fn value_bytes(&self) -> usize {
+        let sum = |loads: &[Load]| loads.iter().map(|load| load.bytes.len()).sum();
+        match self {
+            Ask::New(Blank::RwLock(load) | Blank::Condition(load))
+            | Ask::Unlock(Some(load))
+            | Ask::Wait(Some(load))
+            | Ask::Return { item: load, .. }
+            | Ask::SetAt(_, load)
+            | Ask::Insert(_, load)
+            | Ask::Find(load)
+            | Ask::Count(load) => load.bytes.len(),
+            Ask::Put(items) => items.iter().map(|(load, key)| load.bytes.len() + key.len()).sum(),
+            Ask::Extend(loads) | Ask::Replace { items: loads, .. } | Ask::Lose(loads) => sum(loads),
+            Ask::SetValue { key, value } => key.bytes.len() + value.bytes.len(),
+            Ask::Value(key) | Ask::Remove(key) => key.len(),
+            _ => 0,
+        }
+    }
+}
+
 /// An item of a queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Got {
@@ -140,6 +175,14 @@ pub(super) struct Got {
     pub(super) arrival: u64,
     pub(super) key: Vec<u8>,
     pub(super) redelivered: bool,
+}
+
+impl Got {
+    /// What puts it back to where it was, as it was.
+    pub(super) fn back(self) -> Ask {
+        let Got { item, arrival, key, redelivered } = self;
+        Ask::Return { item, arrival, key, redelivered }
+    }
 }
 
 /// What is answered.
@@ -183,6 +226,11 @@ pub(super) enum Answer {
 }
 
 impl Answer {
+    /// Whether the values that came with what was asked are kept. It is told of requests with values only.
+    pub(super) fn is_kept(&self) -> bool {
+        matches!(self, Answer::Done | Answer::Word(_) | Answer::Is(true) | Answer::Loads { .. })
+    }
+
     /// The words whose handles are in it.
     pub(super) fn words(&self) -> Vec<u64> {
         let of = |load: &Load| load.words.clone();
@@ -283,7 +331,7 @@ impl Reader<'_> {
     }
 
     fn load(&mut self) -> Option<Load> {
-        Some(Load { bytes: self.bytes()?, words: self.many(Self::number)? })
+        Some(Load { bytes: Arc::new(self.bytes()?), words: self.many(Self::number)? })
     }
 
     fn option(&mut self) -> Option<Option<Load>> {
@@ -337,11 +385,12 @@ pub(super) fn write_request(head: &Head, ask: &Ask) -> Vec<u8> {
             }
         }
         Ask::Get(most) => (to.byte(21), to.number(*most)).1,
-        Ask::Return { item, arrival, key } => {
+        Ask::Return { item, arrival, key, redelivered } => {
             to.byte(22);
             to.load(item);
             to.number(*arrival);
             to.bytes(key);
+            to.byte((*redelivered).into());
         }
         Ask::Len => to.byte(23),
         Ask::Capacity => to.byte(24),
@@ -371,6 +420,7 @@ pub(super) fn write_request(head: &Head, ask: &Ask) -> Vec<u8> {
         Ask::PutAside => to.byte(44),
         Ask::Redeem(ticket) => (to.byte(45), to.number(*ticket)).1,
         Ask::TakeBack(ticket) => (to.byte(46), to.number(*ticket)).1,
+        Ask::Lose(loads) => (to.byte(47), to.loads(loads)).1,
     }
     to.end()
 }
@@ -438,7 +488,12 @@ pub(super) fn read_request(frame: &[u8]) -> Option<(Head, Ask)> {
         19 => Ask::IsBroken,
         20 => Ask::Put(from.many(|from| Some((from.load()?, from.bytes()?)))?),
         21 => Ask::Get(from.number()?),
-        22 => Ask::Return { item: from.load()?, arrival: from.number()?, key: from.bytes()? },
+        22 => Ask::Return {
+            item: from.load()?,
+            arrival: from.number()?,
+            key: from.bytes()?,
+            redelivered: from.flag()?,
+        },
         23 => Ask::Len,
         24 => Ask::Capacity,
         25 => Ask::TaskDone,
@@ -463,6 +518,7 @@ pub(super) fn read_request(frame: &[u8]) -> Option<(Head, Ask)> {
         44 => Ask::PutAside,
         45 => Ask::Redeem(from.number()?),
         46 => Ask::TakeBack(from.number()?),
+        47 => Ask::Lose(from.many(Reader::load)?),
         _ => return None,
     };
     from.0.is_empty().then_some((head, ask))
@@ -556,6 +612,9 @@ pub(super) fn read_reply(frame: &[u8]) -> Option<(u64, Answer)> {
     from.0.is_empty().then_some((id, answer))
 }
 
+/// Room that is kept for what comes next.
+pub(super) const SPARE: usize = 1 << 20;
+
 /// Bytes that have come, and the frames in them.
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
@@ -567,6 +626,8 @@ impl Inbox {
     pub(super) fn add(&mut self, bytes: &[u8]) {
         if self.start == self.bytes.len() {
             self.bytes.clear();
+            // The room of a large one is given back with it.
+            self.bytes.shrink_to(SPARE);
             self.start = 0;
         } else if self.start > 64 << 10 {
             self.bytes.drain(..self.start);
@@ -583,6 +644,13 @@ impl Inbox {
         self.start += LENGTH + length;
         Some(frame)
     }
+
+    /// Bytes of the next frame with its length, if that is here: as many as are said to come.
+    pub(super) fn announced(&self) -> Option<usize> {
+        let length = self.bytes[self.start..].first_chunk::<LENGTH>()?;
+        let length = usize::try_from(u64::from_le_bytes(*length)).unwrap_or(usize::MAX);
+        Some(length.saturating_add(LENGTH))
+    }
 }
 
 #[cfg(test)]
@@ -590,7 +658,7 @@ mod tests {
     use super::*;
 
     fn load(text: &str) -> Load {
-        Load { bytes: text.into(), words: vec![3, 4] }
+        Load { bytes: Arc::new(text.into()), words: vec![3, 4] }
     }
 
     #[test]
@@ -604,7 +672,7 @@ mod tests {
             Ask::Carry(vec![1, 2]),
             Ask::Unlock(Some(load("v"))),
             Ask::Put(vec![(load("a"), vec![1]), (load("b"), vec![])]),
-            Ask::Return { item: load("r"), arrival: 5, key: vec![2] },
+            Ask::Return { item: load("r"), arrival: 5, key: vec![2], redelivered: true },
             Ask::Replace { version: 1, items: vec![load("x")] },
             Ask::SetAt(-2, load("y")),
             Ask::Entries,

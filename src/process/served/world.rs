@@ -26,6 +26,27 @@ pub(super) struct Out {
     pub(super) answer: Answer,
 }
 
+impl Out {
+    /// What would be lost with it.
+    pub(super) fn unread(self) -> Vec<Unread> {
+        let Out { word, who, answer, .. } = self;
+        match answer {
+            Answer::Items(items) => {
+                items.into_iter().map(|got| Unread::Item(word, who, got)).collect()
+            }
+            Answer::Woken { notified: true, .. } => vec![Unread::Notification(word, who)],
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// What is in an answer that is for one alone: of which word, and whose.
+#[derive(Debug)]
+pub(super) enum Unread {
+    Item(u64, u64, Got),
+    Notification(u64, u64),
+}
+
 /// What a word holds: the bytes of a value, with the words whose handles are in it. The same value however often it is cloned.
 #[derive(Clone, Debug)]
 pub(super) struct Item {
@@ -61,7 +82,10 @@ impl Item {
 
     /// A value without handles in it.
     pub(super) fn plain(bytes: Vec<u8>) -> Item {
-        Item { load: Arc::new(Held(Load { bytes, words: Vec::new() })), redelivered: false }
+        Item {
+            load: Arc::new(Held(Load { bytes: Arc::new(bytes), words: Vec::new() })),
+            redelivered: false,
+        }
     }
 
     pub(super) fn load(&self) -> &Load {
@@ -195,15 +219,16 @@ impl World {
         self.settle(out);
     }
 
-    /// Items that were sent to a process and that it did not read before it ended.
-    pub(super) fn take_back(
-        &mut self,
-        link: Link,
-        unread: impl IntoIterator<Item = (u64, u64, Got)>,
-        out: &mut Vec<Out>,
-    ) {
+    /// What was sent to a process, or was to be, and what it did not read before it ended.
+    pub(super) fn take_back(&mut self, link: Link, unread: Vec<Unread>, out: &mut Vec<Out>) {
+        for unread in &unread {
+            if let Unread::Notification(word, who) = unread {
+                self.notify_another(link, *word, *who, out);
+            }
+        }
         let before = out.len();
-        for (word, who, mut got) in unread {
+        for unread in unread {
+            let Unread::Item(word, who, mut got) = unread else { continue };
             if let Some(kept) = self.words.get_mut(&word) {
                 got.redelivered = true;
                 // Nobody of this process is to get it.
@@ -286,7 +311,7 @@ impl World {
     }
 
     /// A notification came to one who will not read it any more: the next who waits has it.
-    pub(super) fn notify_another(&mut self, link: Link, word: u64, who: u64, out: &mut Vec<Out>) {
+    fn notify_another(&mut self, link: Link, word: u64, who: u64, out: &mut Vec<Out>) {
         let head = Head { id: ONE_WAY, read: 0, word, who, limit: AT_ONCE };
         self.ask(link, head, Ask::Notify(1), out);
     }
@@ -375,7 +400,9 @@ impl World {
             Ask::SetAt(_, load) | Ask::Insert(_, load) | Ask::Find(load) | Ask::Count(load) => {
                 vec![std::mem::take(load)]
             }
-            Ask::Extend(loads) | Ask::Replace { items: loads, .. } => std::mem::take(loads),
+            Ask::Extend(loads) | Ask::Lose(loads) | Ask::Replace { items: loads, .. } => {
+                std::mem::take(loads)
+            }
             Ask::SetValue { key, value } => vec![std::mem::take(key), std::mem::take(value)],
             _ => Vec::new(),
         };

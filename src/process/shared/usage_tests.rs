@@ -2,12 +2,15 @@
 //!
 //! Each test is run in a process of its own, whose memory nobody else uses.
 
+use std::pin::pin;
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::process::{
-    Array, Buffer, Command, Event, GetError, Lock, OnDeath, PutError, Queue, Semaphore, spawn,
+    Array, Buffer, Command, Condition, Dict, Event, GetError, LifoQueue, List, Lock, OnDeath,
+    PriorityQueue, PutError, Queue, RwLock, Semaphore, UnboundedQueue, spawn,
 };
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -116,6 +119,86 @@ alone! {
         assert_eq!(usage().0, 1 + 2 + 3);
         drop(late);
         assert_eq!(usage().0, 1 + 2);
+    }
+}
+
+alone! {
+    fn a_served_word_leaves_the_words_of_what_it_did_not_take_where_they_were() {
+        /// Polls it once, and drops it in the middle.
+        fn cut(future: impl Future) {
+            let mut context = Context::from_waker(Waker::noop());
+            assert!(pin!(future).poll(&mut context).is_pending());
+        }
+        let own = item(2, 0);
+        // For the number of its words, which the calls below leave as it is.
+        let same = || ("x".to_owned(), own.1.clone());
+        let full = LifoQueue::bounded(1).unwrap();
+        full.put(item(0, 0)).unwrap();
+        cut(full.put_async(same()));
+        let moment = Duration::from_millis(1);
+        assert!(full.put_timeout(same(), moment).is_err() && full.try_put(same()).is_err());
+        full.shut_down(true).unwrap();
+        assert!(full.put(same()).is_err() && full.put_many([same(), same()]).is_err());
+        let first = PriorityQueue::<Item, u32>::bounded(1).unwrap();
+        first.put_at(1, item(0, 0)).unwrap();
+        cut(first.put_at_async(1, same()));
+        assert!(first.try_put_at(1, same()).is_err());
+        let unbounded = UnboundedQueue::new().unwrap();
+        unbounded.shut_down(true).unwrap();
+        assert!(unbounded.put_many([same(), same()]).is_err());
+        let list = List::new().unwrap();
+        assert!(!list.set(3, &same()).unwrap() && !list.contains(&same()).unwrap());
+        assert_eq!(list.count(&same()).unwrap(), 0);
+        let dict = Dict::<Item, Item>::new().unwrap();
+        assert!(dict.get(&same()).unwrap().is_none() && dict.remove(&same()).unwrap().is_none());
+        // Those of one that cannot be written, and of the ones before it.
+        #[derive(Serialize, Deserialize)]
+        struct Odd(Item, #[serde(serialize_with = "odd")] bool);
+        fn odd<S: serde::Serializer>(odd: &bool, serializer: S) -> Result<S::Ok, S::Error> {
+            match odd {
+                true => Err(serde::ser::Error::custom("odd")),
+                false => serializer.serialize_unit(),
+            }
+        }
+        let queue = UnboundedQueue::new().unwrap();
+        assert!(queue.put_many([Odd(same(), false), Odd(same(), true)]).is_err());
+        assert_eq!(usage().0, 2);
+        drop(own);
+    }
+}
+
+alone! {
+    fn a_served_word_keeps_the_words_of_what_it_took_until_they_are_read() {
+        let queue = UnboundedQueue::new().unwrap();
+        queue.put(item(1, 0)).unwrap();
+        queue.put_many([item(1, 0), item(1, 0)]).unwrap();
+        let mut puts = pin!(queue.put_async(item(1, 0)));
+        let end = Instant::now() + LIMIT;
+        let mut context = Context::from_waker(Waker::noop());
+        while puts.as_mut().poll(&mut context).map(Result::unwrap).is_pending() {
+            assert!(Instant::now() < end);
+        }
+        let first = PriorityQueue::<Item, u32>::new().unwrap();
+        first.put_at(1, item(1, 0)).unwrap();
+        let list = List::new().unwrap();
+        list.push(&item(1, 0)).unwrap();
+        list.extend(&[item(1, 0)]).unwrap();
+        list.insert(0, &item(0, 0)).unwrap();
+        assert!(list.set(0, &item(1, 0)).unwrap());
+        let dict = Dict::new().unwrap();
+        dict.insert(&1, &item(1, 0)).unwrap();
+        let lock = RwLock::new(item(1, 0)).unwrap();
+        let condition = Condition::new(item(0, 0)).unwrap();
+        *condition.lock().unwrap() = item(1, 0);
+        assert_eq!(usage().0, 4 + 1 + 3 + 1 + 1 + 1);
+        let right = |item: &Item| assert_eq!(*item.1[0].lock().unwrap(), 7);
+        queue.get_many(4).unwrap().iter().for_each(right);
+        right(&first.get().unwrap());
+        (0..3).for_each(|_| right(&list.pop().unwrap().unwrap()));
+        right(&dict.remove(&1).unwrap().unwrap());
+        right(&lock.read().unwrap());
+        right(&condition.lock().unwrap());
+        assert_eq!(usage().0, 0);
     }
 }
 

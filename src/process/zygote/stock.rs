@@ -18,7 +18,7 @@ use super::fork::Request;
 use super::shape::{self, Had, Shape, shape};
 use crate::error::{Error, ErrorKind, Result};
 use crate::process::channel::{
-    Inbox, Kind, Parcel, Received, send_bytes, send_frame, unless_gone, write_frame,
+    CROWDED, Inbox, Kind, Parcel, Received, send_bytes, send_held, unless_gone, write_frame,
 };
 use crate::process::entry;
 use crate::process::launch::{self, Proc, Settings, Stdio};
@@ -219,9 +219,12 @@ impl Zygote {
         fds.extend(lifeline.copies()?);
         let request = Request { nonce, depth: entry::depth() + 1 };
         let parcel = Parcel::new(codec::encode(&request, "request")?, fds)?;
-        let sent = send_frame(&self.proc.socket, Kind::Task, 0, 0, 0, &parcel);
+        let mut bytes = Vec::new();
+        write_frame(&mut bytes, Kind::Task, 0, 0, 0, &parcel);
+        // The lock is every starter's: not held for ever where others fill the system with descriptors.
+        let sent = send_held(&self.proc.socket, &bytes, &parcel, Some(CROWDED), || ());
         self.broken |= sent.is_err();
-        sent?;
+        sent.map_err(|unsent| unsent.error)?;
         Ok(Parts { socket, page, lifeline, nonce })
     }
 

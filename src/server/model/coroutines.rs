@@ -1,7 +1,7 @@
 //! A coroutine for each connection, on a few threads.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use super::super::core::{Accepted, Core};
 use super::super::handle::start;
 use super::super::handler::Handler;
 use super::{Begin, Crew};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::green;
 
 /// A coroutine for each connection, on so many threads, in turn. A read or a write that has to wait suspends the coroutine; what else
@@ -39,20 +39,29 @@ impl<H: Handler> Begin<H> for Coroutines {
             let queue = green::Queue::new();
             hubs.queues.push(queue.clone());
             let (core, handler) = (Arc::clone(core), Arc::clone(&handler));
-            let thread = start("fourfold-hub", move || serve(&core, &handler, &queue))?;
+            let (tell, told) = mpsc::channel();
+            let thread = start("fourfold-hub", move || serve(&core, &handler, &queue, &tell))?;
             hubs.threads.get_mut().unwrap_or_else(PoisonError::into_inner).push(thread);
+            // The hub has what it needs, before connections take it.
+            told.recv().unwrap_or_else(|_| Err(Error::new(ErrorKind::NotStarted)))?;
         }
         Ok(Box::new(hubs))
     }
 }
 
-/// A hub, until its queue is shut down and its coroutines are over.
-fn serve<H: Handler>(core: &Arc<Core>, handler: &Arc<H>, queue: &green::Queue<Accepted>) {
+/// A hub, until its queue is shut down and its coroutines are over. It tells whether it has begun.
+fn serve<H: Handler>(
+    core: &Arc<Core>,
+    handler: &Arc<H>,
+    queue: &green::Queue<Accepted>,
+    tell: &mpsc::Sender<Result<()>>,
+) {
     let mut builder = green::Builder::new();
     if let Some(size) = core.settings.stack_size {
         builder = builder.stack_size(size);
     }
     let hub = green::run(|| {
+        let _ = tell.send(Ok(()));
         for accepted in queue.iter() {
             let peer = accepted.peer.clone();
             let (for_it, handler) = (Arc::clone(core), Arc::clone(handler));
@@ -63,9 +72,11 @@ fn serve<H: Handler>(core: &Arc<Core>, handler: &Arc<H>, queue: &green::Queue<Ac
         }
     });
     if let Err(error) = hub {
-        // The connections that wait for it are dropped with the queue's last handle.
+        // Connections that come yet are refused.
         queue.shut_down(true);
-        crate::system::tell(format_args!("fourfold server: a hub has ended: {error}"));
+        if let Err(mpsc::SendError(Err(error))) = tell.send(Err(error)) {
+            crate::system::tell(format_args!("fourfold server: a hub has ended: {error}"));
+        }
     }
 }
 
@@ -75,7 +86,7 @@ impl Crew for Hubs {
         let index = self.next.fetch_add(1, Ordering::Relaxed) % self.queues.len();
         let peer = accepted.peer.clone();
         let put = self.queues[index].put(accepted);
-        put.map_err(|_| (peer, Error::new(crate::ErrorKind::ShutDown)))
+        put.map_err(|_| (peer, Error::new(ErrorKind::ShutDown)))
     }
 
     fn close(&self, are_idle: bool) {

@@ -25,7 +25,7 @@ use crate::error::{Error, Result};
 /// | `prefork:N`, `prefork:N:MODEL` | [`Prefork`], of coroutines or of another model |
 ///
 /// It runs handlers that every model can run, but for `Events`, which are refused where the server starts if the handler is no
-/// [`protocol`](super::super::protocol).
+/// [`protocol`](super::super::protocol()).
 ///
 /// # Examples
 ///

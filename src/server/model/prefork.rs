@@ -6,7 +6,7 @@
 //!
 //! A *keeper*, one thread in the parent for each worker, starts it, hears what it tells, and starts it again if it dies: at once
 //! if it had lived for a second, else after a while that doubles. A worker that is to be replaced goes on until the one that
-//! replaces it is ready; then it is told to drain, and is given nothing more.
+//! replaces it is ready; then it is given nothing more, and ends when its connections have.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
@@ -110,7 +110,9 @@ struct Worker {
     child: Child<Result<Counters>>,
     /// It takes connections.
     is_ready: bool,
-    /// It was told to drain.
+    /// It was told to end when its connections have, and is given no more.
+    is_retired: bool,
+    /// It was told to let go of them.
     is_drained: bool,
     /// It is to be replaced, and the one that replaces it is on its way.
     is_due: bool,
@@ -153,7 +155,7 @@ impl State {
             let at = (self.turn + step) % count;
             let worker = &mut self.workers[at];
             let has_room = worker.pending.len() + worker.seats.len() < room;
-            if !worker.is_ready || worker.is_drained || !has_room {
+            if !worker.is_ready || worker.is_retired || !has_room {
                 continue;
             }
             let Ok(copy) = accepted.socket.try_clone_fd() else { return Err(accepted) };
@@ -171,10 +173,21 @@ impl State {
 }
 
 impl Worker {
+    fn retire(&mut self, limit: Duration) {
+        if !std::mem::replace(&mut self.is_retired, true) {
+            self.tell(ToWorker::Retire(limit));
+        }
+    }
+
     fn drain(&mut self, limit: Duration) {
-        if !std::mem::replace(&mut self.is_drained, true)
-            && self.end.try_send(ToWorker::Drain(limit)).is_err()
-        {
+        self.is_retired = true;
+        if !std::mem::replace(&mut self.is_drained, true) {
+            self.tell(ToWorker::Drain(limit));
+        }
+    }
+
+    fn tell(&self, message: ToWorker) {
+        if self.end.try_send(message).is_err() {
             // It does not read, or is gone.
             self.child.kill();
         }
@@ -252,6 +265,7 @@ where
             end: Arc::new(end),
             child,
             is_ready: false,
+            is_retired: false,
             is_drained: false,
             is_due: false,
             pending: VecDeque::new(),
@@ -326,7 +340,7 @@ where
         }
         let limit = self.core.settings.drain;
         if let Some(old) = replaces.and_then(|old| state.worker(old)) {
-            old.drain(limit);
+            old.retire(limit);
         }
         state.hand_out(self.room);
         self.news.notify_all();
@@ -355,7 +369,7 @@ where
             return false;
         }
         let Some(worker) = state.worker(id) else { return false };
-        if worker.is_due || worker.is_drained || !worker.is_ready {
+        if worker.is_due || worker.is_retired || !worker.is_ready {
             return false;
         }
         worker.is_due = settings.renew_after.is_some_and(|most| worker.given >= most)
@@ -370,7 +384,7 @@ where
         let Some(at) = state.workers.iter().position(|worker| worker.id == id) else {
             return End::Drained;
         };
-        let Worker { end, child, is_drained, is_due, mut pending, seats, began, counters, .. } =
+        let Worker { end, child, is_retired, is_due, mut pending, seats, began, counters, .. } =
             state.workers.remove(at);
         let is_stopping = state.is_stopping;
         if is_stopping {
@@ -395,7 +409,7 @@ where
             Ok(counters) => state.counted.add(counters),
             Err(_) => state.counted.add(&counters),
         }
-        let expected = is_drained || is_stopping;
+        let expected = (is_retired && outcome.is_ok()) || is_stopping;
         if state.is_killed && outcome.is_err() {
             state.counted.cut += seats.len() as u64;
         }
@@ -415,7 +429,7 @@ where
         }
         self.core.tell(&Event::WorkerLost { pid: Some(pid), error });
         // Another keeper has a worker for its place already.
-        if is_due { End::Drained } else { End::Lost(lived) }
+        if is_due || is_retired { End::Drained } else { End::Lost(lived) }
     }
 }
 
@@ -469,7 +483,7 @@ where
         let mut state = self.0.state();
         let ids: Vec<u64> = state.workers.iter().map(|worker| worker.id).collect();
         for id in ids {
-            let Some(worker) = state.worker(id).filter(|worker| !worker.is_drained) else {
+            let Some(worker) = state.worker(id).filter(|worker| !worker.is_retired) else {
                 continue;
             };
             if !std::mem::replace(&mut worker.is_due, true) {
@@ -480,7 +494,7 @@ where
                 state = self.0.state();
             }
             let waiting = |state: &mut State| {
-                !state.is_stopping && state.worker(id).is_some_and(|worker| !worker.is_drained)
+                !state.is_stopping && state.worker(id).is_some_and(|worker| !worker.is_retired)
             };
             let woken = self.0.news.wait_while(state, waiting);
             state = woken.unwrap_or_else(PoisonError::into_inner);

@@ -86,7 +86,7 @@ fn serve<H: Portable>(code: H::Code, given: Given<H::Args>) -> Counters {
             return Counters { rejected: 1, ..Counters::default() };
         }
     };
-    let seat = core.seat().expect("the first one");
+    let seat = core.seat();
     let socket = Socket::from_fd(socket, &peer);
     attend::in_thread(&core, &handler, Accepted { socket, peer, seat });
     core.tally.counters()

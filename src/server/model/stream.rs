@@ -6,6 +6,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use rustix::net::RecvFlags;
+
 use super::super::listener::Socket;
 use crate::green::net;
 
@@ -63,6 +65,20 @@ impl Stream {
 
     pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         each!(self, socket => socket.shutdown(how))
+    }
+
+    /// Takes what has come and nobody will read: a socket that is closed with such is reset, and answers on their way are lost with it.
+    pub(crate) fn discard_unread(&self) {
+        let mut chunk = [0; 4096];
+        for round in 0..64 {
+            let result = rustix::net::recv(self, &mut chunk, RecvFlags::DONTWAIT);
+            if !matches!(result, Ok((1.., _))) {
+                return;
+            }
+            if round == 0 {
+                let _ = self.shutdown(Shutdown::Write);
+            }
+        }
     }
 
     pub(crate) fn set_read_timeout(&self, limit: Option<Duration>) -> io::Result<()> {

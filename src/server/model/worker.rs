@@ -20,13 +20,16 @@ use super::super::listener::Socket;
 use super::super::settings::Settings;
 use super::{Begin, Crew};
 use crate::error::Result;
-use crate::process::{Duplex, Fd};
+use crate::process::{Duplex, Fd, GetError};
 
 #[derive(Serialize, Deserialize)]
 pub(super) enum ToWorker {
     /// A connection.
     Take(Fd<OwnedFd>, Address),
-    /// The last message: it ends when its connections have, or so long from now.
+    /// Nothing more comes: it ends when its connections have. Those that are there so long from now, and idle, are let go then, and the others cut
+    /// soon after.
+    Retire(Duration),
+    /// The last message: the server shuts down. It lets go of idle connections at once, and cuts what is there so long from now.
     Drain(Duration),
 }
 
@@ -96,7 +99,7 @@ where
     if !core.wait_empty(Instant::now().checked_add(limit)) {
         core.ledger.kill();
         crew.kill();
-        core.wait_empty(Some(Instant::now() + LAST));
+        core.wait_cut(Instant::now() + LAST);
     }
     crew.close(core.seated() == 0);
     is_over.store(true, Ordering::SeqCst);
@@ -105,23 +108,40 @@ where
     Ok(counters(&core, &*crew))
 }
 
-/// Hands out what comes, until it is told to drain, or its parent is gone. Gives how long it has.
+/// How often a worker that retires looks whether it has connections.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Hands out what comes, until it is to let go of its connections. Gives how long those have that are in a turn then.
 fn receive(
     core: &Arc<Core>,
     end: &Duplex<FromWorker, ToWorker>,
     hand: &mpsc::Sender<Accepted>,
 ) -> Duration {
+    let mut retired: Option<Option<Instant>> = None;
     loop {
-        match end.recv() {
+        let message = match retired {
+            None => end.recv(),
+            Some(until) => {
+                if core.seated() == 0 || until.is_some_and(|until| Instant::now() >= until) {
+                    return LAST;
+                }
+                end.recv_timeout(LOOK)
+            }
+        };
+        match message {
             Ok(ToWorker::Take(Fd(socket), peer)) => {
-                let seat = core.seat().expect("the parent counts");
+                let seat = core.seat();
                 let socket = Socket::from_fd(socket, &peer);
-                let _ = hand.send(Accepted { socket, peer, seat });
+                // Before anything is done with it: what a client has heard from is nobody else's, and it cannot be over before
+                // the parent knows that it has begun.
                 if end.send(FromWorker::Taken).is_err() {
                     return Duration::ZERO;
                 }
+                let _ = hand.send(Accepted { socket, peer, seat });
             }
+            Ok(ToWorker::Retire(limit)) => retired = Some(Instant::now().checked_add(limit)),
             Ok(ToWorker::Drain(limit)) => return limit,
+            Err(GetError::Empty) => {}
             Err(_) => return Duration::ZERO,
         }
     }

@@ -466,3 +466,27 @@ fn futures_wait_at_pipes() {
         });
     });
 }
+
+#[test]
+fn words_of_both_kinds_go_through_a_pipe() {
+    type Words = (process::RLock, process::Lock<u8>, Vec<u8>);
+    within(LIMIT, || {
+        // In the packet, and in a memory file.
+        for length in [0, 90_000] {
+            let (sender, receiver) = process::pipe::<Words>().unwrap();
+            let child = process::spawn(
+                |receiver: Receiver<Words>| {
+                    let (served, shared, bytes) = receiver.recv().unwrap();
+                    *shared.lock().unwrap() += 1;
+                    (served.lock().is_ok(), bytes.len())
+                },
+                receiver,
+            );
+            let shared = process::Lock::new(1).unwrap();
+            let served = process::RLock::new().unwrap();
+            sender.send((served, shared.clone(), vec![0; length])).unwrap();
+            assert_eq!(child.unwrap().join().unwrap(), (true, length));
+            assert_eq!(*shared.lock().unwrap(), 2);
+        }
+    });
+}

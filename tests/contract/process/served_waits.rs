@@ -8,7 +8,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use fourfold::green;
-use fourfold::process::{Barrier, Condition, GetError, JoinableQueue, LifoQueue, RLock, RwLock};
+use fourfold::process::{
+    Barrier, Condition, GetError, JoinableQueue, LifoQueue, Lock, RLock, RwLock,
+};
 
 use crate::support::{LIMIT, eventually, within};
 
@@ -145,6 +147,34 @@ fn a_queue_loses_nothing_by_gets_that_are_cut_short() {
             });
             assert!(queue.is_empty().unwrap());
         }
+    });
+}
+
+#[test]
+fn what_a_put_that_was_cut_short_has_put_can_be_read() {
+    within(LIMIT, || {
+        let queue = LifoQueue::<Option<Lock<u64>>>::bounded(1).unwrap();
+        let mut got = 0;
+        for round in 0..100 {
+            queue.put(None).unwrap();
+            let (same, lock) = (queue.clone(), Lock::new(round).unwrap());
+            let puts = std::thread::spawn(move || {
+                // The only other handle is in the item: if that was put, it is all that keeps the lock.
+                cut_short(round, move || same.put(Some(lock)).unwrap());
+            });
+            std::thread::sleep(Duration::from_micros(round * 53 % 600));
+            assert!(queue.get().unwrap().is_none());
+            puts.join().unwrap();
+            match queue.get_timeout(Duration::from_millis(20)) {
+                Ok(item) => {
+                    assert_eq!(*item.unwrap().lock().unwrap(), round);
+                    got += 1;
+                }
+                Err(GetError::Empty) => {}
+                Err(error) => panic!("round {round}: {error}"),
+            }
+        }
+        println!("{got} of 100 were put");
     });
 }
 

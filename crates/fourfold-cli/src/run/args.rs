@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum, ValueHint};
 
 use super::halt::Halt;
-use super::units::{self, JobCount};
+use crate::units::{self, JobCount};
 
 /// Run a command once for each input, many at a time, and tell how each one ended.
 #[derive(Args, Debug)]

@@ -20,7 +20,6 @@ mod runner;
 mod shell;
 mod signals;
 mod template;
-mod units;
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fourfold::process::End;
 
-use super::units::{Bytes, Time};
+use crate::units::{Bytes, Time};
 
 /// How a job ended.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::units::Time;
+use crate::units::Time;
 
 /// How often a line is printed where there is no terminal.
 const INTERVAL: Duration = Duration::from_secs(5);

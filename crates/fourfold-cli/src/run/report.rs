@@ -8,7 +8,7 @@ use super::args::Summary;
 use super::job::{Ended, Job};
 use super::outcome::Outcome;
 use super::progress;
-use super::units::Time;
+use crate::units::Time;
 
 /// The most jobs that are told of one by one.
 const ROWS: usize = 20;
