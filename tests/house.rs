@@ -100,6 +100,10 @@ const LONG: &[(&str, &str)] = &[
     ("src/task/codec/de.rs", "a method for each of serde's calls"),
     ("src/task/codec/ser.rs", "a method for each of serde's calls"),
     ("src/thread/pool.rs", "one state under one lock, with the protocol"),
+    (
+        "src/vocab/outcome.rs",
+        "one state under one lock, with those who put it there, look and wait",
+    ),
 ];
 
 fn root() -> &'static Path {

@@ -32,14 +32,16 @@ fn busy() -> Result<Vec<Verdict>, Failure> {
         .map(|kind| Ok((kind.name(), Server::start(&kind)?)))
         .collect::<Result<Vec<_>, Failure>>()?;
     let user: Vec<RefCell<Vec<f64>>> = servers.iter().map(|_| RefCell::default()).collect();
-    let (p50, p99) = (user.clone(), user.clone());
+    let (kernel, p50, p99) = (user.clone(), user.clone(), user.clone());
     let title = format!("Echo of {SIZE} B on {CONNECTIONS} connections: by the clock, a request");
     let mut contest = Contest::new(title);
     for (index, (name, server)) in servers.iter().enumerate() {
-        let (user, p50, p99) = (&user[index], &p50[index], &p99[index]);
+        let (user, kernel) = (&user[index], &kernel[index]);
+        let (p50, p99) = (&p50[index], &p99[index]);
         contest.entry(name, move || {
             let seen = echo::load(server, CONNECTIONS, SIZE, ROUND)?;
             user.borrow_mut().push(seen.user / seen.requests);
+            kernel.borrow_mut().push((seen.all - seen.user) / seen.requests);
             p50.borrow_mut().push(seen.p50);
             p99.borrow_mut().push(seen.p99);
             Ok(seen.elapsed / seen.requests)
@@ -55,6 +57,7 @@ fn busy() -> Result<Vec<Verdict>, Failure> {
         results
     };
     let user = table("The same: processor time of the server in user mode, a request", user);
+    table("The same: processor time of the server in the kernel, a request", kernel);
     table("The same: half of the requests are answered within", p50);
     table("The same: 99 of 100 requests are answered within", p99);
     let (ours, tokio) = (Kind::Hub.name(), Kind::Tokio(1).name());

@@ -2,7 +2,8 @@
 //!
 //! The parent accepts, and hands each connection to a worker in turn: to one that takes connections and has room. A connection is
 //! *pending* from when it was sent until the worker has said that it has it; in that time the parent keeps a copy of its socket, and
-//! gives it to another if the worker dies. Connections for which there is no worker just now wait in the parent, *homeless*.
+//! gives it to another if the worker dies, or has no descriptor for it. Connections for which there is no worker just now wait in the parent,
+//! *homeless*; while there are a few of those, no more are accepted. So few are pending that a worker's pipe has room for what else it is told.
 //!
 //! A *keeper*, one thread in the parent for each worker, starts it, hears what it tells, and starts it again if it dies: at once
 //! if it had lived for a second, else after a while that doubles. A worker that is to be replaced goes on until the one that
@@ -19,12 +20,12 @@ use super::super::accept::Refused;
 use super::super::core::{Accepted, Core, Seat};
 use super::super::counters::Counters;
 use super::super::event::Event;
-use super::super::handle::{LAST, start};
+use super::super::handle::{LAST, join, start};
 use super::super::handler::Portable;
 use super::worker::{FromWorker, Given, ToWorker, work};
-use super::{Begin, Crew};
+use super::{Begin, Crew, guarded};
 use crate::error::{Error, ErrorKind, Result};
-use crate::process::{self, Child, Duplex, Fd, GetError};
+use crate::process::{self, Child, Duplex, Fd, GetError, PutError};
 use crate::task::Payload;
 
 /// So many worker processes, each of which serves the connections that it is given by a model of its own:
@@ -37,6 +38,11 @@ const BACK_OFF: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(
 const GROWN_UP: Duration = Duration::from_secs(1);
 /// How often a keeper looks at its worker's age and memory.
 const LOOK: Duration = Duration::from_secs(1);
+/// How often it looks for room while connections are homeless, and how long a worker that has no descriptor is given none.
+const SHORT: Duration = Duration::from_millis(100);
+/// So many connections may be pending at a worker, and homeless: fewer than a pipe has room for.
+const PENDING: usize = 64;
+const HOMELESS: usize = 16;
 
 #[allow(private_interfaces)]
 impl<H, M> Begin<H> for Prefork<M>
@@ -66,14 +72,15 @@ where
         }
         drop(tell);
         // Until each of them is ready: what keeps one from that, it keeps from its beginning.
+        let mut ready = 0;
         for first in told {
             first?;
+            ready += 1;
+        }
+        if ready < *workers {
+            return Err(Error::new(ErrorKind::NotStarted).with_message("a worker did not start"));
         }
         Ok(Box::new(crew))
-    }
-
-    fn most_at_once(&self) -> Option<usize> {
-        Begin::<H>::most_at_once(&self.1).map(|most| most.saturating_mul(self.0))
     }
 }
 
@@ -118,6 +125,8 @@ struct Worker {
     is_due: bool,
     pending: VecDeque<Accepted>,
     seats: Vec<Seat>,
+    /// It has no descriptors, until then.
+    short: Option<Instant>,
     left: u64,
     given: u64,
     began: Instant,
@@ -138,41 +147,77 @@ impl State {
         self.workers.iter_mut().find(|worker| worker.id == id)
     }
 
-    /// Hands out what has no home, as far as there are workers for it.
-    fn hand_out(&mut self, room: usize) {
+    /// Hands out what has no home, as far as there are workers for it. Gives those that nobody can be given.
+    fn hand_out(&mut self, room: usize) -> Vec<(Accepted, Error)> {
+        let mut refused = Vec::new();
         while let Some(accepted) = self.homeless.pop_front() {
-            if let Err(accepted) = self.give(accepted, room) {
-                self.homeless.push_front(accepted);
-                return;
+            match self.give(accepted, room) {
+                Handed::Given => {}
+                Handed::Later(accepted) => {
+                    self.homeless.push_front(accepted);
+                    break;
+                }
+                Handed::Never(accepted, error) => refused.push((accepted, error)),
             }
         }
+        refused
+    }
+
+    /// Whether there is a worker that can be given another.
+    fn has_room(&self, room: usize) -> bool {
+        self.workers.iter().any(|worker| worker.can_take(room))
     }
 
     /// Gives a connection to the next worker that can take it.
-    fn give(&mut self, accepted: Accepted, room: usize) -> Result<(), Accepted> {
+    fn give(&mut self, accepted: Accepted, room: usize) -> Handed {
         let count = self.workers.len();
         for step in 0..count {
             let at = (self.turn + step) % count;
             let worker = &mut self.workers[at];
-            let has_room = worker.pending.len() + worker.seats.len() < room;
-            if !worker.is_ready || worker.is_retired || !has_room {
+            if !worker.can_take(room) {
                 continue;
             }
-            let Ok(copy) = accepted.socket.try_clone_fd() else { return Err(accepted) };
+            let Ok(copy) = accepted.socket.try_clone_fd() else { return Handed::Later(accepted) };
             let message = ToWorker::Take(Fd(copy), accepted.peer.clone());
-            // One whose pipe is full, stopped perhaps, is passed over.
-            if worker.end.try_send(message).is_ok() {
-                worker.given += 1;
-                worker.pending.push_back(accepted);
-                self.turn = at + 1;
-                return Ok(());
+            match worker.end.try_send(message) {
+                Ok(()) => {
+                    worker.given += 1;
+                    worker.pending.push_back(accepted);
+                    self.turn = at + 1;
+                    return Handed::Given;
+                }
+                // One that is gone is passed over.
+                Err(PutError::Full(_) | PutError::ShutDown(_)) => {}
+                Err(PutError::Failed(_, error)) if error.kind() == ErrorKind::NotSerializable => {
+                    return Handed::Never(accepted, error);
+                }
+                // For want of memory or descriptors.
+                Err(PutError::Failed(..)) => return Handed::Later(accepted),
             }
         }
-        Err(accepted)
+        Handed::Later(accepted)
     }
 }
 
+/// What has become of a connection.
+enum Handed {
+    Given,
+    /// There is no worker for it now.
+    Later(Accepted),
+    Never(Accepted, Error),
+}
+
 impl Worker {
+    /// Whether it can be given another connection.
+    fn can_take(&self, room: usize) -> bool {
+        let is_short = self.short.is_some_and(|until| Instant::now() < until);
+        self.is_ready
+            && !self.is_retired
+            && !is_short
+            && self.pending.len() < PENDING
+            && self.pending.len() + self.seats.len() < room
+    }
+
     fn retire(&mut self, limit: Duration) {
         if !std::mem::replace(&mut self.is_retired, true) {
             self.tell(ToWorker::Retire(limit));
@@ -247,13 +292,15 @@ where
 
     fn launch(&self) -> Result<u64> {
         let (end, theirs) = process::duplex()?;
-        let (code, args) = self.handler.parts();
         let mut settings = self.core.settings.clone();
         // They are counted here.
         settings.max_connections = usize::MAX;
-        let given = Given { end: theirs, settings, model: self.model.clone(), args };
         let builder = process::Builder::new().name("fourfold-worker");
-        let child = builder.spawn(move |given| work::<H, M>(code, given), given)?;
+        let child = guarded(|| {
+            let (code, args) = self.handler.parts();
+            let given = Given { end: theirs, settings, model: self.model.clone(), args };
+            builder.spawn(move |given| work::<H, M>(code, given), given)
+        })?;
         let mut state = self.state();
         state.next_id += 1;
         let id = state.next_id;
@@ -270,6 +317,7 @@ where
             is_due: false,
             pending: VecDeque::new(),
             seats: Vec::new(),
+            short: None,
             left: 0,
             given: 0,
             began: Instant::now(),
@@ -293,8 +341,10 @@ where
         let Some(end) = self.state().worker(id).map(|worker| Arc::clone(&worker.end)) else {
             return End::Drained;
         };
+        let mut looked = Instant::now();
         loop {
-            match end.recv_timeout(LOOK) {
+            let is_homeless = !self.state().homeless.is_empty();
+            match end.recv_timeout(if is_homeless { SHORT } else { LOOK }) {
                 Ok(FromWorker::Ready) => {
                     let pid = self.ready(id, replaces.take());
                     self.core.tell(&Event::WorkerStarted { pid });
@@ -314,12 +364,27 @@ where
                         drop(state);
                         drop(socket);
                     }
+                    self.hand_out();
+                }
+                Ok(FromWorker::Refused) => {
+                    let mut state = self.state();
+                    let accepted = state.worker(id).and_then(|worker| {
+                        worker.short = Instant::now().checked_add(SHORT);
+                        worker.pending.pop_front()
+                    });
+                    state.homeless.extend(accepted);
+                    drop(state);
+                    self.hand_out();
                 }
                 Ok(FromWorker::Report(left, counters)) => self.report(id, left, *counters),
-                Err(GetError::Empty) => {}
+                Err(GetError::Empty) => self.hand_out(),
                 Err(_) => break,
             }
-            if self.is_due(id) && self.keep(Some(id), None).is_err() {
+            let memory = (looked.elapsed() >= LOOK).then(|| {
+                looked = Instant::now();
+                self.memory(id)
+            });
+            if self.is_due(id, memory.unwrap_or(0)) && self.keep(Some(id), None).is_err() {
                 // There is no thread for it now: it is looked at again.
                 if let Some(worker) = self.state().worker(id) {
                     worker.is_due = false;
@@ -342,9 +407,33 @@ where
         if let Some(old) = replaces.and_then(|old| state.worker(old)) {
             old.retire(limit);
         }
-        state.hand_out(self.room);
+        drop(state);
+        self.hand_out();
         self.news.notify_all();
         pid
+    }
+
+    /// Hands out what is homeless.
+    fn hand_out(&self) {
+        let mut state = self.state();
+        if state.homeless.is_empty() {
+            return;
+        }
+        let refused = state.hand_out(self.room);
+        drop(state);
+        for (Accepted { socket, peer, seat }, error) in refused {
+            drop((socket, seat));
+            self.core.reject(peer, error);
+        }
+    }
+
+    /// The memory of a worker, if it has a limit.
+    fn memory(&self, id: u64) -> u64 {
+        if self.core.settings.renew_memory.is_none() {
+            return 0;
+        }
+        let pid = self.state().worker(id).map(|worker| worker.child.pid());
+        pid.map_or(0, resident)
     }
 
     fn report(&self, id: u64, left: u64, counters: Counters) {
@@ -358,11 +447,14 @@ where
         drop(state);
         // The acceptor may go on.
         drop(gone);
-        self.state().hand_out(self.room);
+        self.hand_out();
+        if self.room != usize::MAX {
+            self.core.ring();
+        }
     }
 
     /// Whether a worker is to be replaced, told once.
-    fn is_due(&self, id: u64) -> bool {
+    fn is_due(&self, id: u64, memory: u64) -> bool {
         let settings = &self.core.settings;
         let mut state = self.state();
         if state.is_stopping {
@@ -374,62 +466,71 @@ where
         }
         worker.is_due = settings.renew_after.is_some_and(|most| worker.given >= most)
             || settings.renew_age.is_some_and(|age| worker.began.elapsed() >= age)
-            || settings.renew_memory.is_some_and(|most| resident(worker.child.pid()) > most);
+            || settings.renew_memory.is_some_and(|most| memory > most);
         worker.is_due
     }
 
-    /// A worker is gone. What it had not taken goes to another.
+    /// A worker has closed its end, as it ends or with its process. What it had not taken goes to another. It is in the list until its process is
+    /// gone, so that it can be killed.
     fn bury(&self, id: u64, first: &mut Option<First>) -> End {
         let mut state = self.state();
-        let Some(at) = state.workers.iter().position(|worker| worker.id == id) else {
-            return End::Drained;
-        };
-        let Worker { end, child, is_retired, is_due, mut pending, seats, began, counters, .. } =
-            state.workers.remove(at);
         let is_stopping = state.is_stopping;
-        if is_stopping {
-            // Nobody is there for them.
-            drop(state);
-            pending.clear();
-        } else {
+        let Some(worker) = state.worker(id) else { return End::Drained };
+        let was_retired = std::mem::replace(&mut worker.is_retired, true);
+        let mut pending = std::mem::take(&mut worker.pending);
+        if !is_stopping {
             pending.append(&mut state.homeless);
-            state.homeless = pending;
-            state.hand_out(self.room);
-            drop(state);
+            state.homeless = std::mem::take(&mut pending);
         }
-        drop(end);
-        let (pid, lived) = (child.pid(), began.elapsed());
-        // It has closed its end, by its own end or with its process.
-        let outcome = match child.join() {
-            Ok(Ok(counters)) => Ok(counters),
-            Ok(Err(error)) | Err(error) => Err(error),
-        };
+        drop(state);
+        // Of a shutdown: nobody is there for them.
+        drop(pending);
+        self.hand_out();
+        let (worker, outcome) = self.join(id);
+        let Worker { child, is_due, seats, began, counters, .. } = worker;
         let mut state = self.state();
         match &outcome {
             Ok(counters) => state.counted.add(counters),
             Err(_) => state.counted.add(&counters),
         }
-        let expected = (is_retired && outcome.is_ok()) || is_stopping;
-        if state.is_killed && outcome.is_err() {
+        let is_stopping = state.is_stopping;
+        if is_stopping && outcome.is_err() {
             state.counted.cut += seats.len() as u64;
         }
-        if !expected {
-            state.lost += 1;
-        }
+        // One that was killed at the end of the time was not lost, but cut.
+        let error = match outcome {
+            Ok(_) if was_retired || is_stopping => None,
+            Ok(_) => Some(Error::new(ErrorKind::ShutDown)),
+            Err(_) if state.is_killed => None,
+            Err(error) => Some(error),
+        };
+        state.lost += u64::from(error.is_some());
         self.news.notify_all();
         drop(state);
         drop(seats);
-        if expected {
-            return End::Drained;
-        }
-        let error = outcome.err().unwrap_or_else(|| Error::new(ErrorKind::ShutDown));
+        let Some(error) = error else { return End::Drained };
         if let Some(first) = first.take() {
             let _ = first.send(Err(error));
             return End::Drained;
         }
-        self.core.tell(&Event::WorkerLost { pid: Some(pid), error });
+        self.core.tell(&Event::WorkerLost { pid: Some(child.pid()), error });
         // Another keeper has a worker for its place already.
-        if is_due || is_retired { End::Drained } else { End::Lost(lived) }
+        if is_due || was_retired || is_stopping { End::Drained } else { End::Lost(began.elapsed()) }
+    }
+
+    /// Waits for a worker's process to end, and takes it out of the list.
+    fn join(&self, id: u64) -> (Worker, Result<Counters>) {
+        let mut state = self.state();
+        loop {
+            let at = state.workers.iter().position(|worker| worker.id == id);
+            let at = at.expect("taken out here alone");
+            if let Some(outcome) = state.workers[at].child.try_join() {
+                let worker = state.workers.remove(at);
+                return (worker, outcome.and_then(|result| result));
+            }
+            let woken = self.news.wait_timeout(state, Duration::from_millis(5));
+            state = woken.unwrap_or_else(PoisonError::into_inner).0;
+        }
     }
 }
 
@@ -454,9 +555,24 @@ where
 {
     fn take(&self, accepted: Accepted) -> Result<(), Refused> {
         let mut state = self.0.state();
+        if state.is_stopping {
+            drop(state);
+            let Accepted { socket, peer, seat } = accepted;
+            drop((socket, seat));
+            return Err((peer, Error::new(ErrorKind::ShutDown)));
+        }
         state.homeless.push_back(accepted);
-        state.hand_out(self.0.room);
+        drop(state);
+        self.0.hand_out();
         Ok(())
+    }
+
+    fn has_room(&self) -> bool {
+        let state = self.0.state();
+        match self.0.room {
+            usize::MAX => state.homeless.len() < HOMELESS,
+            room => state.homeless.is_empty() && state.has_room(room),
+        }
     }
 
     fn drain(&self, limit: Duration) {
@@ -483,15 +599,21 @@ where
         let mut state = self.0.state();
         let ids: Vec<u64> = state.workers.iter().map(|worker| worker.id).collect();
         for id in ids {
-            let Some(worker) = state.worker(id).filter(|worker| !worker.is_retired) else {
+            let Some(worker) =
+                state.worker(id).filter(|worker| worker.is_ready && !worker.is_retired)
+            else {
                 continue;
             };
             if !std::mem::replace(&mut worker.is_due, true) {
                 drop(state);
-                if self.0.keep(Some(id), None).is_err() {
+                let is_kept = self.0.keep(Some(id), None).is_ok();
+                state = self.0.state();
+                if !is_kept {
+                    if let Some(worker) = state.worker(id) {
+                        worker.is_due = false;
+                    }
                     return;
                 }
-                state = self.0.state();
             }
             let waiting = |state: &mut State| {
                 !state.is_stopping && state.worker(id).is_some_and(|worker| !worker.is_retired)
@@ -527,9 +649,7 @@ where
         let keepers = std::mem::take(&mut state.keepers);
         drop(state);
         self.kill();
-        for keeper in keepers {
-            let _ = keeper.join();
-        }
+        keepers.into_iter().for_each(join);
     }
 }
 
