@@ -77,18 +77,22 @@ impl Limits {
 const NEVER: u64 = u64::MAX;
 
 /// A connection, as its handler and the watch see it.
+///
+/// In this order, and on cache lines of its own: with a thousand connections each line that a turn touches has to be fetched, and what
+/// a turn touches is the first two.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub(super) struct Entry {
-    pub(super) stream: Stream,
-    pub(super) peer: Address,
     at: AtomicU8,
+    verdict: AtomicU8,
     /// When it began to be at that, by the watch's clock.
     since: AtomicU64,
     /// When the turn began, by the same clock; `NEVER` between turns.
     turn: AtomicU64,
-    deadline: AtomicU64,
-    verdict: AtomicU8,
     pub(super) turns: AtomicU64,
+    pub(super) stream: Stream,
+    pub(super) peer: Address,
+    deadline: AtomicU64,
     /// Its place in the table.
     place: AtomicU64,
 }
