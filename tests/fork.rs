@@ -178,8 +178,20 @@ fn an_executor_of_coroutines() {
     begins.recv_timeout(LIMIT).unwrap();
     let mut pool = Some(pool);
     let child = fork(|| {
-        drop(pool.take());
-        0
+        let pool = pool.take().unwrap();
+        // The one worker is busy, and of the parent: nobody would ever run it.
+        let refused = pool.submit(|| 7, ()).join_timeout(LIMIT / 4);
+        let Some(Err(error)) = refused else { return 1 };
+        if error.kind() != ErrorKind::NotStarted || !error.to_string().contains("is a fork") {
+            return 2;
+        }
+        if pool.cancel_pending() != 0 {
+            return 3;
+        }
+        pool.shutdown_now();
+        drop(pool);
+        let own = green::Executor::new().unwrap();
+        i32::from(own.submit(|| 7, ()).join().unwrap() != 7)
     });
     child.join().unwrap();
     go.set();

@@ -48,6 +48,7 @@ const UNSAFE: &[&str] = &[
     "src/process/shared/audit.rs",
     "src/process/shared/buffer.rs",
     "src/process/shared/event.rs",
+    "src/process/shared/item.rs",
     "src/process/shared/lock.rs",
     "src/process/shared/object.rs",
     "src/process/shared/queue.rs",
@@ -100,6 +101,10 @@ const LONG: &[(&str, &str)] = &[
     ("src/task/codec/de.rs", "a method for each of serde's calls"),
     ("src/task/codec/ser.rs", "a method for each of serde's calls"),
     ("src/thread/pool.rs", "one state under one lock, with the protocol"),
+    (
+        "src/vocab/outcome.rs",
+        "one state under one lock, with those who put it there, look and wait",
+    ),
 ];
 
 fn root() -> &'static Path {

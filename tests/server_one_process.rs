@@ -196,9 +196,10 @@ fn the_servers_limits_are_kept() {
     let idle = Duration::from_millis(100);
     let server = builder().idle_timeout(idle).start(Processes, shout).unwrap();
     let mut client = Client::of(&server);
-    client.turns(1);
+    // The client may hear of its answer long after the server has begun to wait again.
     let began = Instant::now();
+    client.turns(1);
     assert_eq!(client.line(), "");
-    assert!(began.elapsed() >= idle / 2);
+    assert!(began.elapsed() >= idle, "it was over early");
     wait_until(|| server.counters().timed_out == 1);
 }

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod between;
+mod chart;
 mod contest;
 mod costs;
 mod echo;
@@ -13,6 +14,7 @@ mod net;
 mod observe;
 mod place;
 mod run;
+mod server;
 mod start;
 mod submit;
 mod threads;
@@ -52,6 +54,14 @@ const FIGURES: &[Figure] = &[
     figure("green", "coroutines: switches, yields, starts, memory", green::run),
     figure("manager", "calls of the network queue, beside CPython's manager", manager::run),
     figure("net", "echo on 64 connections by coroutines, and 10,000 that wait", net::run),
+    Figure {
+        is_long: true,
+        ..figure(
+            "server",
+            "echo under every model of `server`, beside other servers: a quarter of an hour",
+            server::run,
+        )
+    },
     figure("costs", "what a unit of work costs at each scale", costs::run),
 ];
 
@@ -111,6 +121,7 @@ fn help_out(names: &[String]) -> Option<ExitCode> {
         [part] if part == green::TOKIO_SLEEPERS => Some(ended(green::tokio_sleepers())),
         [part, name] if part == between::IPC => Some(ended(between::ipc_partner(name))),
         [part, kind] if part == echo::SERVER => Some(echo::serve(kind)),
+        [part, rest @ ..] if part == echo::CLIENT => Some(ended(echo::client(rest))),
         _ => None,
     }
 }

@@ -9,6 +9,7 @@ use crate::Failure;
 use crate::contest::{Contest, Results, Verdict};
 use crate::echo::{self, Kind, Server};
 
+const KINDS: [Kind; 4] = [Kind::Hub, Kind::Epoll, Kind::Tokio(1), Kind::Threads];
 const CONNECTIONS: usize = 64;
 const SIZE: usize = 100;
 const ROUNDS: usize = 9;
@@ -26,32 +27,29 @@ pub(crate) fn run() -> Result<Vec<Verdict>, Failure> {
 }
 
 fn busy() -> Result<Vec<Verdict>, Failure> {
-    let servers = Kind::ALL
+    let servers = KINDS
         .into_iter()
-        .map(|kind| Ok((kind, Server::start(kind)?)))
+        .map(|kind| Ok((kind.name(), Server::start(&kind)?)))
         .collect::<Result<Vec<_>, Failure>>()?;
     let user: Vec<RefCell<Vec<f64>>> = servers.iter().map(|_| RefCell::default()).collect();
-    let (p50, p99) = (user.clone(), user.clone());
+    let (kernel, p50, p99) = (user.clone(), user.clone(), user.clone());
     let title = format!("Echo of {SIZE} B on {CONNECTIONS} connections: by the clock, a request");
     let mut contest = Contest::new(title);
-    for (index, (kind, server)) in servers.iter().enumerate() {
-        let (user, p50, p99) = (&user[index], &p50[index], &p99[index]);
-        contest.entry(kind.name(), move || {
+    for (index, (name, server)) in servers.iter().enumerate() {
+        let (user, kernel) = (&user[index], &kernel[index]);
+        let (p50, p99) = (&p50[index], &p99[index]);
+        contest.entry(name, move || {
             let seen = echo::load(server, CONNECTIONS, SIZE, ROUND)?;
-            let requests = seen.requests as f64;
-            user.borrow_mut().push(seen.user_time / requests);
-            let at = |part: f64| {
-                let index = (part * requests) as usize;
-                seen.latencies.get(index).map_or(0.0, Duration::as_secs_f64)
-            };
-            p50.borrow_mut().push(at(0.5));
-            p99.borrow_mut().push(at(0.99));
-            Ok(seen.elapsed.as_secs_f64() / requests)
+            user.borrow_mut().push(seen.user / seen.requests);
+            kernel.borrow_mut().push((seen.all - seen.user) / seen.requests);
+            p50.borrow_mut().push(seen.p50);
+            p99.borrow_mut().push(seen.p99);
+            Ok(seen.elapsed / seen.requests)
         });
     }
     let clock = contest.run(ROUNDS)?;
     let table = |title: &str, samples: Vec<RefCell<Vec<f64>>>| {
-        let names = servers.iter().map(|(kind, _)| kind.name().to_owned());
+        let names = servers.iter().map(|(name, _)| name.clone());
         // The first round does not count.
         let samples = samples.into_iter().map(|samples| samples.into_inner().split_off(1));
         let results = Results::new(title, names.zip(samples).collect());
@@ -59,13 +57,14 @@ fn busy() -> Result<Vec<Verdict>, Failure> {
         results
     };
     let user = table("The same: processor time of the server in user mode, a request", user);
+    table("The same: processor time of the server in the kernel, a request", kernel);
     table("The same: half of the requests are answered within", p50);
     table("The same: 99 of 100 requests are answered within", p99);
-    let ours = Kind::Hub.name();
+    let (ours, tokio) = (Kind::Hub.name(), Kind::Tokio(1).name());
     Ok(vec![
-        user.at_most(1.0, ours, Kind::Tokio.name()),
-        user.at_most(1.5, ours, Kind::Epoll.name()),
-        clock.at_most(1.1, ours, Kind::Tokio.name()),
+        user.at_most(1.0, &ours, &tokio),
+        user.at_most(1.5, &ours, &Kind::Epoll.name()),
+        clock.at_most(1.1, &ours, &tokio),
     ])
 }
 
@@ -77,10 +76,10 @@ fn idle() -> Result<Vec<Verdict>, Failure> {
     let title = "Memory of the server, resident and page tables, a connection that waits";
     println!("{title}\n");
     let mut each = Vec::new();
-    for kind in Kind::ALL {
+    for kind in KINDS {
         let wanted = if kind == Kind::Threads { IDLE_THREADS } else { IDLE };
         let count = wanted.min(room);
-        let server = Server::start(kind)?;
+        let server = Server::start(&kind)?;
         // What the first ones make is not counted.
         let first = echo::idle(server.address, 10)?;
         let before = server.memory()?;
@@ -91,7 +90,7 @@ fn idle() -> Result<Vec<Verdict>, Failure> {
         each.push((kind, bytes));
     }
     println!();
-    let of = |wanted: Kind| each.iter().find(|(kind, _)| *kind == wanted).map_or(0.0, |e| e.1);
+    let of = |wanted: Kind| each.iter().find(|each| each.0 == wanted).map_or(0.0, |each| each.1);
     let (ours, thread) = (of(Kind::Hub), of(Kind::Threads));
     let text = format!(
         "{}: {ours:.0} B, at most that of a thread ({thread:.0} B) wanted",

@@ -77,6 +77,41 @@ fn pin(cores: &CpuSet) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The halves of a machine of four cores: for who is asked, and for who asks.
+pub(crate) const FIRST: [usize; 2] = [0, 1];
+pub(crate) const SECOND: [usize; 2] = [2, 3];
+
+/// Runs this with the calling thread, and the processes that it starts, on these cores: wherever the kernel puts them, if there are not
+/// as many.
+pub(crate) fn on<T>(
+    cores: [usize; 2],
+    run: impl FnOnce() -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let before = sched_getaffinity(None)?;
+    if has_halves()? {
+        let mut set = CpuSet::new();
+        cores.into_iter().for_each(|core| set.set(core));
+        sched_setaffinity(None, &set)?;
+    }
+    let result = run();
+    sched_setaffinity(None, &before)?;
+    result
+}
+
+/// Whether there are four cores to share out.
+fn has_halves() -> Result<bool, Failure> {
+    let all = sched_getaffinity(None)?;
+    Ok(FIRST.into_iter().chain(SECOND).all(|core| all.is_set(core)))
+}
+
+/// What is told of a figure whose parts could not be placed so.
+pub(crate) fn note() -> &'static str {
+    match has_halves() {
+        Ok(true) => ", the client on two others",
+        _ => ": not pinned, for there are no four cores",
+    }
+}
+
 /// Where those run who take part in a measurement, numbered from 0: who gives has an even number, who takes the next odd one.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 pub(crate) enum Seats {

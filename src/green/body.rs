@@ -4,13 +4,13 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use super::control::Control;
+use super::control::{Control, Record};
 use super::hub::Interrupt;
 use crate::error::{Error, ErrorKind, Outcome, Scale, shield};
 use crate::task::catch;
 
 /// The function of a coroutine, and whom its outcome is told to.
-pub(super) struct Body<T, C, F, K = Arc<Control>>
+pub(super) struct Body<T, C, F, K = Arc<Record>>
 where
     C: FnOnce(K, Outcome<T>),
     K: Holds,
@@ -47,14 +47,8 @@ pub(super) trait Holds {
     fn control(&self) -> &Control;
 }
 
-impl Holds for Arc<Control> {
-    fn control(&self) -> &Control {
-        self
-    }
-}
-
 /// Tells an outcome, once; if it is dropped before, that the coroutine was cancelled.
-pub(super) struct Done<T, C, K = Arc<Control>>
+pub(super) struct Done<T, C, K = Arc<Record>>
 where
     C: FnOnce(K, Outcome<T>),
     K: Holds,
@@ -121,8 +115,33 @@ where
 {
     fn drop(&mut self) {
         if self.complete.is_some() {
-            self.control().transition_to_ended();
+            self.control().transition_to_ended_as_cancelled();
             self.tell(Err(Error::new(ErrorKind::Cancelled)));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::OnceLock;
+
+    use super::super::control::{Name, Place, Record};
+    use super::*;
+
+    #[test]
+    fn who_cancels_what_is_dropped_before_its_beginning_is_told_so_at_each_moment() {
+        let name = Name::Given(String::new());
+        let place = Place::Elsewhere(OnceLock::new());
+        let record = Record::alone(Control::new(name, None, false, place));
+        let told = std::rc::Rc::new(std::cell::Cell::new(false));
+        let tell = {
+            let told = told.clone();
+            move |record: Arc<Record>, outcome: Outcome<()>| {
+                // The outcome is not there yet.
+                told.set(record.transition_to_cancelled() && outcome.unwrap_err().is_cancelled());
+            }
+        };
+        drop(Done::new(record.clone(), String::new, tell));
+        assert!(told.get() && record.transition_to_cancelled());
     }
 }

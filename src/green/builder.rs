@@ -5,15 +5,15 @@ use std::sync::{Arc, OnceLock};
 
 use super::body::{Body, Done};
 use super::child::{Child, LocalChild, check_name};
-use super::control::{Control, Name, Place};
+use super::control::{Control, Name, Place, Record};
 use super::hub::{self, with_hub};
 use super::local::{LocalCell, LocalTask};
 use super::shared_hub;
 use super::stack::{Class, DEFAULT_SIZE};
-use crate::error::{Error, ErrorKind, Outcome, Result, Scale};
+use crate::error::{Error, ErrorKind, Result, Scale};
 use crate::task::{Call, name_of};
 use crate::vocab::Handle;
-use crate::vocab::outcome::Cell;
+use crate::vocab::outcome::Core;
 
 /// Starts a coroutine that calls `f` with `args`: on the hub of this thread if it has one, else on the hub that all such calls
 /// share, on a thread of its own. The end of the hub it is on waits for it; for the shared hub, the end of `main` does.
@@ -158,21 +158,18 @@ impl Builder {
         let class = self.class()?;
         let slot = with_hub(|hub| hub.free_slot());
         let place = slot.map_or_else(|| Place::Elsewhere(OnceLock::new()), Place::Here);
-        let control = Arc::new(self.control::<F>(place));
-        let cell = Cell::with(control.id, control.clone());
-        let handle = Handle::new(cell.clone());
-        let tell = |cell: Arc<Cell<_, Control>>, outcome: Outcome<F::Output>| {
-            cell.complete(outcome);
-        };
-        let done = Done::new(cell, name_of::<F>, tell);
+        let record = Record::with_outcome(self.control::<F>(place));
+        let child = Child { handle: Handle::new(record.clone()) };
+        let tell = |record: Arc<Record<Core<F::Output>>>, outcome| record.complete(outcome);
+        let done = Done::new(record.clone(), name_of::<F>, tell);
         let body = Body { done, call: move || f.call(args) };
         if let Some(slot) = slot {
-            with_hub(|hub| hub.start(slot, control.clone(), class, move || body.run()))
+            with_hub(|hub| hub.start(slot, record, class, move || body.run()))
                 .expect("a slot is of this thread's hub")?;
         } else {
-            shared_hub::start(control.clone(), class, body)?;
+            shared_hub::start(record, class, body)?;
         }
-        Ok(Child { handle, control })
+        Ok(child)
     }
 
     /// Starts a coroutine on the hub of this thread: see [`spawn_local`].
@@ -188,7 +185,7 @@ impl Builder {
     {
         let class = self.class()?;
         let slot = with_hub(|hub| hub.free_slot()).ok_or_else(no_hub)?;
-        let control = Arc::new(self.control::<F>(Place::Here(slot)));
+        let control = Record::alone(self.control::<F>(Place::Here(slot)));
         let task = Rc::new(LocalTask { control: control.clone(), cell: LocalCell::new() });
         let tell = |task: Rc<LocalTask<_>>, outcome| task.cell.complete(outcome);
         let done = Done::new(task.clone(), name_of::<F>, tell);

@@ -4,7 +4,6 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -33,7 +32,6 @@ use crate::wait::{Waitable, Watch};
 /// ```
 pub struct Child<T> {
     pub(super) handle: Handle<T>,
-    pub(super) control: Arc<Control>,
 }
 
 /// A coroutine that was started with [`spawn_local`](super::spawn_local). Dropping it lets the coroutine go on, unobserved.
@@ -125,7 +123,7 @@ fn refuse_self(control: &Control) -> Result<()> {
 
 impl<T> Child<T> {
     fn control(&self) -> &Control {
-        &self.control
+        self.handle.known().downcast_ref().expect("the handle was made with a control behind it")
     }
 }
 
@@ -141,7 +139,9 @@ impl<T: Send + 'static> Child<T> {
     /// [`Deadlock`](ErrorKind::Deadlock) if the coroutine joins itself.
     #[track_caller]
     pub fn join(self) -> Outcome<T> {
-        refuse_self(&self.control)?;
+        let control = self.control();
+        refuse_self(control)?;
+        control.let_begin();
         self.handle.join_parked()
     }
 
@@ -234,6 +234,7 @@ impl<T: 'static> LocalChild<T> {
     #[track_caller]
     pub fn join(self) -> Outcome<T> {
         refuse_self(self.control())?;
+        self.control().let_begin();
         let outcome = self.task.cell.wait(&for_a_task(), None);
         outcome.expect("a wait without a deadline ends with an outcome")
     }
@@ -316,7 +317,7 @@ fn describe(name: &str, control: &Control, f: &mut fmt::Formatter<'_>) -> fmt::R
 
 impl<T> fmt::Debug for Child<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        describe("Child", &self.control, f)
+        describe("Child", self.control(), f)
     }
 }
 

@@ -1,13 +1,18 @@
 //! What is known of a coroutine outside its hub: who it is, how far it has come, and that it is to end.
 
+use std::any::Any;
 use std::num::NonZeroU64;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::time::Instant;
 
 use super::body::Holds;
-use super::hub::Slot;
-use crate::vocab::outcome;
-use crate::vocab::wait::Backend;
+use super::hub::{self, Slot};
+use crate::error::Outcome;
+use crate::sync::park::Wait;
+use crate::vocab::outcome::{Core, Due, Promise, Value};
+use crate::vocab::wait::{Pending, park};
 
 /// What stands behind the handle of a coroutine. Shared by the coroutine itself, its hub, and whoever asks about it.
 ///
@@ -135,6 +140,11 @@ impl Control {
         self.state.fetch_or(ENDED, Ordering::Release) & CANCELLED != 0
     }
 
+    /// It will never have a value: who cancels it is told so from now on, although it has ended.
+    pub(super) fn transition_to_ended_as_cancelled(&self) {
+        self.state.fetch_or(ENDED | CANCELLED, Ordering::Release);
+    }
+
     /// Has it end at the wait that it is in, or at the next. Whether it will have no value because of that.
     pub(super) fn transition_to_cancelled(&self) -> bool {
         // Nothing is noted of one that has ended: the next who asks is to have the same answer.
@@ -155,6 +165,16 @@ impl Control {
         self.state.fetch_or(LEAVING, Ordering::Relaxed);
     }
 
+    /// Gives way to it, if it is to begin on this hub: who joins it then most likely finds it ended, and need not be woken.
+    #[inline]
+    pub(super) fn let_begin(&self) {
+        if let Place::Here(slot) = self.place
+            && !self.is_started()
+        {
+            hub::give_way_on(slot);
+        }
+    }
+
     #[inline]
     pub(super) fn is_alive(&self) -> bool {
         self.state.load(Ordering::Acquire) & ENDED == 0
@@ -171,18 +191,79 @@ impl Control {
     }
 }
 
-impl<T> Holds for Arc<outcome::Cell<T, Control>> {
-    fn control(&self) -> &Control {
-        &self.backend
+/// A control, and in the same memory, so that one allocation makes a coroutine, the place of its outcome; `()` if that is elsewhere.
+///
+/// Its hub has it to the end of the coroutine, and whoever asks who that was may have it longer: so an outcome that nobody will take
+/// is not left to go with it, but dropped when that is known: see [`Core::abandon`].
+pub(super) struct Record<X: ?Sized = dyn Send + Sync> {
+    control: Control,
+    place: X,
+}
+
+impl Record<()> {
+    /// The control alone.
+    pub(super) fn alone(control: Control) -> Arc<Record> {
+        Arc::new(Record { control, place: () })
     }
 }
 
-impl Backend for Control {
-    fn cancel(&self, _task: u64, even_running: bool) -> bool {
+impl<T> Record<Core<T>> {
+    #[inline]
+    pub(super) fn with_outcome(control: Control) -> Arc<Record<Core<T>>> {
+        let place = Core::new(control.id);
+        Arc::new(Record { control, place })
+    }
+
+    /// Puts the outcome, and calls those who asked for it.
+    pub(super) fn complete(&self, outcome: Outcome<T>) {
+        if let (_, Some(due)) = self.place.finish(Value::Plain(outcome)) {
+            self.place.run(due);
+        }
+    }
+}
+
+impl<X: ?Sized> Deref for Record<X> {
+    type Target = Control;
+
+    #[inline]
+    fn deref(&self) -> &Control {
+        &self.control
+    }
+}
+
+impl<X: ?Sized> Holds for Arc<Record<X>> {
+    #[inline]
+    fn control(&self) -> &Control {
+        self
+    }
+}
+
+impl<T: Send + 'static> Promise<T> for Record<Core<T>> {
+    fn core(&self) -> &Core<T> {
+        &self.place
+    }
+
+    fn cancel(&self, even_running: bool) -> bool {
         (even_running || !self.is_started()) && self.transition_to_cancelled()
     }
 
-    fn is_running(&self, _task: u64) -> bool {
+    fn is_running(&self) -> bool {
         self.is_started()
+    }
+
+    fn known(&self) -> &dyn Any {
+        &self.control
+    }
+
+    fn abandon(&self) {
+        self.place.abandon();
+    }
+
+    fn call(self: Arc<Self>, due: Due<T>) {
+        self.place.run(due);
+    }
+
+    fn wait(self: Arc<Self>, pending: &dyn Pending, wait: &Wait, deadline: Option<Instant>) {
+        park(pending, wait, deadline);
     }
 }

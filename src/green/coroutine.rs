@@ -9,6 +9,7 @@ use corosensei::CoroutineResult;
 use super::stack::{Class, Stack};
 use super::thread_end;
 use crate::error::Result;
+use crate::task::aside::{self, Aside};
 
 /// A function that can be suspended in the middle, with a value out, and resumed, with a value in.
 ///
@@ -38,6 +39,8 @@ use crate::error::Result;
 pub struct Coroutine<In, Out, Ret> {
     /// There until the drop.
     raw: Option<Raw<In, Out, Ret>>,
+    /// What it was in the middle of writing or reading, while it does not run.
+    aside: Aside,
 }
 
 type Raw<In, Out, Ret> = corosensei::Coroutine<Resumption<In>, Out, Ret, Stack>;
@@ -98,7 +101,7 @@ impl<In: 'static, Out: 'static, Ret: 'static> Coroutine<In, Out, Ret> {
             Resumption::Value(value) => f(&Suspender { yielder, stack: range }, value),
             Resumption::Throw(payload) => std::panic::resume_unwind(payload),
         });
-        Ok(Coroutine { raw: Some(raw) })
+        Ok(Coroutine { raw: Some(raw), aside: Aside::default() })
     }
 
     /// Goes on with it, from its beginning or from where it has suspended itself, until it suspends itself again or ends.
@@ -140,7 +143,7 @@ impl<In: 'static, Out: 'static, Ret: 'static> Coroutine<In, Out, Ret> {
     fn resume_with(&mut self, input: Resumption<In>) -> State<Out, Ret> {
         let raw = self.raw.as_mut().expect("there until the drop");
         assert!(!raw.done(), "a coroutine that has ended cannot be resumed");
-        match raw.resume(input) {
+        match aside::apart(&mut self.aside, || raw.resume(input)) {
             CoroutineResult::Yield(value) => State::Suspended(value),
             CoroutineResult::Return(value) => State::Finished(value),
         }
@@ -196,7 +199,7 @@ impl<In, Out, Ret> Drop for Coroutine<In, Out, Ret> {
         if raw.started() && !raw.done() && thread_end::is_here() {
             return std::mem::forget(raw);
         }
-        raw.force_unwind();
+        aside::apart(&mut self.aside, || raw.force_unwind());
         raw.into_stack().free();
     }
 }

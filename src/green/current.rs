@@ -6,14 +6,14 @@ use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, OnceLock};
 
 use super::child::identity;
-use super::control::{Control, Name, Place};
+use super::control::{Control, Name, Place, Record};
 use super::hub::{self, Hub, with_hub};
 use super::shared_hub;
 
 /// Who a coroutine is. Made by [`current()`] and [`enumerate`].
 #[derive(Clone)]
 pub struct Identity {
-    control: Arc<Control>,
+    control: Arc<Record>,
 }
 
 /// The calling coroutine. Outside of any it is the thread, in this one's place.
@@ -30,11 +30,16 @@ pub struct Identity {
 /// ```
 pub fn current() -> Identity {
     thread_local! {
-        static THREAD: OnceCell<Arc<Control>> = const { OnceCell::new() };
+        static THREAD: OnceCell<Arc<Record>> = const { OnceCell::new() };
     }
     let make = || {
         let name = std::thread::current().name().unwrap_or_default().to_owned();
-        Arc::new(Control::new(Name::Given(name), None, true, Place::Elsewhere(OnceLock::new())))
+        Record::alone(Control::new(
+            Name::Given(name),
+            None,
+            true,
+            Place::Elsewhere(OnceLock::new()),
+        ))
     };
     let thread = || THREAD.try_with(|known| known.get_or_init(make).clone());
     Identity { control: hub::current().unwrap_or_else(|| thread().unwrap_or_else(|_| make())) }

@@ -76,7 +76,8 @@ impl Executor {
     ///
     /// The outcome is an error of the kind [`Panicked`](crate::ErrorKind::Panicked) if `f` panics,
     /// [`Cancelled`](crate::ErrorKind::Cancelled) if it was cancelled, [`ShutDown`](crate::ErrorKind::ShutDown) if the executor takes
-    /// nothing new, [`NotStarted`](crate::ErrorKind::NotStarted) if no thread or no stack could be had.
+    /// nothing new, [`NotStarted`](crate::ErrorKind::NotStarted) if no thread or no stack could be had, or in a fork of the process that
+    /// made the executor.
     pub fn submit<F, A, M>(&self, f: F, args: A) -> Handle<F::Output>
     where
         F: Call<A, M> + Send + 'static,

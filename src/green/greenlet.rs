@@ -27,6 +27,7 @@ use corosensei::CoroutineResult;
 use super::stack::{Class, Stack};
 use super::thread_end;
 use crate::error::Result;
+use crate::task::aside::{self, Aside};
 
 /// A coroutine that others switch to, and that switches to others, handing a value over each time.
 ///
@@ -147,6 +148,8 @@ struct Core {
     throw: fn(&Core, Box<dyn Any + Send>),
     name: String,
     raw: UnsafeCell<Option<Raw>>,
+    /// What it was in the middle of writing or reading, while it does not run. Used as `raw` is.
+    aside: UnsafeCell<Aside>,
     /// Its way out, once it has begun; on its own stack.
     yielder: Cell<*const Yielder>,
     phase: Cell<Phase>,
@@ -265,6 +268,7 @@ impl<T: 'static> Typed<T> {
             throw: |core, payload| core.typed::<T>().inbox.put(Delivery::Panic(payload)),
             name,
             raw: UnsafeCell::new(None),
+            aside: UnsafeCell::default(),
             yielder: Cell::new(ptr::null()),
             phase: Cell::new(phase),
             orphaned: Cell::new(false),
@@ -527,7 +531,9 @@ impl<'a> AtWork<'a> {
             // SAFETY: it was suspended, and runs from now on: so only this frame touches its `raw`. It is there: it is taken when the
             // greenlet ends.
             let raw = unsafe { &mut *core.raw.get() }.as_mut().expect("there until the end");
-            match raw.resume(()) {
+            // SAFETY: as above.
+            let aside = unsafe { &mut *core.aside.get() };
+            match aside::apart(aside, || raw.resume(())) {
                 CoroutineResult::Yield(()) => {
                     core.phase.set(Phase::Suspended);
                     if core.orphaned.get() {
@@ -631,7 +637,7 @@ impl Drop for Core {
         }
         // It does not run in the name of who drops it: what it calls while it is unwound has no greenlet around it.
         let _outer = PutBack(CONTEXT.replace(ptr::null()));
-        raw.force_unwind();
+        aside::apart(self.aside.get_mut(), || raw.force_unwind());
         raw.into_stack().free();
     }
 }

@@ -7,14 +7,14 @@ use std::task::Waker;
 use std::time::Instant;
 
 use super::body::Holds;
-use super::control::Control;
+use super::control::{Control, Record};
 use crate::error::{Error, ErrorKind, Outcome, shield};
 use crate::sync::park::Wait;
 use crate::vocab::wait::{Pending, park};
 
 /// A coroutine that never leaves its hub, as it itself and its starter know it.
 pub(super) struct LocalTask<T> {
-    pub(super) control: Arc<Control>,
+    pub(super) control: Arc<Record>,
     pub(super) cell: LocalCell<T>,
 }
 

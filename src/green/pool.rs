@@ -10,12 +10,13 @@
 //! ```
 //!
 //! and is in `waiting` or in `running` exactly as long as that. Whoever takes it out of `waiting` answers for it: so it is started
-//! once, or cancelled once. `busy` counts those that run and do not wait for a task of this executor. Where it falls, by an end or by
+//! once, or cancelled once; while its outcome is being told, it is in `cancelling`, so that nobody else who cancels it hears that it
+//! goes on. `busy` counts those that run and do not wait for a task of this executor. Where it falls, by an end or by
 //! such a wait, the same thread starts the next one: so none waits while there is room.
 //!
 //! `unfinished` counts all that are not gone. Who waits for the end leaves a waker before it looks at that number.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
@@ -23,7 +24,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use super::body::{Body, Done};
-use super::control::{Control, Name, Place};
+use super::control::{Control, Name, Place, Record};
 use super::hub::{self, Hub, Remote};
 use super::shared_hub::{self, Presence, Serving};
 use super::stack::Class;
@@ -56,7 +57,8 @@ pub(super) struct Settings {
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Waiting>,
-    running: HashMap<u64, Arc<Control>>,
+    running: HashMap<u64, Arc<Record>>,
+    cancelling: HashSet<u64>,
     busy: usize,
     unfinished: usize,
     closed: bool,
@@ -67,7 +69,7 @@ struct State {
 
 struct Waiting {
     task: u64,
-    control: Arc<Control>,
+    control: Arc<Record>,
     job: Job,
 }
 
@@ -107,24 +109,33 @@ impl Pool {
         call: impl FnOnce() -> T + Send + 'static,
         complete: impl FnOnce(Outcome<T>) + Send + 'static,
     ) {
+        let pid = std::process::id();
+        if pid != self.process {
+            shield(|| drop(call));
+            let message = "this process is a fork, and has none of the executor's threads: it may make an executor of its own";
+            let error = Error::new(ErrorKind::NotStarted).with_message(message);
+            let error = error.with_task(name_of::<F>()).with_scale(Scale::Green);
+            return shield(|| complete(Err(error)));
+        }
         let name = Name::Of(name_of::<F>, std::any::type_name::<F>);
         let place = Place::Elsewhere(OnceLock::new());
-        let control = Arc::new(Control::new(name, hub::current_id(), true, place).of_pool(self.id));
+        let control =
+            Record::alone(Control::new(name, hub::current_id(), true, place).of_pool(self.id));
         let job: Job = {
             let pool = self.clone();
-            let (control, presence) = (control.clone(), Presence::new());
+            let (control, presence) = (control.clone(), Presence::of(pid));
             Box::new(move |fate| {
                 let class = pool.settings.class;
                 match fate {
                     Fate::Refuse(error) => {
-                        let complete = |_: Arc<Control>, outcome| complete(outcome);
+                        let complete = |_: Arc<Record>, outcome| complete(outcome);
                         Done::new(control, name_of::<F>, complete).refuse(error);
                     }
                     Fate::Begin(remote) => {
                         let done = Done::new(
                             control.clone(),
                             name_of::<F>,
-                            move |_: Arc<Control>, outcome| {
+                            move |_: Arc<Record>, outcome| {
                                 // It may drop the value, which is the user's.
                                 shield(|| complete(outcome));
                                 pool.transition_to_gone(task);
@@ -231,7 +242,13 @@ impl Pool {
 
     /// Cancels those that wait. How many there were.
     pub(super) fn cancel_waiting(&self) -> usize {
-        let waiting = std::mem::take(&mut self.lock().waiting);
+        if self.is_the_parents() {
+            return 0;
+        }
+        let mut state = self.lock();
+        let waiting = std::mem::take(&mut state.waiting);
+        state.cancelling.extend(waiting.iter().map(|one| one.task));
+        drop(state);
         let count = waiting.len();
         waiting.into_iter().for_each(|one| self.transition_to_cancelled(one));
         count
@@ -239,11 +256,16 @@ impl Pool {
 
     fn transition_to_cancelled(&self, waiting: Waiting) {
         (waiting.job)(Fate::Refuse(Error::new(ErrorKind::Cancelled)));
-        self.count_off(&mut self.lock());
+        let mut state = self.lock();
+        state.cancelling.remove(&waiting.task);
+        self.count_off(&mut state);
     }
 
     /// Takes nothing new from here on.
     pub(super) fn close(&self) {
+        if self.is_the_parents() {
+            return;
+        }
         let mut state = self.lock();
         state.closed = true;
         if state.unfinished == 0 {
@@ -255,7 +277,7 @@ impl Pool {
     /// not wait; nor does a fork, which has none of them.
     #[track_caller]
     pub(super) fn shutdown(&self) {
-        if self.process != std::process::id() {
+        if self.is_the_parents() {
             return;
         }
         self.close();
@@ -273,6 +295,11 @@ impl Pool {
             // A hub does not panic.
             let _ = hub.thread.join();
         }
+    }
+
+    /// Whether this process is a fork of the one that made it. Then its locks may be held by threads that are not there.
+    fn is_the_parents(&self) -> bool {
+        self.process != std::process::id()
     }
 
     /// Whether the caller is on a thread of this executor: a task, a coroutine that one has started, a callback.
@@ -321,8 +348,12 @@ impl Backend for Pool {
         let mut state = self.lock();
         if let Some(index) = state.waiting.iter().position(|one| one.task == task) {
             let waiting = state.waiting.remove(index).expect("found just now");
+            state.cancelling.insert(task);
             drop(state);
             self.transition_to_cancelled(waiting);
+            return true;
+        }
+        if state.cancelling.contains(&task) {
             return true;
         }
         let control = state.running.get(&task).cloned();

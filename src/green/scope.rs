@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use super::body::{Body, Done};
 use super::builder::{Builder, no_hub};
-use super::control::{Control, Place};
+use super::control::{Place, Record};
 use super::hub::{self, with_hub};
 use super::local::LocalCell;
 use super::main::run;
@@ -103,7 +103,7 @@ pub struct Scope<'scope, 'env: 'scope> {
 }
 
 struct Started {
-    control: Arc<Control>,
+    control: Arc<Record>,
     index: u32,
     ended: Rc<LocalCell<()>>,
 }
@@ -111,7 +111,7 @@ struct Started {
 /// A coroutine of a [`Scope`]. Dropping it lets the coroutine go on, to the end of the scope at most.
 pub struct ScopedChild<'scope, T> {
     cell: Rc<LocalCell<T>>,
-    control: Arc<Control>,
+    control: Arc<Record>,
     panicked: Rc<Cell<usize>>,
     scope: PhantomData<Cell<&'scope ()>>,
 }
@@ -151,14 +151,14 @@ impl<'scope> Scope<'scope, '_> {
         let slot = with_hub(|hub| hub.free_slot()).ok_or_else(no_hub)?;
         // The end of the hub need not wait for it: it waits for who has the scope, or unwinds that one.
         let builder = builder.clone().daemon(true);
-        let control = Arc::new(builder.control::<F>(Place::Here(slot)));
+        let control = Record::alone(builder.control::<F>(Place::Here(slot)));
         let (cell, ended) = (Rc::new(LocalCell::new()), Rc::new(LocalCell::new()));
         let done = {
             let (cell, end, panicked) = (cell.clone(), End(ended.clone()), self.panicked.clone());
             Done::new(
                 control.clone(),
                 name_of::<F>,
-                move |_: Arc<Control>, outcome: Outcome<F::Output>| {
+                move |_: Arc<Record>, outcome: Outcome<F::Output>| {
                     // Dropped in the opposite order: the value, if nobody takes it, may borrow from what is gone after the end.
                     let _end = end;
                     let cell = cell;

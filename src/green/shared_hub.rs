@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 
 use super::body::{Body, Holds};
-use super::control::Control;
+use super::control::Record;
 use super::hub::{self, Remote};
 use super::stack::Class;
 use crate::error::{Error, ErrorKind, Outcome, Result, Scale};
@@ -16,7 +16,7 @@ static HUB: Mutex<Option<(u32, &'static Remote)>> = Mutex::new(None);
 
 /// Starts a coroutine on it.
 pub(super) fn start<T, C, F, K>(
-    control: Arc<Control>,
+    control: Arc<Record>,
     class: Class,
     body: Body<T, C, F, K>,
 ) -> Result<()>
@@ -33,7 +33,7 @@ where
 /// Starts a coroutine on the hub of another thread. The end of `main` waits for it, unless it is a daemon.
 pub(super) fn start_on<T, C, F, K>(
     remote: &'static Remote,
-    control: Arc<Control>,
+    control: Arc<Record>,
     class: Class,
     body: Body<T, C, F, K>,
 ) -> Result<()>
@@ -153,7 +153,11 @@ pub(super) struct Presence {
 impl Presence {
     pub(super) fn new() -> Presence {
         // Asked for once, and not under the lock: it is a system call.
-        let pid = std::process::id();
+        Presence::of(std::process::id())
+    }
+
+    /// As `new`, where the number of this process is known.
+    pub(super) fn of(pid: u32) -> Presence {
         let mut present = present(pid);
         present.started += 1;
         present.alive += 1;

@@ -5,8 +5,8 @@
 //! ```
 //!
 //! A guard is installed when its stack is handed out for the first time, by `MADV_GUARD_INSTALL` where the kernel has it
-//! (6.13 and later), which leaves the mapping whole; else by `mprotect`, which cuts it in pieces, of which a process may have
-//! `vm.max_map_count`. Memory is given to a stack page by page, as it is touched.
+//! (6.13 and later) and takes it (not in locked memory), which leaves the mapping whole; else by `mprotect`, which cuts it in pieces, of
+//! which a process may have `vm.max_map_count`. Memory is given to a stack page by page, as it is touched.
 //!
 //! A stack that is done with goes to its hub's [`Cache`], for the next coroutine, with its pages; from there to the pool of
 //! the process, without them. A mapping none of whose stacks is in use is unmapped when the next one would be.
@@ -14,7 +14,6 @@
 
 use std::io;
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
 use corosensei::stack::valgrind::ValgrindStackRegistration;
@@ -39,11 +38,12 @@ const LARGEST_MAPPING: usize = 4 << 30;
 /// How many stacks a hub keeps at hand.
 const CACHED: usize = 256;
 
-/// A size of stack, and of the guard below it; both in bytes, and multiples of a page.
+/// A size of stack, and of the guard below it; both in bytes, and multiples of a page. In two halves of a word: each place for a
+/// coroutine has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Class {
-    size: usize,
-    guard: usize,
+    size: u32,
+    guard: u32,
 }
 
 impl Class {
@@ -63,18 +63,32 @@ impl Class {
                 "a guard of {guard} bytes below a stack: it may have from 1 to {LARGEST}"
             )));
         }
-        let page = page();
-        Ok(Class { size: size.next_multiple_of(page), guard: guard.next_multiple_of(page) })
+        Ok(Class::rounded(size, guard))
     }
 
     /// What a coroutine gets that asks for nothing.
     pub(super) fn usual() -> Class {
         static USUAL: OnceLock<Class> = OnceLock::new();
-        *USUAL.get_or_init(|| Class { size: DEFAULT_SIZE.next_multiple_of(page()), guard: page() })
+        *USUAL.get_or_init(|| Class::rounded(DEFAULT_SIZE, 1))
+    }
+
+    fn rounded(size: usize, guard: usize) -> Class {
+        let pages = |bytes: usize| {
+            u32::try_from(bytes.next_multiple_of(page())).expect("at most `LARGEST`, and a page")
+        };
+        Class { size: pages(size), guard: pages(guard) }
+    }
+
+    fn size(self) -> usize {
+        self.size as usize
+    }
+
+    fn guard(self) -> usize {
+        self.guard as usize
     }
 
     fn pitch(self) -> usize {
-        self.size + self.guard
+        self.size() + self.guard()
     }
 }
 
@@ -123,7 +137,7 @@ impl Stack {
     /// The addresses of its guard.
     pub(super) fn guard(&self) -> std::ops::Range<usize> {
         let low = self.top.get() - self.class.pitch();
-        low..low + self.class.guard
+        low..low + self.class.guard()
     }
 
     /// The addresses of the stack itself.
@@ -234,7 +248,7 @@ impl Pool {
         mapping.begun += 1;
         if under_valgrind() {
             let start = stack.guard().end as *mut u8;
-            mapping.registered.push(ValgrindStackRegistration::new(start, class.size));
+            mapping.registered.push(ValgrindStackRegistration::new(start, class.size()));
         }
         Ok(stack)
     }
@@ -278,7 +292,7 @@ impl Pool {
         let _ = unsafe {
             rustix::mm::madvise(
                 stack.guard().end as *mut _,
-                stack.class.size,
+                stack.class.size(),
                 Advice::LinuxDontNeed,
             )
         };
@@ -303,39 +317,30 @@ impl Pool {
     }
 }
 
-/// How guards are made: 0 not known yet, 1 by `MADV_GUARD_INSTALL`, 2 by `mprotect`.
-static HOW: AtomicU8 = AtomicU8::new(0);
-
 /// Set to `mprotect`, it has guards made as on a kernel without `MADV_GUARD_INSTALL`.
 const HOW_VARIABLE: &str = "FOURFOLD_STACK_GUARD";
 
+/// Whether `MADV_GUARD_INSTALL` is left alone.
+fn is_mprotect_wanted() -> bool {
+    static WANTED: OnceLock<bool> = OnceLock::new();
+    *WANTED.get_or_init(|| std::env::var_os(HOW_VARIABLE).is_some_and(|how| how == "mprotect"))
+}
+
+/// Each guard by the one that the kernel has or else by the other: memory that is locked (`mlockall`) takes `mprotect` alone, and that
+/// may begin and end. An attempt in vain costs little beside the first pages of a stack.
 fn install_guard(stack: &Stack) -> Result<()> {
+    /// Since Linux 6.13.
+    const MADV_GUARD_INSTALL: libc::c_int = 102;
     let guard = stack.guard();
     let (start, length) = (guard.start as *mut libc::c_void, guard.len());
-    // Relaxed: all threads find the same.
-    if HOW.load(Ordering::Relaxed) == 0
-        && std::env::var_os(HOW_VARIABLE).is_some_and(|how| how == "mprotect")
-    {
-        HOW.store(2, Ordering::Relaxed);
-    }
-    if HOW.load(Ordering::Relaxed) != 2 {
-        /// Since Linux 6.13.
-        const MADV_GUARD_INSTALL: libc::c_int = 102;
-        // SAFETY: the guard of a stack that nobody uses yet, in a mapping of ours.
-        if unsafe { libc::madvise(start, length, MADV_GUARD_INSTALL) } == 0 {
-            HOW.store(1, Ordering::Relaxed);
-            return Ok(());
-        }
-        let error = io::Error::last_os_error();
-        if HOW.load(Ordering::Relaxed) == 1 {
-            return Err(no_stack(error, "a stack got no guard"));
-        }
-        HOW.store(2, Ordering::Relaxed);
+    // SAFETY: the guard of a stack that nobody uses yet, in a mapping of ours.
+    if !is_mprotect_wanted() && unsafe { libc::madvise(start, length, MADV_GUARD_INSTALL) } == 0 {
+        return Ok(());
     }
     // SAFETY: as above.
     unsafe { rustix::mm::mprotect(start, length, MprotectFlags::empty()) }.map_err(|error| {
-        let hint = "a stack got no guard: on a kernel before 6.13 each takes two mappings, of which a process may have \
-                    vm.max_map_count; raise it with sysctl, or have fewer coroutines at once";
+        let hint = "a stack got no guard: on a kernel before 6.13, and in locked memory, each takes two mappings, of which a process \
+                    may have vm.max_map_count; raise it with sysctl, or have fewer coroutines at once";
         no_stack(error.into(), hint)
     })
 }

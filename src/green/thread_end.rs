@@ -5,12 +5,15 @@
 //!
 //! Nothing tells a destructor who calls it, and the order of destructors is that of first uses, which says nothing either. But it is
 //! one function of the C library that calls them all. Which one is learnt, once, from the end of a thread that is started for it;
-//! whether it is among the callers is seen by walking the stack.
+//! whether it is among the callers is seen by walking the stack. The walk ends where the stack of a hub's coroutine begins, so a hub
+//! remembers who called it.
 #![allow(unsafe_code)]
 
 use std::ffi::{c_int, c_void};
 use std::ptr;
 use std::sync::{Mutex, OnceLock};
+
+use super::hub::{Hub, with_hub};
 
 unsafe extern "C" {
     // Of the unwinder that std links.
@@ -27,19 +30,27 @@ const END: c_int = 5;
 
 /// Where the functions begin that are being called, the innermost first.
 fn callers(visit: &mut dyn FnMut(usize) -> bool) {
+    addresses(&mut |address| visit(function_at(address)));
+}
+
+/// Where the function begins that this address is in; 0 if that is not known.
+fn function_at(address: usize) -> usize {
+    // SAFETY: the address is looked up, not used.
+    unsafe { _Unwind_FindEnclosingFunction(ptr::without_provenance_mut(address)) }.addr()
+}
+
+/// Addresses in the functions that are being called, the innermost first.
+fn addresses(visit: &mut dyn FnMut(usize) -> bool) {
     unsafe extern "C" fn step(frame: *mut c_void, argument: *mut c_void) -> c_int {
         // SAFETY: the argument is that which `callers` gives.
         let visit = unsafe { &mut *argument.cast::<&mut dyn FnMut(usize) -> bool>() };
-        // SAFETY: the frame is the unwinder's; the address is looked up, not used.
-        let function = unsafe {
-            // A return address is after the call, which may be the last of its function.
-            let address = _Unwind_GetIP(frame).saturating_sub(1);
-            _Unwind_FindEnclosingFunction(ptr::without_provenance_mut(address))
-        };
-        if visit(function.addr()) { GO_ON } else { END }
+        // SAFETY: the frame is the unwinder's.
+        let address = unsafe { _Unwind_GetIP(frame) };
+        // A return address is after the call, which may be the last of its function.
+        if visit(address.saturating_sub(1)) { GO_ON } else { END }
     }
     let mut visit = visit;
-    // SAFETY: `step` takes what it is given here, and does not unwind: those who visit compare and push numbers.
+    // SAFETY: `step` takes what it is given here, and does not unwind: those who visit look up, compare and push numbers.
     unsafe { _Unwind_Backtrace(step, ptr::from_mut(&mut visit).cast()) };
 }
 
@@ -87,5 +98,17 @@ pub(super) fn is_here() -> bool {
         found = function == destroyer;
         !found
     });
-    found
+    let is_of = |hub: &Hub| hub.callers().iter().any(|address| function_at(*address) == destroyer);
+    found || with_hub(is_of).unwrap_or(false)
+}
+
+/// Who calls, for a hub to remember: addresses in the functions, those included that called the hub around this one.
+pub(super) fn calling() -> Box<[usize]> {
+    let mut all = Vec::new();
+    addresses(&mut |address| {
+        all.push(address);
+        true
+    });
+    with_hub(|hub| all.extend(hub.callers()));
+    all.into()
 }

@@ -26,6 +26,29 @@ use crate::wait::{Waitable, Watch};
 /// the memory that processes share. An item can have handles in it, to this and to other words, but no descriptors: a
 /// [`pipe`](super::pipe()) takes these.
 ///
+/// A struct of one's own with queues of a type that is a parameter needs `'static` of it, to be written and read; its methods that put
+/// and get need [`Payload`]:
+///
+/// ```
+/// use fourfold::process::{PutError, Queue};
+///
+/// #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+/// struct Jobs<T: 'static> {
+///     queue: Queue<T>,
+/// }
+///
+/// impl<T: fourfold::task::Payload> Jobs<T> {
+///     fn add(&self, job: T) -> Result<(), PutError<T>> {
+///         self.queue.put(job)
+///     }
+/// }
+/// # let jobs = Jobs { queue: Queue::bounded(1)? };
+/// # let child = fourfold::process::spawn(|jobs: Jobs<u32>| jobs.add(7).unwrap(), jobs.clone())?;
+/// # assert_eq!(jobs.queue.get()?, 7);
+/// # child.join()?;
+/// # Ok::<(), fourfold::Error>(())
+/// ```
+///
 /// # Scales
 ///
 /// | scale | what differs |
@@ -148,7 +171,8 @@ impl<T: Payload> Queue<T> {
     ///
     /// # Errors
     ///
-    /// [`GetError::ShutDown`]: the queue was shut down, and is empty. [`GetError::TakerDied`], [`GetError::Failed`].
+    /// [`GetError::ShutDown`]: the queue was shut down, nothing is in it, and nobody is in the middle of taking an item, which would come
+    /// back if that one died: its end is waited for. [`GetError::TakerDied`], [`GetError::Failed`].
     #[track_caller]
     #[inline]
     pub fn get(&self) -> Result<T, GetError> {
@@ -247,22 +271,22 @@ impl<T: Payload> Waitable for Queue<T> {
     }
 }
 
-impl<T: Payload> fmt::Debug for Queue<T> {
+impl<T> fmt::Debug for Queue<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Queue")
-            .field("len", &self.len())
-            .field("capacity", &self.capacity())
+            .field("len", &self.bounded.len())
+            .field("capacity", &Some(self.bounded.capacity()))
             .finish()
     }
 }
 
-impl<T: Payload> Serialize for Queue<T> {
+impl<T: 'static> Serialize for Queue<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         self.bounded.serialize(serializer)
     }
 }
 
-impl<'de, T: Payload> Deserialize<'de> for Queue<T> {
+impl<'de, T: 'static> Deserialize<'de> for Queue<T> {
     fn deserialize<D: Deserializer<'de>>(
         deserializer: D,
     ) -> std::result::Result<Queue<T>, D::Error> {

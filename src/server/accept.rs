@@ -25,8 +25,12 @@ pub(super) fn accept_all(core: &Arc<Core>, listeners: &[Listener], crew: &dyn Cr
     let mut pause: Option<Duration> = None;
     while !core.is_stopping() {
         // A connection for which there is no room stays in the backlog.
-        let may_accept = core.has_room() && pause.is_none();
-        let mut ready = wait(core, if may_accept { listeners } else { &[] }, pause);
+        let has_room = core.has_room();
+        let crew_has_room = crew.has_room();
+        let may_accept = has_room && crew_has_room && pause.is_none();
+        // A crew says when it has room again, but for one that has nobody just now.
+        let pause_now = pause.or((has_room && !crew_has_room).then_some(BACK_OFF[0] * 4));
+        let mut ready = wait(core, if may_accept { listeners } else { &[] }, pause_now);
         if pause.is_some() {
             ready = (0..listeners.len()).collect();
         }
@@ -64,21 +68,24 @@ fn wait(core: &Core, listeners: &[Listener], limit: Option<Duration>) -> Vec<usi
 /// Accepts what waits at a listener. False if it failed for want of something.
 fn accept_from(core: &Arc<Core>, listener: &Listener, crew: &dyn Crew, is_first: bool) -> bool {
     for _ in 0..BATCH {
-        if !core.has_room() {
+        if !core.has_room() || !crew.has_room() {
             return true;
         }
         match listener.accept() {
             Ok((socket, peer)) => {
                 count(&core.tally.accepted);
-                prepare(core, &socket);
-                let accepted = Accepted { socket, peer, seat: core.seat() };
-                if let Err((peer, error)) = crew.take(accepted) {
-                    core.reject(peer, error);
-                }
+                // Its seat is seen by whoever stops the server, or that is seen here.
+                let seat = core.seat();
                 if core.is_stopping() {
                     return true;
                 }
+                prepare(core, &socket);
+                let accepted = Accepted { socket, peer, seat };
+                if let Err((peer, error)) = crew.take(accepted) {
+                    core.reject(peer, error);
+                }
             }
+            Err(_) if core.is_stopping() => return true,
             Err(error) => {
                 match error.kind() {
                     io::ErrorKind::WouldBlock => return true,

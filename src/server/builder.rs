@@ -30,7 +30,7 @@ use crate::error::{Error, Result};
 ///
 /// One that is over closes the connection: the client sees its end, and the handler's reads and writes fail with
 /// [`TimedOut`](std::io::ErrorKind::TimedOut). A handler that does not read or write then is not ended by it. None is over before its
-/// time; all are within an eighth of the shortest of them, 10 ms at least. There are none by default.
+/// time; on a machine that is not overloaded, all are within an eighth of the shortest of them, 10 ms at least. There are none by default.
 ///
 /// # Examples
 ///
@@ -213,7 +213,8 @@ impl Builder {
     }
 
     /// Hears of what happens to the server itself, in place of a line on standard error. It is called by threads of the server, which
-    /// wait for it.
+    /// wait for it: it is to return soon, and may not wait for the server's end. What happens in worker processes, as where one has no thread for
+    /// a connection, is a line on their standard error.
     pub fn on_event(mut self, hear: impl Fn(&Event) + Send + Sync + 'static) -> Builder {
         self.on_event = Box::new(hear);
         self

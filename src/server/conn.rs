@@ -49,6 +49,9 @@ pub struct Conn {
     answered: Cell<bool>,
     /// It has been told of the shutdown.
     told: Cell<bool>,
+    /// Since when the client is silent, if a read was given up over a limit of this connection's own.
+    silent: Cell<Option<u64>>,
+    write_limit: Cell<Option<Duration>>,
     /// When the turn began, where latency is measured.
     began: Cell<Option<Instant>>,
 }
@@ -60,6 +63,8 @@ impl Conn {
             core: Arc::clone(core),
             answered: Cell::new(false),
             told: Cell::new(false),
+            silent: Cell::new(None),
+            write_limit: Cell::new(None),
             began: Cell::new(None),
         }
     }
@@ -95,7 +100,9 @@ impl Conn {
     ///
     /// A limit of zero is refused, as std does.
     pub fn set_write_timeout(&self, limit: Option<Duration>) -> io::Result<()> {
-        self.entry.stream.set_write_timeout(limit)
+        self.entry.stream.set_write_timeout(limit)?;
+        self.write_limit.set(limit);
+        Ok(())
     }
 
     /// When the connection is to be closed, whatever it is at: not before, and at most some 20 ms after. `None` takes it back.
@@ -125,9 +132,14 @@ impl Conn {
         self.entry.turn_begins(&self.core.ledger);
     }
 
-    /// A wait that is over was over a limit of this connection's own.
-    pub(super) fn may_try_again(&self) -> bool {
-        self.verdict() == Verdict::None
+    /// Whether something was written since the last read.
+    pub(super) fn has_answered(&self) -> bool {
+        self.answered.get()
+    }
+
+    /// What was written since is no answer to a turn.
+    pub(super) fn set_answered(&self, answered: bool) {
+        self.answered.set(answered);
     }
 
     pub(super) fn max_message(&self) -> usize {
@@ -136,6 +148,9 @@ impl Conn {
 
     #[inline]
     fn end_turn(&self) {
+        if self.entry.in_turn() {
+            self.silent.set(None);
+        }
         self.entry.turn_ends();
         if let Some(began) = self.began.take() {
             self.core.tally.latency(began.elapsed());
@@ -152,7 +167,11 @@ impl Conn {
             self.end_turn();
         }
         let is_turn = entry.in_turn();
-        entry.is_at(if is_turn { At::Reading } else { At::Idle }, ledger);
+        let at = if is_turn { At::Reading } else { At::Idle };
+        match self.silent.get() {
+            Some(since) => entry.is_still_at(at, since),
+            None => entry.is_at(at, ledger),
+        }
         if let Some(aide) = &self.core.aide {
             aide.look_out(&self.core, &entry.stream);
         }
@@ -169,7 +188,16 @@ impl Conn {
                 result => break result,
             }
         };
+        if let Err(error) = result {
+            let error = self.explain(error);
+            if is_own_limit(&error) {
+                // The client is as silent as before.
+                self.silent.set(Some(entry.since()));
+            }
+            return Err(error);
+        }
         entry.is_at(At::Working, ledger);
+        self.silent.set(None);
         match result {
             Ok(0) => self.may_go_on().map(|()| 0),
             Ok(count) => {
@@ -221,6 +249,13 @@ impl Conn {
     }
 }
 
+/// Whether a wait was given up over a limit of the connection's own: not by the kernel, whose errors have a number, nor by the watch.
+pub(super) fn is_own_limit(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::TimedOut
+        && error.raw_os_error().is_none()
+        && error.get_ref().is_none()
+}
+
 /// The error of a connection that was closed by the watch.
 pub(super) fn told(verdict: Verdict) -> io::Error {
     let (kind, what) = match verdict {
@@ -243,11 +278,11 @@ impl Read for &Conn {
 
 impl Write for &Conn {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.written(|stream| stream.write(bytes))
+        self.written(|stream| stream.write(bytes, self.write_limit.get()))
     }
 
     fn write_vectored(&mut self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.written(|stream| stream.write_vectored(bytes))
+        self.written(|stream| stream.write_vectored(bytes, self.write_limit.get()))
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -263,11 +298,11 @@ impl Read for Conn {
 
 impl Write for Conn {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.written(|stream| stream.write(bytes))
+        self.written(|stream| stream.write(bytes, self.write_limit.get()))
     }
 
     fn write_vectored(&mut self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.written(|stream| stream.write_vectored(bytes))
+        self.written(|stream| stream.write_vectored(bytes, self.write_limit.get()))
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -247,5 +247,8 @@ impl Core {
 /// A client that has left abruptly is none of the handler's errors.
 fn is_gone(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected};
-    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected)
+    // The kernel has asked for it long enough.
+    let is_silent = error.raw_os_error() == Some(rustix::io::Errno::TIMEDOUT.raw_os_error());
+    let kind = error.kind();
+    is_silent || matches!(kind, BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected)
 }

@@ -80,6 +80,8 @@ impl Counters {
         self.cut += other.cut;
         self.turns += other.turns;
         self.latency.add(&other.latency);
+        // A worker may have workers of its own.
+        self.workers_lost += other.workers_lost;
     }
 
     /// The counters in the text format of Prometheus, each name behind a prefix.

@@ -27,6 +27,8 @@ pub struct Server {
     addresses: Vec<Address>,
     /// The acceptor and the watch, until somebody joins them.
     threads: Mutex<Option<[JoinHandle<()>; 2]>>,
+    /// Whose it is: a fork has a copy that is of no use.
+    owner: u32,
     /// Until the end.
     listeners: Mutex<Option<Arc<[Listener]>>>,
 }
@@ -61,6 +63,7 @@ impl Server {
             crew,
             addresses,
             threads: Mutex::new(None),
+            owner: std::process::id(),
             listeners: Mutex::new(Some(Arc::clone(&listeners))),
         };
         let (core, crew) = (Arc::clone(&server.core), Arc::clone(&server.crew));
@@ -94,8 +97,11 @@ impl Server {
 
     /// Ends the server. It accepts no more at once; a connection between turns is over; a turn that has begun is read, answered, and the
     /// connection's last; a handler that asks [`Conn::draining`](super::Conn::draining) is told. What is there after `limit` is cut. The second
-    /// call, from wherever, waits for the first.
+    /// call, from wherever, waits for the first. In a fork of its process it has no effect, and neither has dropping the server there.
     pub fn shutdown(&self, limit: Duration) -> Ended {
+        if self.owner != std::process::id() {
+            return Ended { cut: 0, abandoned: 0, signal: None };
+        }
         let mut threads = self.threads();
         let before = self.counters().cut;
         let deadline = Instant::now().checked_add(limit);
@@ -111,14 +117,14 @@ impl Server {
             self.crew.kill();
             self.core.wait_cut(Instant::now() + LAST);
         }
+        self.crew.close(self.core.seated() == 0);
         let abandoned = self.core.seated();
         self.core.ledger.close();
-        self.crew.close(abandoned == 0);
         if let Some([accept, watch]) = threads.take() {
             let _ = watch.join();
             // Under `Serial` the acceptor may be in a handler that goes on.
             if abandoned == 0 || accept.is_finished() {
-                let _ = accept.join();
+                join(accept);
             }
         }
         // Workers cut by themselves when the time is over; they have counted it.
@@ -175,8 +181,21 @@ pub(super) fn start(name: &str, f: impl FnOnce() + Send + 'static) -> Result<Joi
     })
 }
 
+/// Joins a thread, unless it is this one: who hears of events may end the server.
+pub(super) fn join(thread: JoinHandle<()>) {
+    if thread.thread().id() != std::thread::current().id() {
+        let _ = thread.join();
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
+        if self.owner != std::process::id() {
+            // The threads are the other process's, and so is what they use.
+            std::mem::forget(Arc::clone(&self.crew));
+            std::mem::forget(self.listeners.try_lock().ok().and_then(|mut all| all.take()));
+            return;
+        }
         self.shutdown(Duration::ZERO);
     }
 }

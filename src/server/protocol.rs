@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
-use super::conn::Conn;
+use super::conn::{Conn, is_own_limit};
 
 /// What becomes of a connection after a step of its protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,12 +38,14 @@ pub trait Protocol: Send + 'static {
     /// Closes the connection, once what it had answered is written.
     fn received(&mut self, input: &mut Input<'_>, answer: &mut Vec<u8>) -> io::Result<Flow>;
 
-    /// After how long a silence of the client [`quiet`](Protocol::quiet) is called, again and again. It is looked at once a connection.
+    /// After how long a silence of the client [`quiet`](Protocol::quiet) is called, again and again: 1 ms at least. It is
+    /// looked at once a connection.
     fn wake_after(&self) -> Option<Duration> {
         None
     }
 
-    /// The client has been silent for so long.
+    /// The client has been silent for so long. What is said then is no answer to a turn, and does not end its silence. Not called while the client
+    /// has not taken what was said before.
     ///
     /// # Errors
     ///
@@ -209,12 +211,17 @@ pub(super) fn hold<P: Protocol>(protocol: &mut P, conn: &Conn) -> io::Result<()>
             conn.set_read_timeout(Some(rest))?;
         }
         let result = match (&*conn).read(&mut chunk) {
-            Err(error) if error.kind() == io::ErrorKind::TimedOut && conn.may_try_again() => {
+            Err(error) if wake.is_some() && is_own_limit(&error) => {
                 if wake.is_some_and(|wake| heard.elapsed() < wake) {
                     continue;
                 }
                 heard = Instant::now();
-                protocol.quiet(&mut buffers.answer)
+                let result = protocol.quiet(&mut buffers.answer);
+                // It answers to no turn.
+                let answered = conn.has_answered();
+                buffers.flush(conn)?;
+                conn.set_answered(answered);
+                result
             }
             Err(error) => return Err(error),
             Ok(0) => {

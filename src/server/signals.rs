@@ -1,6 +1,6 @@
 //! The signals that a server's `main` goes by.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -69,6 +69,17 @@ fn take(signals: &[i32], taken: &mut Taken) -> Result<UnixStream> {
     Ok(ours)
 }
 
+/// Waits for a signal. False at the end of the pipe.
+fn has_come(pipe: &mut UnixStream) -> bool {
+    loop {
+        match pipe.read(&mut [0]) {
+            // Other signals have handlers of their own.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return matches!(result, Ok(1..)),
+        }
+    }
+}
+
 /// The signals that a server's `main` goes by, kept for it from now on: SIGTERM, SIGINT (Ctrl-C) and SIGHUP.
 ///
 /// [`Server::run_until_signal`] takes them over when it is called, and one that comes earlier ends the process, as it does by default. A program
@@ -131,15 +142,16 @@ impl Signals {
         std::thread::scope(|scope| {
             let renewing = std::thread::Builder::new().name("fourfold-renew".into());
             renewing.spawn_scoped(scope, || {
-                while matches!(renew.read(&mut [0]), Ok(1..)) && !over.load(Ordering::SeqCst) {
+                while has_come(&mut renew) && !over.load(Ordering::SeqCst) {
                     server.renew();
                 }
             })?;
-            let _ = end.read(&mut [0]);
+            has_come(&mut end);
             let signal = i32::try_from(which.load(Ordering::SeqCst)).ok();
             // The second one.
-            let again = scope.spawn(|| {
-                if matches!(end.read(&mut [0]), Ok(1..)) && !over.load(Ordering::SeqCst) {
+            let again = std::thread::Builder::new().name("fourfold-hurry".into());
+            let again = again.spawn_scoped(scope, || {
+                if has_come(&mut end) && !over.load(Ordering::SeqCst) {
                     server.cut_now();
                 }
             });
@@ -147,7 +159,8 @@ impl Signals {
             over.store(true, Ordering::SeqCst);
             // The write ends are gone with the registrations: both threads come to the end of their pipes.
             drop(taken);
-            let _ = again.join();
+            // Without that thread, the time that was given holds.
+            let _ = again.map(std::thread::ScopedJoinHandle::join);
             Ok(Ended { signal, ..ended })
         })
     }

@@ -8,6 +8,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use serde::de::{Deserialize, Deserializer, Error as _};
 use serde::ser::{Error as _, Serialize, Serializer};
 
+use super::aside::List;
+
 /// A socket, a listener, a file, a pipe: anything made of a descriptor, as an argument or a value of a task, or in a message of
 /// a [`process::pipe`](crate::process::pipe()).
 ///
@@ -41,6 +43,15 @@ thread_local! {
     static TABLE: RefCell<Option<Table>> = const { RefCell::new(None) };
 }
 
+/// The descriptors of a value that is being written or read.
+#[derive(Default)]
+pub(super) struct Open(Option<Table>);
+
+/// Has this thread go on with others.
+pub(super) fn exchange(open: Open) -> Open {
+    Open(TABLE.replace(open.0))
+}
+
 enum Table {
     Writing(Vec<OwnedFd>),
     Reading(Vec<Option<OwnedFd>>),
@@ -48,8 +59,7 @@ enum Table {
 
 /// Calls `write`, and gives the descriptors that were met in the values it wrote.
 pub(crate) fn collect<R>(write: impl FnOnce() -> R) -> (R, Vec<OwnedFd>) {
-    let outer = TABLE.replace(Some(Table::Writing(Vec::new())));
-    let restore = Restore(outer);
+    let restore = Restore::of(Table::Writing(Vec::new()));
     let result = write();
     let table = TABLE.take();
     drop(restore);
@@ -61,13 +71,18 @@ pub(crate) fn collect<R>(write: impl FnOnce() -> R) -> (R, Vec<OwnedFd>) {
 
 /// Calls `read`, with these descriptors at hand for the values that it reads.
 pub(crate) fn provide<R>(fds: Vec<OwnedFd>, read: impl FnOnce() -> R) -> R {
-    let outer = TABLE.replace(Some(Table::Reading(fds.into_iter().map(Some).collect())));
-    let _restore = Restore(outer);
+    let _restore = Restore::of(Table::Reading(fds.into_iter().map(Some).collect()));
     read()
 }
 
 /// Puts the outer table back, also when a user's `Serialize` panics.
-struct Restore(Option<Table>);
+struct Restore(Option<Table>, List);
+
+impl Restore {
+    fn of(table: Table) -> Restore {
+        Restore(TABLE.replace(Some(table)), List::new())
+    }
+}
 
 impl Drop for Restore {
     fn drop(&mut self) {

@@ -7,6 +7,7 @@
 //! | [`Stateless`] | a function that can run in another process: one that captures nothing |
 //! | [`Payload`] | a value that can cross to another process: any serde type |
 
+pub(crate) mod aside;
 mod call;
 pub(crate) mod catch;
 pub(crate) mod codec;

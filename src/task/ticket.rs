@@ -4,8 +4,10 @@
 //! The ticket is kept beside the bytes by who sends them until they need it no more, and given back then, if nobody has
 //! taken it.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::fmt;
+
+use super::aside::{self, Scope};
 
 /// Something that was put aside for who reads a value.
 pub(crate) trait Ticket: Send + Sync {
@@ -92,21 +94,16 @@ impl fmt::Debug for Tickets {
 }
 
 thread_local! {
-    /// Whether this thread is writing a value, and how many are in `KEPT`: all that a value without handles has to do with.
-    static WRITING: Cell<Writing> = const { Cell::new(Writing { some: false, kept: 0 }) };
     /// The tickets of the values that this thread is writing, the innermost last; none at any other time.
-    static KEPT: RefCell<Vec<Box<dyn Ticket>>> = const { RefCell::new(Vec::new()) };
+    static KEPT: RefCell<Open> = const { RefCell::new(Vec::new()) };
 }
 
-#[derive(Clone, Copy)]
-struct Writing {
-    some: bool,
-    kept: usize,
-}
+/// The tickets of values that are being written.
+pub(super) type Open = Vec<Box<dyn Ticket>>;
 
-thread_local! {
-    /// Whether the tickets of the value that this thread is reading are given back by who keeps its bytes.
-    static STAY: Cell<bool> = const { Cell::new(false) };
+/// Has this thread go on with others.
+pub(super) fn exchange(open: Open) -> Open {
+    KEPT.replace(open)
 }
 
 /// Calls `read`, for a value whose tickets are to stay until it has been read: `kept`, or whose reader takes them.
@@ -115,35 +112,37 @@ pub(crate) fn reading<R>(kept: bool, read: impl FnOnce() -> R) -> R {
     struct Back(bool);
     impl Drop for Back {
         fn drop(&mut self) {
-            STAY.set(self.0);
+            aside::replace(Scope { stay: self.0, ..aside::scope() });
         }
     }
-    let _back = Back(STAY.replace(kept));
+    let outer = aside::scope();
+    aside::replace(Scope { stay: kept, ..outer });
+    let _back = Back(outer.stay);
     read()
 }
 
 /// Whether the reader of the value that this thread is reading leaves its tickets where they are.
 pub(crate) fn are_kept() -> bool {
-    STAY.get()
+    aside::scope().stay
 }
 
 /// Calls `write`, and gives the tickets of the handles that were met in the values it wrote.
 #[inline]
 pub(crate) fn collect<R>(write: impl FnOnce() -> R) -> (R, Tickets) {
-    let outer = WRITING.get();
-    WRITING.set(Writing { some: true, ..outer });
+    let outer = aside::scope();
+    aside::replace(Scope { writes: true, ..outer });
     let inner = Inner(outer);
     let result = write();
     (result, inner.end())
 }
 
 /// A value that is being written, maybe in the course of writing another. Dropped when a user's `Serialize` panics.
-struct Inner(Writing);
+struct Inner(Scope);
 
 impl Inner {
     #[inline]
     fn end(self) -> Tickets {
-        let Writing { kept, .. } = WRITING.replace(self.0);
+        let Scope { kept, .. } = aside::replace(self.0);
         let first = self.0.kept;
         std::mem::forget(self);
         if kept == first { Tickets::default() } else { taken(first) }
@@ -153,7 +152,7 @@ impl Inner {
 impl Drop for Inner {
     #[cold]
     fn drop(&mut self) {
-        let Writing { kept, .. } = WRITING.replace(self.0);
+        let Scope { kept, .. } = aside::replace(self.0);
         if kept != self.0.kept {
             drop(taken(self.0.kept));
         }
@@ -162,26 +161,26 @@ impl Drop for Inner {
 
 /// The tickets from that on.
 #[cold]
-fn taken(first: usize) -> Tickets {
-    let kept = KEPT.with_borrow_mut(|kept| kept.split_off(first));
+fn taken(first: u32) -> Tickets {
+    let kept = KEPT.with_borrow_mut(|kept| kept.split_off(first as usize));
     Tickets(Some(Box::new(Kept(kept))))
 }
 
 /// Whether this thread writes a value with which tickets can go.
 pub(crate) fn is_writing() -> bool {
-    WRITING.get().some
+    aside::scope().writes
 }
 
 /// Keeps a ticket of the value that this thread writes.
 pub(crate) fn keep(ticket: impl Ticket + 'static) {
-    let writing = WRITING.get();
-    if !writing.some {
+    if !is_writing() {
         return ticket.give_back();
     }
     // Boxed before anything is borrowed.
     let boxed: Box<dyn Ticket> = Box::new(ticket);
     KEPT.with_borrow_mut(|kept| kept.push(boxed));
-    WRITING.set(Writing { kept: writing.kept + 1, ..writing });
+    let scope = aside::scope();
+    aside::replace(Scope { kept: scope.kept + 1, ..scope });
 }
 
 /// What to say of a handle in a value that is not going anywhere.

@@ -12,6 +12,7 @@ use std::cell::RefCell;
 use std::os::fd::OwnedFd;
 use std::sync::OnceLock;
 
+use super::aside::List;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A word, by the number that all processes know it by.
@@ -20,6 +21,22 @@ pub(crate) type Mark = u64;
 thread_local! {
     /// The value that this thread is writing or reading; none at any other time.
     static VALUE: RefCell<Option<Value>> = const { RefCell::new(None) };
+}
+
+/// The marks of a value that is being written or read.
+#[derive(Default)]
+pub(super) struct Open(Option<Value>);
+
+impl Open {
+    #[cfg(test)]
+    pub(super) fn writing() -> Open {
+        Open(Some(Value::Writing(Vec::new())))
+    }
+}
+
+/// Has this thread go on with others.
+pub(super) fn exchange(open: Open) -> Open {
+    Open(VALUE.replace(open.0))
 }
 
 enum Value {
@@ -59,7 +76,13 @@ pub(crate) fn ticket(marks: &[Mark]) -> Result<Option<OwnedFd>> {
 }
 
 /// Puts the outer value back, also when a user's `Serialize` panics.
-struct Restore(Option<Value>);
+struct Restore(Option<Value>, List);
+
+impl Restore {
+    fn of(value: Value) -> Restore {
+        Restore(VALUE.replace(Some(value)), List::new())
+    }
+}
 
 impl Drop for Restore {
     fn drop(&mut self) {
@@ -69,7 +92,7 @@ impl Drop for Restore {
 
 /// Calls `write`, and gives the marks that were left in the values it wrote.
 pub(crate) fn collect<R>(write: impl FnOnce() -> R) -> (R, Vec<Mark>) {
-    let restore = Restore(VALUE.replace(Some(Value::Writing(Vec::new()))));
+    let restore = Restore::of(Value::Writing(Vec::new()));
     let result = write();
     let value = VALUE.take();
     drop(restore);
@@ -81,13 +104,13 @@ pub(crate) fn collect<R>(write: impl FnOnce() -> R) -> (R, Vec<Mark>) {
 
 /// Calls `read`, for a value that came with its ticket.
 pub(crate) fn receive<R>(read: impl FnOnce() -> R) -> R {
-    let _restore = Restore(VALUE.replace(Some(Value::Reading)));
+    let _restore = Restore::of(Value::Reading);
     read()
 }
 
 /// Calls `read`, for a value whose marks are this process's already, and gives those that it had no use for.
 pub(crate) fn receive_granted<R>(marks: Vec<Mark>, read: impl FnOnce() -> R) -> (R, Vec<Mark>) {
-    let restore = Restore(VALUE.replace(Some(Value::Granted(marks))));
+    let restore = Restore::of(Value::Granted(marks));
     let result = read();
     let value = VALUE.take();
     drop(restore);

@@ -138,11 +138,13 @@ impl Executor {
     /// threads have ended.
     ///
     /// Called by a task or a callback of this executor it does not wait, since it would wait for itself.
+    #[track_caller]
     pub fn shutdown(&self) {
         self.shared.pool.shutdown();
     }
 
     /// As [`shutdown`](Executor::shutdown), but what has not begun yet is cancelled. What runs goes on, and is waited for.
+    #[track_caller]
     pub fn shutdown_now(&self) {
         self.shared.pool.close();
         self.shared.pool.cancel_waiting();

@@ -41,13 +41,16 @@
 //!
 //! `slots` is closed once. A worker that finds nothing then leaves, and sends all that are idle away. A task that was pushed
 //! while the pool was being closed is taken back by who submitted it, unless a worker has it: what remains in the queue is
-//! cleared away by a worker, be it one that is started for that. `quiet` is notified when no worker holds a slot any more,
-//! and when the last one is gone.
+//! cleared away by a worker, be it one that is started for that. `quiet` is notified, and `wakers` are woken, when no worker holds a
+//! slot any more, and when the last one is gone. Who shuts the pool down, maybe a coroutine, leaves a waker under the lock, if what it
+//! waits for has not come by then: see [`Turn`].
 
 use std::cell::OnceCell;
 use std::collections::VecDeque;
+use std::panic::Location;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::Waker;
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
@@ -59,8 +62,10 @@ use super::slots::{After, Slots};
 use super::spin::{glance, spin};
 use super::task::{Fate, Work};
 use crate::error::{Error, ErrorKind, shield};
-use crate::sync::park::after;
+use crate::sync::Event;
+use crate::sync::park::{Wait, after, is_plain_thread};
 use crate::task::catch::catch;
+use crate::vocab::wait::{Pending, park};
 
 pub(super) struct Settings {
     pub(super) limit: usize,
@@ -80,7 +85,7 @@ pub(super) struct Pool {
     tasks: SegQueue<Arc<dyn Work>>,
     pub(super) wished: SegQueue<Arc<dyn Work>>,
     state: Mutex<State>,
-    /// Who waits for the end of all tasks, or of all workers, sleeps here.
+    /// The end of `main` sleeps here until no task is left.
     quiet: Condvar,
 }
 
@@ -100,6 +105,8 @@ pub(super) struct State {
     activations: u64,
     started: u64,
     handles: Vec<JoinHandle<()>>,
+    /// Of those who shut the pool down.
+    wakers: Vec<Waker>,
 }
 
 /// A worker, as who wakes it knows it.
@@ -197,7 +204,8 @@ impl Pool {
     }
 
     /// Closes, and waits until all tasks and all workers have ended. A worker of the pool, which would wait for itself,
-    /// does not wait; nor does a fork, which has none of them.
+    /// does not wait; nor does a fork, which has none of them. A coroutine is suspended.
+    #[track_caller]
     pub(super) fn shutdown(&self) {
         if self.process != std::process::id() {
             return;
@@ -206,22 +214,29 @@ impl Pool {
         if Pool::of_this_worker(self.id).is_some() {
             return;
         }
-        let mut state = self.lock();
-        while state.threads > 0 || !self.is_empty() {
-            // What was taken back is still in the queue, and keeps those that are idle from leaving.
-            if self.slots.active() == 0 && !self.is_empty() {
-                self.staff(state);
-                state = self.lock();
-            } else {
-                state = self.quiet.wait(state).unwrap_or_else(PoisonError::into_inner);
+        let wait = Wait { what: "Executor::shutdown", place: Location::caller() };
+        let handles = loop {
+            park(&Turn(self), &wait, None);
+            let mut state = self.lock();
+            if self.has_ended(&state) {
+                break std::mem::take(&mut state.handles);
             }
-        }
-        let handles = std::mem::take(&mut state.handles);
-        drop(state);
-        for handle in handles {
-            // For the destructors of its thread-locals. A worker does not panic.
-            let _ = handle.join();
-        }
+            // What was taken back is still in the queue, and keeps those that are idle from leaving.
+            if self.is_left_over() {
+                self.staff(state);
+            }
+        };
+        wait_for_threads(handles, &wait);
+    }
+
+    /// Whether no worker is left, and no task.
+    fn has_ended(&self, state: &State) -> bool {
+        state.threads == 0 && self.is_empty()
+    }
+
+    /// Whether there are tasks that no worker will take, unless it is woken or started.
+    fn is_left_over(&self) -> bool {
+        self.slots.active() == 0 && !self.is_empty()
     }
 
     /// Sees that workers take the tasks that wait, if slots are free: wakes one, which sees to the next; or starts as many
@@ -287,7 +302,7 @@ impl Pool {
                 tasks.extend((0..queue.len()).map_while(|_| queue.pop()));
             }
         }
-        self.notify_if_quiet(&state);
+        self.notify_if_quiet(&mut state);
         if state.idle.is_empty() {
             self.end_deadlock(state);
         } else {
@@ -384,7 +399,7 @@ impl Pool {
         }
         me.order.store(SLEEP, Ordering::Relaxed);
         state.idle.push(me.clone());
-        self.notify_if_quiet(&state);
+        self.notify_if_quiet(&mut state);
         if is_surplus {
             self.end_deadlock(state);
         } else {
@@ -425,13 +440,15 @@ impl Pool {
         if self.slots.is_closed() {
             state.transition_to_dismissed();
         }
-        self.notify_if_quiet(&state);
+        self.notify_if_quiet(&mut state);
         LEAVE
     }
 
-    fn notify_if_quiet(&self, state: &State) {
+    fn notify_if_quiet(&self, state: &mut State) {
         if state.threads == 0 || !self.has_task(state) {
             self.quiet.notify_all();
+            // Under the lock: they are a thread's, or a coroutine's, which no code of a user's stands behind.
+            state.wakers.drain(..).for_each(Waker::wake);
         }
     }
 
@@ -446,6 +463,65 @@ impl Pool {
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// That a pool has ended, or that who shuts it down must see to it.
+struct Turn<'a>(&'a Pool);
+
+impl Turn<'_> {
+    fn has_come(&self, state: &State) -> bool {
+        self.0.has_ended(state) || self.0.is_left_over()
+    }
+}
+
+impl Pending for Turn<'_> {
+    fn is_done(&self) -> bool {
+        self.has_come(&self.0.lock())
+    }
+
+    fn register(&self, waker: &Waker) {
+        let mut state = self.0.lock();
+        if self.has_come(&state) {
+            drop(state);
+            waker.wake_by_ref();
+        } else if !state.wakers.iter().any(|known| known.will_wake(waker)) {
+            state.wakers.push(waker.clone());
+        }
+    }
+
+    fn forget(&self, waker: &Waker) {
+        self.0.lock().wakers.retain(|known| !known.will_wake(waker));
+    }
+}
+
+/// Waits for threads that have nothing left to do but the destructors of their thread-locals, which may take as long as they like: so
+/// a coroutine has another thread do it. They do not panic.
+fn wait_for_threads(handles: Vec<JoinHandle<()>>, wait: &Wait) {
+    struct Ended(Arc<Event>);
+    impl Drop for Ended {
+        fn drop(&mut self) {
+            self.0.set();
+        }
+    }
+    let join = |handles: Vec<JoinHandle<()>>| handles.into_iter().for_each(|one| _ = one.join());
+    if is_plain_thread() || handles.is_empty() {
+        return join(handles);
+    }
+    let ended = Arc::new(Event::new());
+    let (ending, handles) = (Ended(ended.clone()), Arc::new(Mutex::new(handles)));
+    let theirs = handles.clone();
+    let take = |handles: &Mutex<Vec<_>>| {
+        std::mem::take(&mut *handles.lock().unwrap_or_else(PoisonError::into_inner))
+    };
+    let wait_there = move || {
+        let _ending = ending;
+        join(take(&theirs));
+    };
+    // Without a thread to be had, here.
+    match thread::Builder::new().name("thread-ends".into()).spawn(wait_there) {
+        Ok(_) => ended.wait_for(wait),
+        Err(_) => join(take(&handles)),
     }
 }
 

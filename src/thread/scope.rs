@@ -6,19 +6,21 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
 use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
 use super::builder::Builder;
 use super::registry::{self, Kind, Record};
 use crate::error::{Error, ErrorKind, Outcome, Result, Scale, shield};
-use crate::sync::park::{Wait, after};
+use crate::sync::park::{Wait, after, is_plain_thread};
 use crate::task::catch::catch;
 use crate::task::{Call, name_of};
 use crate::vocab::outcome::{Core, Value};
-use crate::vocab::wait::{for_a_task, park};
+use crate::vocab::wait::{Pending, for_a_task, park};
 
 /// Calls `f` with a scope, in which threads can be started that borrow what lives outside of it. All of them have ended when
 /// it returns.
@@ -52,13 +54,25 @@ use crate::vocab::wait::{for_a_task, park};
 /// assert_eq!((total, longest), (11, 5));
 /// # Ok::<(), fourfold::Error>(())
 /// ```
+#[track_caller]
 pub fn scope<'env, F, T>(f: F) -> Outcome<T>
 where
     F: for<'scope> FnOnce(Scope<'scope, 'env>) -> T,
 {
+    let wait = Wait { what: "thread::scope", place: Location::caller() };
     let open = Open::new();
-    let value = std::thread::scope(|inner| f(Scope { inner, id: open.id }));
-    let untold = open.ends.lock().pop_first();
+    let value = std::thread::scope(|inner| {
+        let scope = Scope { inner, id: open.id };
+        if is_plain_thread() {
+            return f(scope);
+        }
+        // A coroutine is suspended until no child has anything left to do: then std, which has the thread wait, finds that too.
+        // Unwind safe: the panic goes on from here.
+        let caught = catch_unwind(AssertUnwindSafe(|| f(scope)));
+        park(&*open.ends, &wait, None);
+        caught.unwrap_or_else(|panic| resume_unwind(panic))
+    });
+    let untold = open.ends.lock().untold.pop_first();
     match untold {
         None => Ok(value),
         Some((_, error)) => Err(error),
@@ -128,6 +142,7 @@ impl Builder {
         A: Send + 'scope,
     {
         let ends = Open::ends(scope.id);
+        let running = Running::new(ends.clone());
         let core = Arc::new(Core::new(crate::task::next_id()));
         let (plan, task) = self.plan(name_of::<F>());
         let (theirs, noted) = (core.clone(), ends.clone());
@@ -135,7 +150,7 @@ impl Builder {
             let outcome = catch(move || f.call(args)).map_err(|panic| {
                 let error =
                     |panic| Error::panicked(panic).with_task(&*task).with_scale(Scale::Thread);
-                noted.lock().insert(record.id, error(panic.clone()));
+                noted.lock().untold.insert(record.id, error(panic.clone()));
                 error(panic)
             });
             // Before the outcome is known: who has joined the thread finds it ended.
@@ -143,6 +158,7 @@ impl Builder {
             theirs.finish(Value::Plain(outcome));
             // The value is dropped here if nobody holds the child any more.
             shield(move || drop(theirs));
+            drop(running);
         };
         let (record, thread) = registry::start_by(plan, |builder, presence| {
             builder.spawn_scoped(scope.inner, move || presence.run(body))
@@ -275,7 +291,7 @@ impl<T: Send> ScopedChild<'_, T> {
     fn take(&self) -> Option<Outcome<T>> {
         let outcome = self.core.take()?;
         if outcome.is_err() {
-            self.ends.lock().remove(&self.record.id);
+            self.ends.lock().untold.remove(&self.record.id);
         }
         Some(outcome)
     }
@@ -291,15 +307,65 @@ impl<T: Send> fmt::Debug for ScopedChild<'_, T> {
     }
 }
 
-/// The panics of a scope's children that nobody has been told of, by the numbers of the threads.
+/// How a scope's children have ended, so far.
 #[derive(Default)]
 struct Ends {
-    untold: Mutex<BTreeMap<u64, Error>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The panics that nobody has been told of, by the numbers of the threads.
+    untold: BTreeMap<u64, Error>,
+    running: usize,
+    wakers: Vec<Waker>,
 }
 
 impl Ends {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Error>> {
-        self.untold.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// That no child of a scope runs, once its function has returned.
+impl Pending for Ends {
+    fn is_done(&self) -> bool {
+        self.lock().running == 0
+    }
+
+    fn register(&self, waker: &Waker) {
+        let mut state = self.lock();
+        if state.running == 0 {
+            drop(state);
+            waker.wake_by_ref();
+        } else if !state.wakers.iter().any(|known| known.will_wake(waker)) {
+            state.wakers.push(waker.clone());
+        }
+    }
+
+    fn forget(&self, waker: &Waker) {
+        self.lock().wakers.retain(|known| !known.will_wake(waker));
+    }
+}
+
+/// A child of a scope, from before its thread starts until it has nothing left to do.
+struct Running(Arc<Ends>);
+
+impl Running {
+    fn new(ends: Arc<Ends>) -> Running {
+        ends.lock().running += 1;
+        Running(ends)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.running -= 1;
+        if state.running == 0 {
+            // Under the lock: they are a coroutine's, which no code of a user's stands behind.
+            state.wakers.drain(..).for_each(Waker::wake);
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The handle of a task: wait for it, look at it, cancel it, be called when it is done.
 
+use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -72,6 +73,13 @@ pub enum TaskState {
     Finished,
     /// It was cancelled.
     Cancelled,
+}
+
+impl<T> Handle<T> {
+    /// What the task's scale knows of it.
+    pub(crate) fn known(&self) -> &dyn Any {
+        self.promise.known()
+    }
 }
 
 impl<T: Send + 'static> Handle<T> {
@@ -240,6 +248,12 @@ impl<T: Send + 'static> Handle<T> {
 
     fn core(&self) -> &Core<T> {
         self.promise.core()
+    }
+}
+
+impl<T> Drop for Handle<T> {
+    fn drop(&mut self) {
+        self.promise.abandon();
     }
 }
 

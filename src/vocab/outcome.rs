@@ -1,7 +1,7 @@
 //! The place where a task's outcome is put, waited for, shown to callbacks, and taken.
 //!
 //! ```text
-//! Waiting ──finish──► Ready ──take──► Taken
+//! Waiting ──finish──► Ready ──take──► Taken          (or abandoned, by the one who might have taken it)
 //!    │                  ▲ │
 //!    └ with callbacks ► Calling (the callbacks hold the outcome; joiners wait)
 //! ```
@@ -16,6 +16,7 @@
 //! Only by a callback that comes late does an outcome that might be taken become one that may not: who read it before finds under the
 //! lock that it is so, and waits again.
 
+use std::any::Any;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
@@ -35,6 +36,14 @@ pub(crate) trait Promise<T>: Send + Sync {
     /// Whether a worker has taken the task up, and has not finished it.
     fn is_running(&self) -> bool;
 
+    /// What its scale knows of the task, for that scale's own handles.
+    fn known(&self) -> &dyn Any {
+        &()
+    }
+
+    /// The handle is gone: nobody will take the outcome. For those whose memory outlives the handle and the end of the task, both.
+    fn abandon(&self) {}
+
     /// Runs callbacks that are due where this task's callbacks are run.
     fn call(self: Arc<Self>, due: Due<T>);
 
@@ -50,14 +59,17 @@ pub(crate) struct Core<T> {
     state: Mutex<State<T>>,
 }
 
-// The values of `progress`: for `Phase::Waiting`, for `Calling`, and for `Ready` and `Taken`.
+// The values of `progress`, one for each phase.
 const WAITING: u8 = 0;
 const CALLING: u8 = 1;
 const DONE: u8 = 2;
+const TAKEN: u8 = 3;
 
 struct State<T> {
     phase: Phase<T>,
     cancelled: bool,
+    /// Whether nobody will take the outcome: who puts it drops it.
+    abandoned: bool,
     /// Most often there is one who waits.
     waker: Option<Waker>,
     /// Boxed, since most tasks have none when they finish: a task is all the smaller.
@@ -119,7 +131,13 @@ impl<T> Value<T> {
 
 impl<T> Core<T> {
     pub(crate) fn new(id: u64) -> Core<T> {
-        let state = State { phase: Phase::Waiting, cancelled: false, waker: None, left: None };
+        let state = State {
+            phase: Phase::Waiting,
+            cancelled: false,
+            abandoned: false,
+            waker: None,
+            left: None,
+        };
         Core { id, progress: AtomicU8::new(WAITING), state: Mutex::new(state) }
     }
 
@@ -192,7 +210,7 @@ impl<T> Core<T> {
             Phase::Calling(_) => None,
             Phase::Taken => Some(Err(Error::new(ErrorKind::AlreadyTaken))),
             Phase::Ready(_) => {
-                let phase = Self::transition_to_taken(&mut state);
+                let phase = self.transition_to_taken(&mut state);
                 drop(state);
                 match phase {
                     Phase::Ready(value) => Some(value.get()),
@@ -200,6 +218,21 @@ impl<T> Core<T> {
                 }
             }
         }
+    }
+
+    /// Nobody will take the outcome: it is dropped, here if it is there, else by who puts it.
+    pub(crate) fn abandon(&self) {
+        // Relaxed: whoever took it has nothing left to give up.
+        if self.progress.load(Ordering::Relaxed) == TAKEN {
+            return;
+        }
+        let mut state = self.lock();
+        state.abandoned = true;
+        let is_there = matches!(state.phase, Phase::Ready(_));
+        let phase = is_there.then(|| self.transition_to_taken(&mut state));
+        // Outside the lock: it is the user's.
+        drop(state);
+        drop(phase);
     }
 
     /// Whether the task has an outcome, seen by callbacks or not.
@@ -217,17 +250,29 @@ impl<T> Core<T> {
     }
 
     fn transition_to_ready(&self, mut state: MutexGuard<'_, State<T>>, value: Value<T>) {
-        state.phase = Phase::Ready(value);
-        self.progress.store(DONE, Ordering::Release);
+        let unwanted = match state.abandoned {
+            true => {
+                self.transition_to_taken(&mut state);
+                Some(value)
+            }
+            false => {
+                state.phase = Phase::Ready(value);
+                self.progress.store(DONE, Ordering::Release);
+                None
+            }
+        };
         let (first, left) = (state.waker.take(), state.left.take());
         drop(state);
         for waker in first.into_iter().chain(left.map(|left| left.wakers).unwrap_or_default()) {
             // Of async code, it may panic: the next one is woken all the same.
             shield(|| waker.wake());
         }
+        drop(unwanted);
     }
 
-    fn transition_to_taken(state: &mut State<T>) -> Phase<T> {
+    /// What the phase was.
+    fn transition_to_taken(&self, state: &mut State<T>) -> Phase<T> {
+        self.progress.store(TAKEN, Ordering::Release);
         std::mem::replace(&mut state.phase, Phase::Taken)
     }
 
@@ -239,20 +284,13 @@ impl<T> Core<T> {
 }
 
 /// An outcome with a [`Backend`] behind it.
-pub(crate) struct Cell<T, B: ?Sized = dyn Backend> {
-    pub(crate) backend: Arc<B>,
+pub(crate) struct Cell<T> {
+    backend: Arc<dyn Backend>,
     core: Core<T>,
 }
 
 impl<T: Send + 'static> Cell<T> {
     pub(crate) fn new(id: u64, backend: Arc<dyn Backend>) -> Arc<Cell<T>> {
-        Cell::with(id, backend)
-    }
-}
-
-impl<T: Send + 'static, B: Backend + ?Sized + 'static> Cell<T, B> {
-    /// As `new`, where it is known what stands behind it.
-    pub(crate) fn with(id: u64, backend: Arc<B>) -> Arc<Cell<T, B>> {
         Arc::new(Cell { backend, core: Core::new(id) })
     }
 
@@ -283,7 +321,7 @@ impl<T: Send + 'static, B: Backend + ?Sized + 'static> Cell<T, B> {
     }
 }
 
-impl<T: Send + 'static, B: Backend + ?Sized + 'static> Promise<T> for Cell<T, B> {
+impl<T: Send + 'static> Promise<T> for Cell<T> {
     fn core(&self) -> &Core<T> {
         &self.core
     }
@@ -316,7 +354,7 @@ impl<T> Pending for Core<T> {
         // Acquire: as in `is_finished`.
         match self.progress.load(Ordering::Acquire) {
             WAITING => false,
-            DONE => true,
+            DONE | TAKEN => true,
             _ => self.lock().is_done(),
         }
     }

@@ -130,3 +130,30 @@ fn all_who_shut_an_executor_down_wait_for_the_end_of_its_hubs() {
         });
     });
 }
+
+#[test]
+fn who_cancels_a_task_that_another_is_cancelling_is_told_that_it_is() {
+    within(LIMIT, || {
+        for round in 0..20 {
+            let pool = green::Executor::builder().workers(1).build().unwrap();
+            let go = Arc::new(green::Event::new());
+            let on = go.clone();
+            let first = pool.submit(move || on.wait(), ());
+            let mut waiting: Vec<_> = (0..500).map(|n| pool.submit(|n: u32| n, n)).collect();
+            // The last are looked at while the others are being told.
+            waiting.reverse();
+            std::thread::scope(|threads| {
+                threads.spawn(|| match round % 2 {
+                    0 => assert!(pool.cancel_pending() <= 500),
+                    _ => waiting.iter().rev().for_each(|one| assert!(one.cancel())),
+                });
+                for one in &waiting {
+                    assert!(one.cancel());
+                }
+            });
+            assert!(waiting.into_iter().all(|one| one.join().unwrap_err().is_cancelled()));
+            go.set();
+            first.join().unwrap();
+        }
+    });
+}

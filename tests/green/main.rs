@@ -13,6 +13,8 @@ mod stress;
 #[allow(dead_code)]
 mod support;
 mod switching;
+mod threads;
+mod values;
 mod words;
 
 use std::cell::RefCell;

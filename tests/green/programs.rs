@@ -208,6 +208,47 @@ fn without_descriptors_there_is_no_hub_and_a_clear_error() {
 }
 
 #[test]
+fn in_locked_memory_stacks_have_guards_too_and_after_it_as_before() {
+    use rustix::mm::{MlockAllFlags, mlockall, munlockall};
+    /// Twenty at once, more than the first mapping has. How many guards there were that cut their mapping.
+    fn run_with_stacks_of(bytes: usize) -> usize {
+        let wait = |event: &std::sync::Arc<green::Event>| {
+            let on = event.clone();
+            green::Builder::new().stack_size(bytes).spawn(move || on.wait(), ()).unwrap()
+        };
+        green::run(|| {
+            let event = std::sync::Arc::new(green::Event::new());
+            let all: Vec<_> = (0..20).map(|_| wait(&event)).collect();
+            green::yield_now();
+            let guards = guards();
+            event.set();
+            all.into_iter().for_each(|one| one.join().unwrap());
+            guards
+        })
+        .unwrap()
+    }
+    fn guards() -> usize {
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        maps.lines().filter(|line| line.contains("---p")).count()
+    }
+    let name = "in_locked_memory_stacks_have_guards_too_and_after_it_as_before";
+    let Some(output) = program(name, &[]) else {
+        // The first guard is made by what the kernel has, and so may be those after the memory is locked no more.
+        run_with_stacks_of(20 << 10);
+        let limits = rustix::process::getrlimit(rustix::process::Resource::Memlock);
+        let all = rustix::process::Rlimit { current: limits.maximum, ..limits };
+        rustix::process::setrlimit(rustix::process::Resource::Memlock, all).unwrap();
+        mlockall(MlockAllFlags::FUTURE).expect("some memory may be locked (ulimit -l)");
+        let before = guards();
+        assert!(run_with_stacks_of(28 << 10) >= before + 20, "stacks in locked memory have guards");
+        munlockall().unwrap();
+        run_with_stacks_of(36 << 10);
+        return;
+    };
+    assert!(output.status.success(), "{}", text(&output));
+}
+
+#[test]
 fn a_panic_names_the_coroutine() {
     let Some(output) = program("a_panic_names_the_coroutine", &[]) else {
         let fails = green::Builder::new().name("fails").spawn(|| -> () { panic!("oh no") }, ());

@@ -167,6 +167,56 @@ fn one_that_is_kept_in_a_thread_local_is_never_unwound_by_the_end_of_its_thread(
 }
 
 #[test]
+fn nor_by_a_hub_that_the_end_of_its_thread_begins() {
+    use std::cell::RefCell;
+
+    type Kept = Coroutine<(), (), ()>;
+    struct Loud(&'static str);
+    impl Drop for Loud {
+        fn drop(&mut self) {
+            NOTES.lock().unwrap().push(self.0);
+        }
+    }
+    struct Hubs(Vec<Kept>);
+    impl Drop for Hubs {
+        fn drop(&mut self) {
+            let mut kept = std::mem::take(&mut self.0).into_iter();
+            let mut next = || kept.next().unwrap();
+            let (first, second, third) = (next(), next(), next());
+            green::run(move || {
+                drop(first);
+                green::spawn_local(move || drop(second), ()).unwrap().join().unwrap();
+                green::run(move || drop(third)).unwrap();
+            })
+            .unwrap();
+        }
+    }
+    static NOTES: std::sync::Mutex<Vec<&str>> = std::sync::Mutex::new(Vec::new());
+    thread_local! {
+        static USED: Loud = const { Loud("the thread-local that they use") };
+        static KEPT: RefCell<Hubs> = const { RefCell::new(Hubs(Vec::new())) };
+    }
+    std::thread::spawn(|| {
+        let uses = || {
+            let mut uses = Kept::new(|suspender, ()| {
+                USED.with(|used| {
+                    let _unwound = Loud("unwound");
+                    suspender.suspend(());
+                    assert!(!used.0.is_empty());
+                });
+            })
+            .unwrap();
+            uses.resume(());
+            uses
+        };
+        KEPT.with_borrow_mut(|kept| kept.0 = (0..3).map(|_| uses()).collect());
+    })
+    .join()
+    .unwrap();
+    assert!(!NOTES.lock().unwrap().contains(&"unwound"), "{:?}", NOTES.lock().unwrap());
+}
+
+#[test]
 fn sizes_of_stacks_are_kept() {
     fn deep(n: u32) -> u32 {
         let filler = std::hint::black_box([n; 256]);

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use fourfold::ErrorKind;
 use fourfold::server::{
@@ -11,7 +12,7 @@ use fourfold::server::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::support::{Client, model, shout, within};
+use super::support::{Client, eventually, model, shout, within};
 
 fn start<M: Serves<H>, H: Handler>(model: M, handler: H) -> Server {
     Server::builder().listen("127.0.0.1:0").unwrap().start(model, handler).unwrap()
@@ -143,4 +144,123 @@ fn a_model_of_nobody_is_refused() {
     refused(builder().start(ThreadPool(0), greeter()));
     refused(builder().start(Prefork(0, Threads), greeter()));
     refused(builder().start(Prefork(1, Coroutines(0)), greeter()));
+}
+
+/// Cannot be copied, or written for another process: it says so by a panic.
+struct Brittle(bool);
+
+impl Clone for Brittle {
+    fn clone(&self) -> Brittle {
+        assert!(self.0, "not to be cloned");
+        Brittle(self.0)
+    }
+}
+
+impl Serialize for Brittle {
+    fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        panic!("not to be written")
+    }
+}
+
+impl<'de> Deserialize<'de> for Brittle {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Brittle, D::Error> {
+        bool::deserialize(deserializer).map(Brittle)
+    }
+}
+
+#[test]
+fn arguments_that_panic_on_their_way_are_an_error() {
+    within(|| {
+        for can_be_cloned in [false, true] {
+            let handler = || {
+                server::with(Brittle(can_be_cloned), |conn: &mut Conn, _: &Brittle| {
+                    conn.write_all(b"served\n")
+                })
+            };
+            let builder = || Server::builder().listen("127.0.0.1:0").unwrap().on_event(|_| {});
+            let error = builder().start(Prefork(2, Threads), handler()).unwrap_err();
+            assert!(error.to_string().contains("not to be"), "{error}");
+            // Each connection is refused, and the next one is too.
+            let server = builder().start(Processes, handler()).unwrap();
+            for rejected in 1..=2 {
+                Client::silent(&server).is_over();
+                eventually("it is counted", || server.counters().rejected == rejected);
+            }
+        }
+    });
+}
+
+/// Panics in the step that is named.
+struct Panicky(String);
+
+impl Panicky {
+    fn step(&self, name: &str) {
+        assert_ne!(self.0, name, "asked to");
+    }
+}
+
+impl Protocol for Panicky {
+    fn connected(&mut self, _: &mut Vec<u8>) -> io::Result<Flow> {
+        self.step("connected");
+        Ok(Flow::Go)
+    }
+
+    fn received(&mut self, _: &mut Input<'_>, _: &mut Vec<u8>) -> io::Result<Flow> {
+        self.step("received");
+        Ok(Flow::Close)
+    }
+
+    fn wake_after(&self) -> Option<Duration> {
+        self.step("wake_after");
+        Some(Duration::from_millis(5))
+    }
+
+    fn quiet(&mut self, _: &mut Vec<u8>) -> io::Result<Flow> {
+        self.step("quiet");
+        Ok(Flow::Go)
+    }
+}
+
+impl Drop for Panicky {
+    fn drop(&mut self) {
+        if self.0 == "drop" {
+            panic!("asked to");
+        }
+    }
+}
+
+#[test]
+fn a_protocol_may_panic_anywhere() {
+    within(|| {
+        let names = [
+            "serial",
+            "events",
+            "coroutines",
+            "threads",
+            "pool:2",
+            "processes",
+            "prefork:1:events",
+        ];
+        for name in names {
+            // By the file that its client says: one after another, in one server, which goes on.
+            let folder = tempfile::TempDir::new().unwrap();
+            let file = folder.path().join("step");
+            let panicky = server::protocol_with(file.clone(), |_, file: &std::path::PathBuf| {
+                let step = std::fs::read_to_string(file).unwrap();
+                assert_ne!(step, "made", "asked to");
+                Panicky(step)
+            });
+            let server = start(model(name), panicky);
+            for step in ["made", "connected", "received", "wake_after", "quiet", "drop", "", "last"]
+            {
+                std::fs::write(&file, step).unwrap();
+                let mut client = Client::silent(&server);
+                if step != "quiet" {
+                    let _ = client.stream.write_all(b"anything\n");
+                }
+                client.is_over();
+                eventually("it is over", || server.counters().active == 0);
+            }
+        }
+    });
 }

@@ -16,6 +16,8 @@ crate::under_each_model!(
     a_message_too_long_closes,
     no_more_connections_than_the_limit,
     quiet_clients_are_told,
+    what_is_said_to_a_silent_client_does_not_end_its_silence,
+    a_client_that_takes_its_answer_slowly_is_served,
 );
 
 /// Serves with a limit; meanwhile a client that behaves is served, unless there can be no other.
@@ -199,4 +201,66 @@ fn a_connection_has_limits_of_its_own() {
             assert_eq!(server.counters().timed_out, 0);
         }
     });
+}
+
+/// Ticks as long as it may.
+struct Endless;
+
+impl Protocol for Endless {
+    fn received(&mut self, _: &mut Input<'_>, _: &mut Vec<u8>) -> io::Result<Flow> {
+        Ok(Flow::Go)
+    }
+
+    fn wake_after(&self) -> Option<Duration> {
+        // Taken for a millisecond.
+        Some(Duration::ZERO)
+    }
+
+    fn quiet(&mut self, answer: &mut Vec<u8>) -> io::Result<Flow> {
+        answer.extend_from_slice(b"tick\n");
+        Ok(Flow::Go)
+    }
+}
+
+fn what_is_said_to_a_silent_client_does_not_end_its_silence(model: &Model) {
+    // Silent between turns; within one; and within one whose handler has a limit.
+    type Limit = fn(Builder) -> Builder;
+    let cases: [(&str, Limit); 3] = [
+        ("", |builder| builder.idle_timeout(LIMIT)),
+        ("half", |builder| builder.idle_timeout(LONG).read_timeout(LIMIT)),
+        ("half", |builder| builder.handler_timeout(LIMIT)),
+    ];
+    for (text, with) in cases {
+        let builder = with(Server::builder().listen("127.0.0.1:0").unwrap());
+        let server = builder.start(model.clone(), server::protocol(|_| Endless)).unwrap();
+        let mut client = Client::silent(&server);
+        client.send(text);
+        let began = Instant::now();
+        let mut said = Vec::new();
+        let _ = client.stream.read_to_end(&mut said);
+        let took = began.elapsed();
+        assert!(took >= LIMIT && took < SOON, "{took:?} after {text:?}");
+        assert!(said.starts_with(b"tick\ntick\n"));
+        eventually("it is counted", || server.counters().timed_out == 1);
+        assert_eq!(server.counters().turns, 0);
+    }
+}
+
+fn a_client_that_takes_its_answer_slowly_is_served(model: &Model) {
+    const BYTES: usize = 12_000_000;
+    let server = serve_with(model, |builder| builder.write_timeout(LIMIT));
+    let mut client = Client::connect(&server);
+    client.send(&format!("big {BYTES}\n"));
+    let began = Instant::now();
+    let (mut chunk, mut rest) = (vec![0; 1 << 20], BYTES + 1);
+    while rest > 0 {
+        // Longer in all than it may take of nothing.
+        thread::sleep(LIMIT / 8);
+        let most = rest.min(chunk.len());
+        client.stream.read_exact(&mut chunk[..most]).unwrap();
+        rest -= most;
+    }
+    assert!(began.elapsed() > LIMIT);
+    client.is_served();
+    assert_eq!(server.counters().timed_out, 0);
 }

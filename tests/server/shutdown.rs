@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use fourfold::server::{Conn, Model, Server, Threads};
+use fourfold::server::{Conn, Model, Serial, Server, ThreadPool, Threads};
 
 use super::support::{Client, SOON, eventually, is_serial, model, serve, within};
 
@@ -159,22 +159,30 @@ fn a_handler_is_told_of_the_end() {
 fn a_handler_that_cannot_be_ended_is_told_of() {
     within(|| {
         let (go, gone) = std::sync::mpsc::channel::<()>();
-        let gone = std::sync::Mutex::new(gone);
+        let gone = std::sync::Arc::new(std::sync::Mutex::new(gone));
         let stuck = move |conn: &mut Conn| {
             conn.write_all(b"stuck\n")?;
             // Neither reads nor writes, whatever becomes of its connection.
             let _ = gone.lock().unwrap().recv();
             Ok(())
         };
-        let server =
-            Server::builder().listen("127.0.0.1:0").unwrap().start(Threads, stuck).unwrap();
-        let mut client = Client::silent(&server);
-        assert_eq!(client.line(), "stuck\n");
-        let ended = server.shutdown(Duration::from_millis(10));
-        assert_eq!((ended.cut, ended.abandoned), (1, 1));
-        client.is_over();
+        let builder = || Server::builder().listen("127.0.0.1:0").unwrap();
+        let servers = [
+            builder().start(Threads, stuck.clone()).unwrap(),
+            builder().start(ThreadPool(2), stuck.clone()).unwrap(),
+            builder().start(Serial, stuck).unwrap(),
+        ];
+        for server in &servers {
+            let mut client = Client::silent(server);
+            assert_eq!(client.line(), "stuck\n");
+            let ended = server.shutdown(Duration::from_millis(10));
+            assert_eq!((ended.cut, ended.abandoned), (1, 1));
+            client.is_over();
+        }
         drop(go);
-        eventually("it has ended", || server.counters().active == 0);
+        for server in &servers {
+            eventually("it has ended", || server.counters().active == 0);
+        }
     });
 }
 

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::io::Write;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use fourfold::server::{Event, Model, Server};
+use fourfold::process::Fd;
+use fourfold::server::{Conn, Event, Model, Server};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::support::{Client, eventually, model, serve, serve_with, within};
@@ -215,5 +217,84 @@ fn workers_are_renewed_by_number_age_and_memory() {
             let ended = server.shutdown(Duration::from_secs(30));
             assert_eq!((ended.cut, ended.abandoned), (0, 0));
         }
+    });
+}
+
+/// Leaves a process behind that goes on, whoever ends.
+fn leave_one_behind(conn: &mut Conn) -> std::io::Result<()> {
+    drop(fourfold::process::spawn(|| thread::sleep(Duration::from_secs(3600)), ()).unwrap());
+    conn.write_all(b"left\n")
+}
+
+#[test]
+fn a_worker_whose_children_go_on_does_not_keep_the_server() {
+    within(|| {
+        let builder = Server::builder().listen("127.0.0.1:0").unwrap();
+        let server = builder.start(model("prefork:1:threads"), leave_one_behind).unwrap();
+        assert_eq!(Client::silent(&server).line(), "left\n");
+        let began = Instant::now();
+        server.shutdown(Duration::from_secs(5));
+        assert!(began.elapsed() < Duration::from_secs(30));
+    });
+}
+
+#[test]
+fn a_client_whose_path_is_no_text_is_served_as_any() {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, connect, socket};
+    use std::os::unix::ffi::OsStrExt;
+    within(|| {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("socket");
+        for name in ["prefork:1", "processes"] {
+            let builder = Server::builder().listen(&format!("unix:{}", path.display())).unwrap();
+            let server = builder.start(model(name), super::support::greeter()).unwrap();
+            let own = folder.path().join(std::ffi::OsStr::from_bytes(b"\xff"));
+            let _ = std::fs::remove_file(&own);
+            let socket = socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
+            bind(&socket, &SocketAddrUnix::new(&own).unwrap()).unwrap();
+            connect(&socket, &SocketAddrUnix::new(&path).unwrap()).unwrap();
+            let stream = std::os::unix::net::UnixStream::from(socket);
+            stream.set_read_timeout(Some(super::support::SOON)).unwrap();
+            let mut said = [0; 6];
+            std::io::Read::read_exact(&mut &stream, &mut said).unwrap();
+            assert_eq!(&said, b"hello\n", "{name}");
+            drop(server);
+        }
+    });
+}
+
+/// In a child that may have few descriptors, and its workers with it.
+fn starved(listener: Fd<OwnedFd>, end: fourfold::process::Receiver<()>) -> (u64, usize) {
+    let builder = Server::builder().listen_on(listener.0).unwrap().on_event(|_| {});
+    let server = builder.start(model("prefork:2:events"), super::support::greeter()).unwrap();
+    let _ = end.recv();
+    let ended = server.shutdown(Duration::from_secs(30));
+    (server.counters().workers_lost, ended.cut)
+}
+
+#[test]
+fn a_worker_with_no_descriptor_left_keeps_its_connections() {
+    within(|| {
+        // The two have fewer than there are clients.
+        let builder = fourfold::process::Builder::new();
+        let builder = builder.limit(fourfold::process::Resource::OpenFiles, 80);
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (ends, end) = fourfold::process::pipe::<()>().unwrap();
+        let child = builder.spawn(starved, (Fd(listener.into()), end)).unwrap();
+        let mut clients: Vec<Client> = (0..200).map(|_| Client::to(address)).collect();
+        for (index, client) in clients[..60].iter_mut().enumerate() {
+            assert_eq!(client.try_line().ok().as_deref(), Some("hello\n"), "of the first, {index}");
+        }
+        thread::sleep(Duration::from_millis(300));
+        clients[..60].iter_mut().for_each(Client::is_served);
+        clients.drain(..140);
+        for (index, client) in clients.iter_mut().enumerate() {
+            assert_eq!(client.try_line().ok().as_deref(), Some("hello\n"), "of the last, {index}");
+            client.is_served();
+        }
+        drop(clients);
+        drop(ends);
+        assert_eq!(child.join().unwrap(), (0, 0));
     });
 }

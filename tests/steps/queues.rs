@@ -159,7 +159,7 @@ fn get(round: Round, size: usize, policy: OnDeath) -> bool {
     let (numbers, reports) = rest(&queue, size);
     let all = (round.got(), numbers.as_slice(), reports);
     // It had given the cell back already, and was about to return.
-    let tail = round.steps > round.total - 8;
+    let tail = round.steps > round.total - 9;
     match (all, policy) {
         ((1, [2], 0), _) => {}
         ((0, [1, 2], 0), _) => {}
@@ -195,7 +195,7 @@ fn get_last(round: Round, size: usize) -> bool {
         }
     }
     numbers.sort();
-    let tail = round.steps > round.total - 8;
+    let tail = round.steps > round.total - 10;
     match (round.got(), numbers.as_slice()) {
         (1, [2]) | (0, [1, 2]) => {}
         (0, [2]) if tail => {}

@@ -80,6 +80,26 @@ impl Fork {
         assert_eq!(self.wait(), 0, "{what} failed");
     }
 
+    /// Kills it.
+    pub(crate) fn die(self) {
+        self.signal(libc::SIGKILL);
+        self.wait();
+    }
+
+    /// Waits until it is stopped, or has ended, which it is not waited for.
+    fn until_stopped(&self) {
+        let stopped_or_ended = libc::WSTOPPED | libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+        until("it is stopped, or has ended", || {
+            // SAFETY: a child of ours, which nobody has waited for, and a struct of numbers to write to.
+            unsafe {
+                let mut info: libc::siginfo_t = std::mem::zeroed();
+                let id = self.pid as libc::id_t;
+                libc::waitid(libc::P_PID, id, &mut info, stopped_or_ended) == 0
+                    && info.si_pid() == self.pid
+            }
+        });
+    }
+
     pub(crate) fn signal(&self, signal: i32) {
         // SAFETY: a child of ours, which nobody has waited for.
         unsafe { libc::kill(self.pid, signal) };
@@ -128,6 +148,20 @@ impl Round {
             steps::arm(-1);
             true
         })
+    }
+
+    /// A fork that is stopped before its step number `steps` of `op`, after `warm`; or has come to the end.
+    pub(crate) fn stopped(self, warm: impl FnOnce(), op: impl FnOnce(&Board)) -> Fork {
+        let fork = fork("the one that is stopped", || {
+            warm();
+            steps::arm_stop(self.steps);
+            op(self.board);
+            self.board.left.store(steps::left(), SeqCst);
+            steps::arm(-1);
+            true
+        });
+        fork.until_stopped();
+        fork
     }
 
     pub(crate) fn stage(self) -> u64 {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fourfold::process::{Event, Lock, Semaphore};
 
-use super::support::{Board, Case, HANG, Round, block_on, finished, fork, until};
+use super::support::{Board, Case, Fork, HANG, Round, block_on, finished, fork, until};
 
 type Add<'a> = &'a mut Vec<Case>;
 
@@ -26,6 +26,9 @@ pub(crate) fn cases(cases: Add<'_>) {
     case(cases, "semaphore, contended, with a thread", |round| no_permits(round, false));
     case(cases, "semaphore, contended, with a future", |round| no_permits(round, true));
     case(cases, "semaphore, after one who died in it", permits_of_the_dead);
+    case(cases, "semaphore, of one that is stopped as another dies", stopped_with_permits);
+    case(cases, "semaphore, of one that is stopped with one of the dead's", stopped_at_a_burial);
+    case(cases, "semaphore, unowned", unowned);
     case(cases, "event, set, with a thread", |round| set(round, false));
     case(cases, "event, set, with a future", |round| set(round, true));
     case(cases, "event, wait", waits);
@@ -234,6 +237,111 @@ fn permits_of_the_dead(round: Round) -> bool {
     let ended = finished(round.victim(|| (), op));
     assert!(semaphore.acquire_timeout(HANG) && semaphore.acquire_timeout(HANG));
     assert!(!semaphore.try_acquire());
+    ended
+}
+
+/// One that has two permits, until it is killed.
+fn dies_with_permits(semaphore: &Semaphore, here: &Semaphore) -> Fork {
+    fork("who dies with permits", || {
+        semaphore.acquire();
+        semaphore.acquire();
+        here.release().unwrap();
+        std::thread::sleep(2 * HANG);
+        true
+    })
+}
+
+/// Nobody who does not use the semaphore waits for one that is stopped in it, also when the dead have permits.
+fn others_go_on() {
+    let others = fork("who has nothing to do with it", || {
+        fourfold::process::steps::bury();
+        let event = Event::new().unwrap();
+        event.set();
+        event.wait_timeout(HANG)
+    });
+    others.succeed();
+}
+
+/// All three permits are there, and no more.
+fn has_three(semaphore: &Semaphore) {
+    for _ in 0..3 {
+        assert!(semaphore.acquire_timeout(HANG), "a permit is lost");
+    }
+    until("no more permits than there were", || {
+        fourfold::process::steps::bury();
+        !semaphore.try_acquire()
+    });
+}
+
+fn stopped_with_permits(round: Round) -> bool {
+    let (semaphore, here) = (Semaphore::new(3).unwrap(), Semaphore::unowned(0).unwrap());
+    let dying = dies_with_permits(&semaphore, &here);
+    assert!(here.acquire_timeout(HANG));
+    let op = |_: &Board| {
+        semaphore.acquire();
+        semaphore.release().unwrap();
+    };
+    // It takes part already: who is stopped making a reference has the lock for that.
+    let warm = || {
+        semaphore.acquire();
+        semaphore.release().unwrap();
+    };
+    let stopped = round.stopped(warm, op);
+    dying.die();
+    others_go_on();
+    stopped.signal(libc::SIGCONT);
+    let ended = finished(stopped);
+    has_three(&semaphore);
+    ended
+}
+
+/// The stopped one is burying another, or puts right what that one has left.
+fn stopped_at_a_burial(round: Round) -> bool {
+    let (semaphore, here) = (Semaphore::new(3).unwrap(), Semaphore::unowned(0).unwrap());
+    let first = (round.random % 120) as i64;
+    finished(round.victim_at(
+        first,
+        || _ = semaphore.permits(),
+        |_| {
+            semaphore.acquire();
+            semaphore.release().unwrap();
+            semaphore.acquire();
+        },
+    ));
+    let dying = dies_with_permits(&semaphore, &here);
+    assert!(here.acquire_timeout(HANG));
+    let op = |_: &Board| {
+        if semaphore.acquire_timeout(HANG) {
+            semaphore.release().unwrap();
+        }
+    };
+    let stopped = round.stopped(|| _ = semaphore.permits(), op);
+    dying.die();
+    fourfold::process::steps::bury();
+    stopped.signal(libc::SIGCONT);
+    let ended = finished(stopped);
+    has_three(&semaphore);
+    ended
+}
+
+/// What the dead have taken stays taken, all or nothing of it.
+fn unowned(round: Round) -> bool {
+    let semaphore = Semaphore::unowned(3).unwrap();
+    let op = |board: &Board| {
+        semaphore.acquire();
+        board.is_at(1);
+        semaphore.acquire();
+        board.is_at(2);
+    };
+    let ended = finished(round.victim(|| _ = semaphore.permits(), op));
+    fourfold::process::steps::bury();
+    let mut left = 0;
+    while semaphore.try_acquire() {
+        left += 1;
+    }
+    let taken = round.stage();
+    let may = !ended && taken < 2 && left + taken == 2;
+    assert!(left + taken == 3 || may, "{left} are left after {taken}");
     ended
 }
 

@@ -9,10 +9,7 @@ pub(crate) fn listening(typed: &str) -> Result<Address, String> {
     if let Ok(port) = typed.parse::<u16>() {
         return Ok(Address::Tcp((Ipv4Addr::LOCALHOST, port).into()));
     }
-    typed.parse::<Address>().map_err(|error| {
-        let why = std::error::Error::source(&error).map(|why| format!(" ({why})"));
-        format!("{error}{}", why.unwrap_or_default())
-    })
+    typed.parse::<Address>().map_err(|error| error.to_string())
 }
 
 /// A server that is called.
@@ -47,6 +44,8 @@ mod tests {
         assert_eq!(listening("80").unwrap().to_string(), "127.0.0.1:80");
         assert_eq!(listening("[::1]:80").unwrap().to_string(), "[::1]:80");
         assert_eq!(listening("unix:a").unwrap().to_string(), "unix:a");
+        let told = listening("nonsense").unwrap_err();
+        assert_eq!(told.matches("invalid socket address").count(), 1, "{told}");
         assert!(listening("nonsense").unwrap_err().contains("give HOST:PORT or unix:PATH"));
         assert_eq!(called("80"), Ok(Called::Tcp("127.0.0.1:80".into())));
         assert_eq!(called("[::1]:80"), Ok(Called::Tcp("[::1]:80".into())));

@@ -27,12 +27,13 @@ use std::time::Instant;
 
 use self::poller::Poller;
 use self::timers::Timers;
-use super::control::Control;
+use super::control::{Control, Record};
 use super::greenlet::Context;
 use super::jump::Point;
 use super::stack::{Cache, Stack};
 use crate::sync::park::Wait;
 pub(super) use crate::system::ready::Direction;
+use crate::task::aside::Aside;
 
 #[cfg(feature = "patch")]
 pub(super) use self::descriptors::may_suspend;
@@ -41,7 +42,8 @@ use self::remote::Request;
 pub(super) use self::remote::{Remote, Slot};
 pub(super) use self::run::{run, serve};
 pub(super) use self::switch::{
-    Interrupt, current, current_id, current_pool, limited, running, with_hub, without_suspension,
+    Interrupt, current, current_id, current_pool, give_way_on, limited, running, with_hub,
+    without_suspension,
 };
 
 pub(super) struct Hub {
@@ -78,6 +80,8 @@ pub(super) struct Hub {
     running: Cell<Running>,
     /// Whether it takes no new coroutines, since it ends.
     closing: Cell<bool>,
+    /// Addresses in the functions that it was begun by: see `thread_end.rs`.
+    callers: Box<[usize]>,
     /// Whether it is to end when no foreground coroutine is left.
     stopping: Cell<bool>,
 }
@@ -104,9 +108,11 @@ struct Entry {
     point: Option<Point>,
     /// What it is on.
     stack: Option<Stack>,
-    control: Option<Arc<Control>>,
+    control: Option<Arc<Record>>,
     /// The greenlets that it is the root of, while it does not run.
     greenlets: *const Context,
+    /// What it was in the middle of writing or reading, while it does not run.
+    aside: Aside,
     /// What it waits for.
     wait: Option<Wait>,
     /// The time limits that it is inside of, the outermost first.

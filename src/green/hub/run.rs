@@ -8,9 +8,10 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
-use super::super::control::{Control, Name, Place};
+use super::super::control::{Control, Name, Place, Record};
 use super::super::fault;
 use super::super::stack::{Cache, Class};
+use super::super::thread_end;
 use super::poller::Poller;
 use super::switch::{Green, Interrupt};
 use super::timers::Timers;
@@ -61,6 +62,7 @@ impl Hub {
             company: Cell::new(None),
             main: Cell::new(None),
             running: Cell::new(Running::NONE),
+            callers: thread_end::calling(),
             closing: Cell::new(false),
             stopping: Cell::new(false),
         })
@@ -79,8 +81,13 @@ impl Hub {
         self.stopping.set(true);
     }
 
+    /// Addresses in the functions that it was begun by.
+    pub(in crate::green) fn callers(&self) -> &[usize] {
+        &self.callers
+    }
+
     /// The coroutines it has.
-    pub(in crate::green) fn alive(&self) -> Vec<Arc<Control>> {
+    pub(in crate::green) fn alive(&self) -> Vec<Arc<Record>> {
         self.entries.borrow().iter().filter_map(|entry| entry.control.clone()).collect()
     }
 
@@ -224,7 +231,7 @@ pub(in crate::green) fn run<R>(name: Name, class: Class, f: impl FnOnce() -> R) 
     let result = Cell::new(None);
     let hub = Hub::new()?;
     let slot = hub.free_slot();
-    let control = Arc::new(Control::new(name, None, false, Place::Here(slot)));
+    let control = Record::alone(Control::new(name, None, false, Place::Here(slot)));
     hub.main.set(Some(control.id));
     let main = control.clone();
     let entered = hub.enter();

@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use super::super::control::Control;
+use super::super::control::{Control, Record};
 use super::super::greenlet;
 use super::super::jump;
 use super::super::stack::{Class, Stack};
@@ -38,6 +38,7 @@ use super::{Entry, Hub, Limit, Ready, Running, Slot, Why};
 use crate::error::{Error, ErrorKind, Result, Scale};
 use crate::sync::park::{Scheduler, Wait};
 use crate::system::ready::Wanted;
+use crate::task::aside::{self, Aside};
 
 /// What a coroutine is unwound with.
 pub(in crate::green) enum Interrupt {
@@ -74,7 +75,7 @@ pub(in crate::green) fn current_id() -> Option<u64> {
 }
 
 /// The coroutine that runs on this thread.
-pub(in crate::green) fn current() -> Option<Arc<Control>> {
+pub(in crate::green) fn current() -> Option<Arc<Record>> {
     with_hub(|hub| hub.current.get().and_then(|slot| hub.control(slot.index))).flatten()
 }
 
@@ -158,7 +159,7 @@ impl Hub {
         with_hub(push).unwrap_or(false)
     }
 
-    pub(super) fn control(&self, index: u32) -> Option<Arc<Control>> {
+    pub(super) fn control(&self, index: u32) -> Option<Arc<Record>> {
         self.entries.borrow()[index as usize].control.clone()
     }
 
@@ -176,7 +177,7 @@ impl Hub {
     pub(in crate::green) fn start(
         &self,
         slot: &'static Slot,
-        control: Arc<Control>,
+        control: Arc<Record>,
         class: Class,
         f: impl FnOnce() + 'static,
     ) -> Result<u32> {
@@ -192,7 +193,7 @@ impl Hub {
     pub(in crate::green) unsafe fn start_unchecked(
         &self,
         slot: &'static Slot,
-        control: Arc<Control>,
+        control: Arc<Record>,
         class: Class,
         f: impl FnOnce(),
     ) -> Result<u32> {
@@ -272,12 +273,14 @@ impl Hub {
     /// expects that one's: see `jump.rs`.
     #[inline(always)]
     fn resume(&self, index: u32) {
-        let (outer, point) = {
+        let (outer, point, aside) = {
             let mut entries = self.entries.borrow_mut();
             let entry = &mut entries[index as usize];
             let Some(point) = entry.point.take() else { return };
-            let (control, id) =
-                entry.control.as_ref().map_or((ptr::null(), 0), |c| (Arc::as_ptr(c), c.id));
+            let (control, id) = entry
+                .control
+                .as_deref()
+                .map_or((ptr::null(), 0), |c| (ptr::from_ref::<Control>(c), c.id));
             let guard = entry.stack.as_ref().map_or(0..0, Stack::guard);
             let running = Running { control, id, guard: (guard.start, guard.end) };
             let outer = (
@@ -286,14 +289,16 @@ impl Hub {
                 self.running.replace(running),
                 entry.greenlets,
             );
-            (outer, point)
+            (outer, point, std::mem::take(&mut entry.aside))
         };
         let no_suspend = self.no_suspend.replace(false);
         let greenlets = greenlet::exchange(outer.3);
+        let aside = aside::exchange(aside);
         // SAFETY: the point was taken out of the entry, where `start_unchecked` or the coroutine's last way out had put it; its stack is in
         // the entry and nobody else's. The way back is taken by the coroutine, in `switch_out` or at its end, in the meantime of this
         // very call: see above.
         unsafe { jump::jump(&self.resumer, point) };
+        let aside = aside::exchange(aside);
         let greenlets = greenlet::exchange(greenlets);
         self.no_suspend.set(no_suspend);
         self.current.set(outer.0);
@@ -305,6 +310,7 @@ impl Hub {
                 let entry = &mut entries[index as usize];
                 entry.point = Some(point);
                 entry.greenlets = greenlets;
+                entry.aside = aside;
             }
             None => self.vacate(index),
         }
@@ -421,7 +427,7 @@ impl Hub {
     }
 
     /// Ends a coroutine now, before this returns: at the end of what it borrows from.
-    pub(in crate::green) fn finish_inline(&self, control: &Arc<Control>, index: u32) {
+    pub(in crate::green) fn finish_inline(&self, control: &Arc<Record>, index: u32) {
         control.transition_to_leaving();
         for _ in 0..PATIENCE {
             if !self.is_at(control, index) {
@@ -437,7 +443,7 @@ impl Hub {
     }
 
     /// Whether the coroutine has this place.
-    fn is_at(&self, control: &Arc<Control>, index: u32) -> bool {
+    fn is_at(&self, control: &Arc<Record>, index: u32) -> bool {
         // There is no such place if the coroutine was of an earlier hub.
         let entries = self.entries.borrow();
         let there = entries.get(index as usize).and_then(|entry| entry.control.as_ref());
@@ -458,6 +464,17 @@ impl Hub {
             entries[slot.index as usize].limits.retain(|limit| limit.token != token);
         }
     }
+}
+
+/// Lets others run before the running coroutine, if this is its hub and it may wait.
+#[inline]
+pub(in crate::green) fn give_way_on(slot: &'static Slot) {
+    with_hub(|hub| {
+        let is_free = !hub.no_suspend.get() && hub.suspendable().is_some();
+        if is_free && ptr::eq(hub.remote, slot.remote) {
+            hub.yield_now();
+        }
+    });
 }
 
 /// Calls `f` in the running coroutine under a time limit. `None` if it was unwound by it.
@@ -510,6 +527,7 @@ impl Entry {
             stack: None,
             control: None,
             greenlets: ptr::null(),
+            aside: Aside::default(),
             wait: None,
             limits: Vec::new(),
         }

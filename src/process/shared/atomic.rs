@@ -1,7 +1,7 @@
 //! The atomic numbers that shared memory is made of. Each access is a step, at which a test build can end the process.
 //!
 //! Built with `--cfg fourfold_steps`, a process that has armed itself is killed with SIGKILL at its n-th step, for each n in
-//! turn: that is how `ci/steps` shows that no step is one at which nobody may die.
+//! turn: that is how `ci/steps` shows that no step is one at which nobody may die. Or it is stopped there.
 
 #[cfg(not(all(loom, test)))]
 pub(super) use std::sync::atomic::{Ordering, fence};
@@ -25,23 +25,32 @@ pub(super) fn step() {
 
 #[cfg(fourfold_steps)]
 pub(super) mod steps {
-    use std::sync::atomic::{AtomicI64, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+    use rustix::process::{Signal, getpid, kill_process};
 
     /// How many steps this process may still do; endless if negative.
     static LEFT: AtomicI64 = AtomicI64::new(-1);
+    /// It is stopped then, and not killed.
+    static STOPS: AtomicBool = AtomicBool::new(false);
 
     pub(super) fn step() {
         // Relaxed: one number, and the order of the steps is that of the program.
         if LEFT.load(Ordering::Relaxed) >= 0 && LEFT.fetch_sub(1, Ordering::Relaxed) == 0 {
-            let _ = rustix::process::kill_process(
-                rustix::process::getpid(),
-                rustix::process::Signal::KILL,
-            );
+            let stops = STOPS.load(Ordering::Relaxed);
+            let _ = kill_process(getpid(), if stops { Signal::STOP } else { Signal::KILL });
         }
     }
 
     /// Has this process killed before its step number `steps`, counted from 0 and from now on; negative: never.
     pub(crate) fn arm(steps: i64) {
+        STOPS.store(false, Ordering::Relaxed);
+        LEFT.store(steps, Ordering::Relaxed);
+    }
+
+    /// As `arm`, but has it stopped.
+    pub(crate) fn arm_stop(steps: i64) {
+        STOPS.store(true, Ordering::Relaxed);
         LEFT.store(steps, Ordering::Relaxed);
     }
 

@@ -346,10 +346,25 @@ fn receive(number: TicketNumber) -> Result<Buffer> {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        if self.forks == forks() && self.phase.0.load(Ordering::Acquire) == SPENT {
-            let (_, me) = self.attached.enter();
-            // Release: what we have done with the bytes was before. Fails if it has come back, or was taken from one who died.
-            let _ = self.body.giver.exchange(me.0, 0, Ordering::AcqRel);
+        if self.forks != forks() {
+            return;
+        }
+        match self.phase.0.load(Ordering::Acquire) {
+            SPENT => {
+                let (_, me) = self.attached.enter();
+                // Release: what we have done with the bytes was before. Fails if it has come back, or was taken from one who died.
+                let _ = self.body.giver.exchange(me.0, 0, Ordering::AcqRel);
+            }
+            // It came in an item that this thread is reading, and that may be handed back, if the rest of it cannot be read: then
+            // whoever reads it next finds the buffer by its number, as if it had not been read before.
+            COME if ticket::are_kept() => {
+                let (_, me) = self.attached.enter();
+                let number = self.body.number.load(Ordering::Acquire);
+                if number != 0 {
+                    let _ = self.body.holder.exchange(me.0, number, Ordering::AcqRel);
+                }
+            }
+            _ => {}
         }
     }
 }

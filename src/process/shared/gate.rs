@@ -52,7 +52,7 @@ pub(super) struct Gate {
 pub(super) struct Seen(pub(super) u32);
 
 impl Gate {
-    #[cfg(all(loom, test))]
+    #[cfg(test)]
     pub(super) fn new() -> Gate {
         Gate { word: Number32::new(0), _unused: 0, who: Number64::new(0) }
     }

@@ -126,12 +126,22 @@ impl Arena {
             if now != status::DEAD {
                 continue;
             }
-            while let Some(reference) = transaction.first(&slot.references) {
-                transaction.release(reference);
+            let mut kept = Vec::new();
+            // From the front each time: what is freed with a word may have been in this list, too.
+            while let Some(reference) =
+                transaction.find(&slot.references, |one| !kept.contains(&one))
+            {
+                match transaction.give_back_of_the_dead(reference) {
+                    true => transaction.release(reference),
+                    // It stays dead, and whoever looks next goes on here.
+                    false => kept.push(reference),
+                }
                 transaction.commit();
             }
-            // Unless somebody has taken it over meanwhile.
-            let _ = slot.state.exchange(seen, state(life, status::FREE), Ordering::AcqRel);
+            if kept.is_empty() {
+                // Unless somebody has taken it over meanwhile.
+                let _ = slot.state.exchange(seen, state(life, status::FREE), Ordering::AcqRel);
+            }
         }
         transaction.finish_condemned();
         transaction.end();
@@ -165,6 +175,15 @@ pub(super) const UNDER_WAY: u64 = 1 << 63;
 impl Transaction<'_> {
     pub(super) fn first(&self, list: &Number64) -> Option<u64> {
         Some(list.load(Ordering::Relaxed)).filter(|first| *first != 0)
+    }
+
+    /// The first reference of a list that is such a one.
+    fn find(&self, list: &Number64, is_one: impl Fn(u64) -> bool) -> Option<u64> {
+        let mut next = self.first(list);
+        while let Some(reference) = next.filter(|reference| !is_one(*reference)) {
+            next = self.first(self.arena.number(reference + 8));
+        }
+        next
     }
 
     /// Puts a reference at the front of a list.

@@ -10,7 +10,7 @@
 //! | `journal.rs` | changes that are made all or not at all |
 //! | `heap.rs`, `members.rs`, `object.rs` | blocks; participants and what the dead leave; words and references to them |
 //! | `lock.rs`, `event.rs`, `semaphore.rs`, `values.rs`, `array.rs`, `buffer.rs`, `shared_buffer.rs` | the words |
-//! | `ring.rs`, `queue.rs` | the bounded queue: its cells, and values in them |
+//! | `ring.rs`, `item.rs`, `queue.rs` | the bounded queue: its cells, what is in them, and the calls on it |
 //! | `stream.rs` | what a pool and its worker tell each other, in memory of their own |
 
 mod arena;
@@ -23,6 +23,7 @@ mod event;
 mod gate;
 mod heap;
 mod host;
+mod item;
 mod journal;
 mod lock;
 mod lock_word;
@@ -90,6 +91,11 @@ pub mod steps {
     /// Has this process killed before its step number `steps`, counted from 0 and from now on; negative: never.
     pub fn arm(steps: i64) {
         atomic::steps::arm(steps);
+    }
+
+    /// As [`arm`], but has it stopped with SIGSTOP: it may go on.
+    pub fn arm_stop(steps: i64) {
+        atomic::steps::arm_stop(steps);
     }
 
     /// How many steps are left of those that it was armed with.

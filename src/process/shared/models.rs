@@ -291,11 +291,14 @@ impl Ringed {
                     let item = hold.cell.len.load(Ordering::Relaxed);
                     hold.leave(Ordering::SeqCst);
                     self.head.not_full.0.open_fenced(&self.world, 1);
+                    if ring.is_closed() {
+                        self.head.not_empty.0.open_all(&self.world);
+                    }
                     return Some(Some(item));
                 }
                 Err(Refusal::Closed) => {
                     if !self.search() {
-                        return Some(None);
+                        return ring.is_over().then_some(None);
                     }
                 }
                 Err(Refusal::Not | Refusal::Soon) => return None,
@@ -418,6 +421,8 @@ fn a_death_in_a_get_hands_back() {
             let lived = victim.join().unwrap();
             let (first, second) = other.join().unwrap().unwrap();
             let last = ring.world.live(0, -1, || [ring.get(), ring.get()]).unwrap();
+            // Who is told of the end has seen all that comes out.
+            assert!(second.is_some() || last == [None, None], "{second:?}, and then {last:?}");
             let mut all: Vec<u64> = [first, second].into_iter().chain(last).flatten().collect();
             all.extend(lived.flatten());
             all.sort();

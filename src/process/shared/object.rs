@@ -260,6 +260,11 @@ impl Drop for Attached {
         if self.arena.myself().is_none_or(|me| me.0 != *self.me.get_mut()) {
             return;
         }
+        let head = head(self.arena, self.object);
+        if head.kind.load(Ordering::Relaxed) == ObjectKind::Semaphore as u64 {
+            let held = *self.reference.get_mut() + 24;
+            super::semaphore::give_back(self.arena, self.body(), held);
+        }
         let mut local = local();
         if local.attached.get(&self.object).is_some_and(|known| known.strong_count() == 0) {
             local.attached.remove(&self.object);
@@ -350,7 +355,19 @@ impl Transaction<'_> {
             && self.arena.number(ticket + 24).load(Ordering::Relaxed) == number
     }
 
-    /// Takes a reference out of its list, and frees the word if that was its last, and what it alone referred to.
+    /// Gives back what one that has died had by a reference. False: not yet, and the reference must stay.
+    pub(super) fn give_back_of_the_dead(&self, reference: u64) -> bool {
+        let arena = self.arena;
+        let object = arena.number(reference).load(Ordering::Relaxed);
+        let kind = head(arena, object).kind.load(Ordering::Relaxed);
+        let is_members = arena.number(reference + 24).load(Ordering::Relaxed) < UNDER_WAY;
+        !is_members
+            || kind != ObjectKind::Semaphore as u64
+            || super::semaphore::give_back_of_the_dead(arena, object + BODY, reference + 24)
+    }
+
+    /// Takes a reference out of its list, and frees the word if that was its last, and what it alone referred to. Permits that it
+    /// had were given back before.
     pub(super) fn release(&mut self, reference: u64) {
         self.take_out(reference);
         self.commit();
@@ -362,10 +379,6 @@ impl Transaction<'_> {
         let arena = self.arena;
         let object = arena.number(reference).load(Ordering::Relaxed);
         let head = head(arena, object);
-        let is_members = arena.number(reference + 24).load(Ordering::Relaxed) < UNDER_WAY;
-        if is_members && head.kind.load(Ordering::Relaxed) == ObjectKind::Semaphore as u64 {
-            super::semaphore::give_back(arena, object + BODY, reference + 24);
-        }
         self.unlink(reference);
         if head.references.load(Ordering::Relaxed) > 1 {
             self.add(&head.references, -1);

@@ -11,6 +11,9 @@ use super::arena::Arena;
 use super::atomic::{Ordering, fence, step};
 use super::gate::{Gate, Look};
 use super::host::Member;
+use super::item::{
+    DONE, LEN, TICKETS, Written, announce, append, finish, give_block, has_more, place, take_out,
+};
 use super::journal::Transaction;
 use super::object::{Attached, ObjectKind, type_mark};
 use super::ring::{Cell, FIRST_LINE, Hold, INLINE, Left, Refusal, Ring, RingHead};
@@ -19,22 +22,11 @@ use crate::error::{Error, Result};
 use crate::process::OnDeath;
 use crate::process::queue_error::{GetError, PutError};
 use crate::sync::park::{self, Wait, after};
-use crate::task::codec::Out;
 use crate::task::codec::{self, Short};
 use crate::task::{Payload, ticket};
 
 /// The most items that a queue has room for.
 pub(crate) const MAX_CAPACITY: usize = 1 << 24;
-
-/// In a cell's `len`: the item was taken, and its block given back.
-const DONE: u64 = 1 << 63;
-/// In a cell's `len`: bytes of the item.
-const LEN: u64 = (1 << 40) - 1;
-/// In a cell's `len`: how many tickets are in it, whose numbers lie behind its bytes.
-const TICKETS: u64 = (DONE - 1) & !LEN;
-const ONE_TICKET: u64 = LEN + 1;
-/// Bytes of a ticket's number.
-const NUMBER: usize = size_of::<ticket::Number>();
 
 /// How often a thread looks for an item that somebody is putting at this moment.
 const SOON: u32 = 1000;
@@ -55,6 +47,32 @@ const PATIENCE: usize = 32;
 
 /// Where the cells begin.
 const CELLS: u64 = size_of::<RingHead>() as u64;
+
+impl<T> Bounded<T> {
+    pub(super) fn of(attached: Arc<Attached>) -> Bounded<T> {
+        let (arena, _) = attached.enter();
+        let (head, cells) = parts(arena, attached.body());
+        Bounded { attached, head, cells, items: PhantomData }
+    }
+
+    pub(super) fn attached(&self) -> &Arc<Attached> {
+        &self.attached
+    }
+
+    #[inline(always)]
+    fn ring(&self) -> (Ring<'static, Arena>, Member) {
+        let (arena, me) = self.attached.enter();
+        (Ring { host: arena, head: self.head, cells: self.cells }, me)
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.cells.len()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.ring().0.len()
+    }
+}
 
 impl<T: Payload> Bounded<T> {
     pub(crate) fn new(capacity: usize, on_death: OnDeath) -> Result<Bounded<T>> {
@@ -81,33 +99,9 @@ impl<T: Payload> Bounded<T> {
         Ok(Bounded::of(attached))
     }
 
-    pub(super) fn of(attached: Arc<Attached>) -> Bounded<T> {
-        let (arena, _) = attached.enter();
-        let (head, cells) = parts(arena, attached.body());
-        Bounded { attached, head, cells, items: PhantomData }
-    }
-
-    pub(super) fn attached(&self) -> &Arc<Attached> {
-        &self.attached
-    }
-
-    #[inline(always)]
-    fn ring(&self) -> (Ring<'static, Arena>, Member) {
-        let (arena, me) = self.attached.enter();
-        (Ring { host: arena, head: self.head, cells: self.cells }, me)
-    }
-
-    pub(crate) fn capacity(&self) -> usize {
-        self.cells.len()
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.ring().0.len()
-    }
-
     /// Puts an item, if there is room.
     pub(crate) fn try_put(&self, item: T) -> Result<(), PutError<T>> {
-        self.put_bytes(item, |bytes| self.put_now(bytes, true))
+        self.put_bytes(&mut Short::new(), item, |bytes| self.put_now(bytes, true))
     }
 
     /// Puts an item, and waits for room.
@@ -117,7 +111,7 @@ impl<T: Payload> Bounded<T> {
         wait: &Wait,
         limit: Option<Duration>,
     ) -> Result<(), PutError<T>> {
-        self.put_bytes(item, |bytes| match self.put_now(bytes, false) {
+        self.put_bytes(&mut Short::new(), item, |bytes| match self.put_now(bytes, false) {
             Err(Refused::Full) => self.put_slowly(bytes, wait, limit),
             other => other,
         })
@@ -151,8 +145,10 @@ impl<T: Payload> Bounded<T> {
     ) -> Result<(), PutError<T>> {
         let (ring, me) = self.ring();
         let batch = Batch { gate: self.not_empty(), arena: ring.host, some: false.into() };
+        let mut room = Short::new();
         for item in items {
-            self.put_bytes(item, |bytes| match ring.claim(me) {
+            room.clear();
+            self.put_bytes(&mut room, item, |bytes| match ring.claim(me) {
                 Ok(hold) => {
                     self.write(ring, hold, bytes)?;
                     ring.publish(hold, Ordering::Release);
@@ -175,20 +171,20 @@ impl<T: Payload> Bounded<T> {
         Ok(())
     }
 
-    /// Writes an item as bytes, and puts these.
+    /// Writes an item as bytes, in `room`, which is empty, and puts these.
     #[inline]
     fn put_bytes(
         &self,
+        room: &mut Short,
         item: T,
         put: impl FnOnce(Written<'_>) -> Result<(), Refused>,
     ) -> Result<(), PutError<T>> {
         // Not into the cell itself: an item's own `Serialize` may take long, panic, or put another.
-        let mut room = Short::new();
-        let (written, tickets) = ticket::collect(|| codec::encode_into(&mut room, &item, "item"));
+        let (written, tickets) = ticket::collect(|| codec::encode_into(room, &item, "item"));
         let done = match written {
             Ok(()) => {
-                let len = append(&mut room, &tickets);
-                put(Written { bytes: &room, len, tickets: &tickets })
+                let len = append(room, &tickets);
+                put(Written { bytes: room, len, tickets: &tickets })
                     .map_err(|refused| refused.with(item))
             }
             Err(error) => Err(PutError::Failed(item, error)),
@@ -309,47 +305,18 @@ impl<T: Payload> Bounded<T> {
         len: u64,
         tickets: &ticket::Tickets,
     ) -> Result<(), Refused> {
-        if bytes.len() > INLINE {
-            return self.write_block(ring, hold, bytes, len, tickets);
-        }
-        step();
-        // SAFETY: the cell is ours alone until it is published, and has room for INLINE bytes.
-        unsafe { bytes.as_ptr().copy_to_nonoverlapping(hold.cell.bytes.get().cast(), bytes.len()) };
-        // Release: as in `write`.
-        hold.cell.len.store(len, Ordering::Release);
-        announce(tickets);
-        Ok(())
-    }
-
-    #[cold]
-    fn write_block(
-        &self,
-        ring: Ring<'static, Arena>,
-        hold: Hold<'static>,
-        bytes: &[u8],
-        len: u64,
-        tickets: &ticket::Tickets,
-    ) -> Result<(), Refused> {
-        let arena = ring.host;
-        let allocate = || {
-            let mut transaction = arena.begin();
-            let block = transaction.allocate_raw(bytes.len() as u64)?;
-            transaction.set(&hold.cell.block, block);
-            transaction.set(&hold.cell.len, len);
-            transaction.end();
-            Ok(block)
+        let (arena, cell) = (ring.host, hold.cell);
+        let place = match bytes.len() {
+            ..=INLINE => Ok(cell.bytes.get().cast()),
+            size => give_block(arena, cell, size, len).map(|block| arena.at(block, size)),
         };
-        match allocate() {
-            Ok(block) => {
+        match place {
+            Ok(place) => {
                 step();
-                // SAFETY: the block is the cell's, which is ours alone until it is published, and is of this size.
-                unsafe {
-                    std::ptr::copy_nonoverlapping(
-                        bytes.as_ptr(),
-                        arena.at(block, bytes.len()),
-                        bytes.len(),
-                    );
-                }
+                // SAFETY: the cell and its block are ours alone until it is published, and have room for so many bytes.
+                unsafe { bytes.as_ptr().copy_to_nonoverlapping(place, bytes.len()) };
+                // Release: as in `write`.
+                cell.len.store(len, Ordering::Release);
                 announce(tickets);
                 Ok(())
             }
@@ -427,6 +394,7 @@ impl<T: Payload> Bounded<T> {
         let (ring, me) = self.ring();
         let batch = Batch { gate: self.not_full(), arena: ring.host, some: false.into() };
         items.reserve_exact(most.min((FIRST_ROOM / size_of::<T>().max(1)).max(4)));
+        let mut failed = None;
         while items.len() < most {
             let Ok(hold) = ring.take(me) else { break };
             if ring.is_emptied() {
@@ -434,14 +402,22 @@ impl<T: Payload> Bounded<T> {
                 continue;
             }
             batch.some.set(true);
-            match self.read(ring, hold, Ordering::Release, items.is_empty()) {
-                Ok(item) => items.push(item),
+            let alone = items.is_empty();
+            match self.read(ring, hold, Ordering::Release, alone, |item| items.push(item)) {
+                Ok(()) => {}
                 // It was handed back, and comes out by itself; what was taken before it must not be lost.
                 Err(_) if !items.is_empty() => break,
-                Err(error) => return Err(error),
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
             }
         }
         drop(batch);
+        self.tell_of_the_end(ring);
+        if let Some(error) = failed {
+            return Err(error);
+        }
         if items.is_empty() {
             items.push(self.get(wait, None)?);
         }
@@ -473,16 +449,22 @@ impl<T: Payload> Bounded<T> {
             match taken {
                 Ok(hold) if ring.is_emptied() => self.leave(ring, hold),
                 Ok(hold) => {
-                    let item = self.read(ring, hold, Ordering::SeqCst, true);
+                    let item = self.read(ring, hold, Ordering::SeqCst, true, |item| item);
                     self.not_full().open_fenced(ring.host, 1);
+                    self.tell_of_the_end(ring);
                     return Got::Some(item);
                 }
                 Err(Refusal::Closed) => {
                     // What the dead were taking comes first.
                     ring.host.look_after_all();
-                    if !self.search(ring, me) {
-                        return Got::Some(Err(GetError::ShutDown));
+                    if self.search(ring, me) {
+                        continue;
                     }
+                    // What somebody living is taking comes back if that one dies. If not, we are told.
+                    return match ring.is_over() {
+                        true => Got::Some(Err(GetError::ShutDown)),
+                        false => Got::Nothing,
+                    };
                 }
                 Err(Refusal::Not) => return Got::Nothing,
                 Err(Refusal::Soon) => return Got::Soon,
@@ -490,48 +472,66 @@ impl<T: Payload> Bounded<T> {
         }
     }
 
+    /// After a cell was left, by a store that is SeqCst or with a fence behind it: of a queue that was shut down it may have been the
+    /// last, and then others have waited for what becomes of it.
+    #[inline(always)]
+    fn tell_of_the_end(&self, ring: Ring<'static, Arena>) {
+        if ring.is_closed() {
+            self.not_empty().open_all(ring.host);
+        }
+    }
+
     /// Reads the item in a cell of ours, and leaves the cell, in whatever way reading ends. An error is for who is told of it
     /// `alone`: else the item is handed back.
     #[inline(always)]
-    fn read(
+    fn read<R>(
         &self,
         ring: Ring<'static, Arena>,
         hold: Hold<'static>,
         order: Ordering,
         alone: bool,
-    ) -> Result<T, GetError> {
-        struct Leave(&'static Arena, Hold<'static>, Ordering, &'static Gate);
+        take: impl FnOnce(T) -> R,
+    ) -> Result<R, GetError> {
+        /// A user's `Deserialize` panics, and nobody else leaves the cell, or tells of the room, or of the end.
+        struct Leave(Ring<'static, Arena>, Hold<'static>);
         impl Drop for Leave {
-            #[inline(always)]
+            #[cold]
             fn drop(&mut self) {
-                finish(self.0, self.1.cell);
-                self.1.leave(self.2);
-                if std::thread::panicking() {
-                    // A user's `Deserialize` panics, and nobody else tells of the room.
-                    self.3.open_all(self.0);
-                }
+                let Leave(ring, hold) = *self;
+                finish(ring.host, hold.cell);
+                ring.leave(hold);
+                ring.head.not_full.0.open_all(ring.host);
+                ring.head.not_empty.0.open_all(ring.host);
             }
         }
-        let leave = Leave(ring.host, hold, order, self.not_full());
-        let result = match hold.again && self.policy() == OnDeath::Report {
+        let leave = Leave(ring, hold);
+        let result = match hold.again() && self.policy() == OnDeath::Report {
             true => Err(GetError::TakerDied),
-            false => self.decode(ring, hold),
+            false => self.decode(ring, hold, take),
         };
+        std::mem::forget(leave);
         if result.is_err() && !alone {
-            std::mem::forget(leave);
             ring.hand_back(hold);
             self.not_empty().open_one(ring.host);
+        } else {
+            finish(ring.host, hold.cell);
+            hold.leave(order);
         }
         result
     }
 
     #[inline(always)]
-    fn decode(&self, ring: Ring<'static, Arena>, hold: Hold<'static>) -> Result<T, GetError> {
+    fn decode<R>(
+        &self,
+        ring: Ring<'static, Arena>,
+        hold: Hold<'static>,
+        take: impl FnOnce(T) -> R,
+    ) -> Result<R, GetError> {
         let len = hold.cell.len.load(Ordering::Relaxed);
         let start = place(ring.host, hold.cell, len);
         // SAFETY: the cell, and its block, are ours alone, and have so many bytes, which were written before it was published.
         let bytes = unsafe { std::slice::from_raw_parts(start, (len & LEN) as usize) };
-        let decode = || codec::decode(bytes, "item").map_err(GetError::Failed);
+        let decode = || codec::decode_to(bytes, "item", take).map_err(GetError::Failed);
         if len & TICKETS == 0 {
             return decode();
         }
@@ -600,108 +600,6 @@ impl<T: Payload> Bounded<T> {
     }
 }
 
-/// An item as bytes, with the numbers of its tickets behind them, and what its cell is to say of it.
-#[derive(Clone, Copy)]
-struct Written<'a> {
-    bytes: &'a Short,
-    len: u64,
-    tickets: &'a ticket::Tickets,
-}
-
-/// Makes the tickets of an item the cell's, which says that it has them, before anybody else can take it.
-#[inline]
-fn announce(tickets: &ticket::Tickets) {
-    if !tickets.is_empty() {
-        tickets.announce();
-    }
-}
-
-/// Puts the numbers of the tickets behind the item's bytes, and gives what the cell is to say.
-#[inline]
-fn append(bytes: &mut Short, tickets: &ticket::Tickets) -> u64 {
-    let len = bytes.len() as u64;
-    if tickets.is_empty() {
-        return len;
-    }
-    let before = bytes.len();
-    for number in tickets.numbers() {
-        number.iter().for_each(|part| bytes.extend(&part.to_ne_bytes()));
-    }
-    len + ((bytes.len() - before) / NUMBER) as u64 * ONE_TICKET
-}
-
-fn count(len: u64) -> usize {
-    ((len & TICKETS) / ONE_TICKET) as usize
-}
-
-/// Bytes of an item and of the numbers behind it.
-fn total(len: u64) -> usize {
-    (len & LEN) as usize + count(len) * NUMBER
-}
-
-/// Where the item in a cell of ours begins, whose `len` says that.
-fn place(arena: &Arena, cell: &Cell, len: u64) -> *const u8 {
-    match total(len) {
-        ..=INLINE => cell.bytes.get().cast(),
-        total => arena.at(cell.block.load(Ordering::Relaxed), total),
-    }
-}
-
-/// Gives back what the item in a cell of ours has beside its cell: a block, tickets.
-#[inline]
-fn finish(arena: &Arena, cell: &Cell) {
-    if has_more(cell) {
-        finish_slowly(arena, cell);
-    }
-}
-
-fn has_more(cell: &Cell) -> bool {
-    cell.block.load(Ordering::Relaxed) != 0 || cell.len.load(Ordering::Relaxed) & TICKETS != 0
-}
-
-#[cold]
-fn finish_slowly(arena: &Arena, cell: &Cell) {
-    let mut transaction = arena.begin();
-    // Who dies after this has had the item: it should be at the end of its `get`.
-    take_out(&mut transaction, cell, Transaction::free_fast);
-    transaction.commit();
-    transaction.finish_condemned();
-    transaction.end();
-}
-
-/// Gives back what an item has. It may condemn words that only the item referred to.
-fn take_out<'a>(
-    transaction: &mut Transaction<'a>,
-    cell: &Cell,
-    free: fn(&mut Transaction<'a>, u64, u64),
-) {
-    let arena = transaction.arena;
-    let len = cell.len.load(Ordering::Relaxed);
-    if count(len) > 0 {
-        // Who finds this of a dead one goes on here: the item is not whole any more. A ticket is given back once, by its number.
-        transaction.set(&cell.len, len | DONE);
-        transaction.commit();
-        for index in 0..count(len) {
-            let at = (len & LEN) as usize + index * NUMBER;
-            let mut number = [[0; 8]; 3];
-            // SAFETY: the cell, or its block, which is ours alone, has so many bytes, as has `number`.
-            unsafe {
-                let from = place(arena, cell, len).add(at);
-                std::ptr::copy_nonoverlapping(from, number.as_mut_ptr().cast(), NUMBER);
-            }
-            transaction.take_ticket(number.map(u64::from_ne_bytes));
-            transaction.commit();
-        }
-    }
-    let block = cell.block.load(Ordering::Relaxed);
-    if block != 0 {
-        free(transaction, block, total(len) as u64);
-        transaction.set(&cell.block, 0);
-    }
-    // As above.
-    transaction.set(&cell.len, DONE);
-}
-
 /// Gives back what the items of a queue have, as it is freed.
 pub(super) fn take_apart(transaction: &mut Transaction<'_>, body: u64) {
     let arena = transaction.arena;
@@ -720,7 +618,9 @@ pub(super) fn blocks(arena: &Arena, body: u64) -> impl Iterator<Item = (u64, u64
     let number = |number: &super::atomic::Number64| number.load(Ordering::Acquire);
     let blocks =
         parts(arena, body).1.iter().map(move |cell| (number(&cell.block), number(&cell.len)));
-    blocks.filter(|(block, _)| *block != 0).map(|(block, len)| (block, total(len) as u64))
+    blocks
+        .filter(|(block, _)| *block != 0)
+        .map(|(block, len)| (block, super::item::total(len) as u64))
 }
 
 fn head_at(arena: &Arena, body: u64) -> &RingHead {

@@ -58,7 +58,7 @@ pub(super) struct Cell {
 #[cfg(not(all(loom, test)))]
 const _: () = assert!(size_of::<Cell>() == 128);
 
-#[cfg(all(loom, test))]
+#[cfg(test)]
 impl RingHead {
     pub(super) fn new(capacity: u64) -> RingHead {
         let number = || Number64::new(0);
@@ -78,7 +78,7 @@ impl RingHead {
     }
 }
 
-#[cfg(all(loom, test))]
+#[cfg(test)]
 impl Cell {
     pub(super) fn new() -> Cell {
         let number = || Number64::new(0);
@@ -187,16 +187,32 @@ impl<H> Copy for Ring<'_, H> {}
 #[must_use = "others wait for what becomes of it"]
 pub(super) struct Hold<'a> {
     pub(super) cell: &'a Cell,
+    /// The lap, and below it one bit: the item had been taken before, by one who died. In one number, since bytes between fields are
+    /// moved, too, and slowly.
     lap: u64,
-    /// The item had been taken before, by one who died.
-    pub(super) again: bool,
 }
 
-impl Hold<'_> {
+impl<'a> Hold<'a> {
+    #[inline(always)]
+    fn new(cell: &'a Cell, lap: u64, again: bool) -> Hold<'a> {
+        Hold { cell, lap: lap << 1 | u64::from(again) }
+    }
+
+    #[inline(always)]
+    fn lap(self) -> u64 {
+        self.lap >> 1
+    }
+
+    /// Whether the item had been taken before, by one who died.
+    #[inline(always)]
+    pub(super) fn again(self) -> bool {
+        self.lap & 1 != 0
+    }
+
     /// As [`Ring::leave`], with the order of the store. If it is not SeqCst, a fence comes before the gate is opened.
     #[inline(always)]
     pub(super) fn leave(self, order: Ordering) {
-        let empty = State::new(self.lap + 1, EMPTY, 0).0;
+        let empty = State::new(self.lap() + 1, EMPTY, 0).0;
         match order {
             Ordering::SeqCst => drop(self.cell.state.swap(empty, Ordering::SeqCst)),
             _ => self.cell.state.store(empty, order),
@@ -300,7 +316,7 @@ impl<'a, H: Host> Ring<'a, H> {
                         .0
                         .store(position.next(self.capacity()).word(), Ordering::Relaxed);
                     self.fetch_ahead(position.index);
-                    let hold = Hold { cell, lap: position.lap, again: false };
+                    let hold = Hold::new(cell, position.lap, false);
                     if self.is_closed() {
                         self.leave(hold);
                         return Err(Refusal::Closed);
@@ -335,7 +351,7 @@ impl<'a, H: Host> Ring<'a, H> {
     /// Lets others take what was written. Then open `not_empty`.
     #[inline(always)]
     pub(super) fn publish(&self, hold: Hold<'a>, order: Ordering) {
-        let full = State::new(hold.lap, FULL, 0).0;
+        let full = State::new(hold.lap(), FULL, 0).0;
         match order {
             // A store and a fence in one.
             Ordering::SeqCst => drop(hold.cell.state.swap(full, Ordering::SeqCst)),
@@ -376,7 +392,7 @@ impl<'a, H: Host> Ring<'a, H> {
                         .head
                         .0
                         .store(position.next(self.capacity()).word(), Ordering::Relaxed);
-                    return Ok(Hold { cell, lap: position.lap, again: false });
+                    return Ok(Hold::new(cell, position.lap, false));
                 }
                 (0, CLAIMED) => return Err(Refusal::Soon),
                 (0, EMPTY) => return Err(if closed { Refusal::Closed } else { Refusal::Not }),
@@ -392,9 +408,14 @@ impl<'a, H: Host> Ring<'a, H> {
         }
     }
 
-    /// Whether there is something to take, or nothing comes any more.
+    /// Whether there is something to take, or nothing comes any more: whether [`take`](Ring::take) would find something to do.
     pub(super) fn is_ready(&self) -> bool {
-        if self.is_closed() || self.may_have_back() {
+        let closed = self.is_closed();
+        if closed {
+            // As in `take`.
+            fence(Ordering::SeqCst);
+        }
+        if self.may_have_back() {
             return true;
         }
         let mut position = Position::from_word(self.head.head.0.load(Ordering::Relaxed));
@@ -402,13 +423,29 @@ impl<'a, H: Host> Ring<'a, H> {
             let state = State(self.cell(position).state.load(Ordering::Acquire));
             match (state.ahead_of(position.lap), state.what()) {
                 (0, FULL) => return true,
-                (0, EMPTY | CLAIMED) => return false,
+                (0, CLAIMED) => return false,
+                (0, EMPTY) | (-1, _) => return closed && self.is_over(),
                 (0, _) => {}
-                (1.., _) => position.lap = state.lap().wrapping_sub(1) % LAPS,
-                _ => return false,
+                // The hint is old, as in `claim`.
+                _ => position.lap = state.lap().wrapping_sub(1) % LAPS,
             }
             position = position.next(self.capacity());
         }
+    }
+
+    /// Whether nothing comes out of it any more, for who has found it closed and nothing to take: nobody living is taking an
+    /// item, which comes back if it dies. Nothing is put any more, and an item stays in its cell; so what one look through the cells
+    /// does not find is nowhere.
+    #[cold]
+    pub(super) fn is_over(&self) -> bool {
+        let is_left = |cell: &Cell| {
+            matches!(State(cell.state.load(Ordering::Acquire)).what(), TAKEN | BACK | FULL)
+        };
+        // From the last that was taken backwards: there it is, if anything is.
+        let head = Position::from_word(self.head.head.0.load(Ordering::Relaxed)).index as usize;
+        let (before, behind) = self.cells.split_at(head.min(self.cells.len()));
+        let mut cells = before.iter().rev().chain(behind.iter().rev());
+        self.is_emptied() || !cells.any(is_left)
     }
 
     /// Makes an item that was handed back ours.
@@ -420,7 +457,7 @@ impl<'a, H: Host> Ring<'a, H> {
             if state.what() == BACK {
                 let taken = State::new(state.lap(), TAKEN, brief(me));
                 if cell.state.exchange(state.0, taken.0, Ordering::AcqRel).is_ok() {
-                    return Some(Hold { cell, lap: state.lap(), again: true });
+                    return Some(Hold::new(cell, state.lap(), true));
                 }
             }
         }
@@ -435,7 +472,7 @@ impl<'a, H: Host> Ring<'a, H> {
 
     /// Hands the item in a cell of ours to others. Then open `not_empty`.
     pub(super) fn hand_back(&self, hold: Hold<'a>) {
-        hold.cell.state.store(State::new(hold.lap, BACK, 0).0, Ordering::Release);
+        hold.cell.state.store(State::new(hold.lap(), BACK, 0).0, Ordering::Release);
         // Who dies before this is itself found dead, and the cells are searched once more.
         self.head.handed_back.fetch_add(1, Ordering::SeqCst);
     }
@@ -459,7 +496,7 @@ impl<'a, H: Host> Ring<'a, H> {
             // As what it was, so that our own death in it is no other case.
             let ours = State::new(state.lap(), what, brief(me));
             if cell.state.exchange(state.0, ours.0, Ordering::AcqRel).is_ok() {
-                let hold = Hold { cell, lap: state.lap(), again: what == TAKEN };
+                let hold = Hold::new(cell, state.lap(), what == TAKEN);
                 show(if what == CLAIMED { Left::Unfinished(hold) } else { Left::Taken(hold) });
             }
         }
@@ -523,5 +560,61 @@ impl<'a, H: Host> Ring<'a, H> {
 
     fn may_have_back(&self) -> bool {
         self.head.handed_back.load(Ordering::Relaxed) != self.head.none_left.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    //! Hints that are as old as hints can be.
+
+    use super::super::gate::Gate;
+    use super::*;
+
+    /// One that nobody waits for.
+    struct Alone;
+
+    impl Host for Alone {
+        fn me(&self) -> Member {
+            Member::new(0, 1)
+        }
+
+        fn is_dead(&self, _: Member) -> bool {
+            false
+        }
+
+        fn is_dead_brief(&self, _: usize, _: u32, _: u32) -> bool {
+            false
+        }
+
+        fn sleep(&self, _: &Gate, _: u32, _: std::time::Duration) {}
+
+        fn wake(&self, _: &Gate, _: u32) -> u32 {
+            0
+        }
+
+        fn ring(&self, _: u64) {}
+    }
+
+    /// A ring whose second cell has an item of that lap, and whose hint has stayed at the beginning.
+    fn with_old_hint(lap: u64, look: impl FnOnce(Ring<'_, Alone>)) {
+        let (head, cells) = (RingHead::new(2), [Cell::new(), Cell::new()]);
+        cells[0].state.store(State::new(lap + 1, EMPTY, 0).0, Ordering::Relaxed);
+        cells[1].state.store(State::new(lap, FULL, 0).0, Ordering::Relaxed);
+        look(Ring { host: &Alone, head: &head, cells: &cells });
+    }
+
+    #[test]
+    fn an_item_is_seen_however_old_the_hint_is() {
+        for lap in [0, 1, 5, LAPS / 2 - 2, LAPS / 2 - 1, LAPS / 2, LAPS / 2 + 5, LAPS - 9] {
+            with_old_hint(lap, |ring| assert!(ring.is_ready(), "lap {lap}"));
+            with_old_hint(lap, |ring| {
+                let hold = ring.take(Alone.me()).unwrap_or_else(|_| panic!("lap {lap}"));
+                assert!(!ring.is_ready(), "lap {lap}: it is taken");
+                ring.close(false);
+                assert!(!ring.is_ready(), "lap {lap}: it may come back");
+                ring.leave(hold);
+                assert!(ring.is_ready() && ring.take(Alone.me()).is_err(), "lap {lap}");
+            });
+        }
     }
 }

@@ -3,7 +3,8 @@
 //! How many are free, and how many each participant has, is changed under a lock word, with an undo record beside it: who
 //! takes the lock from a dead holder writes back what the record has. So a permit is either free or with somebody, at each step
 //! of each participant's life. A participant's own number lies in its reference to the semaphore; what it had is
-//! given back with the reference, by itself or by who buries it.
+//! given back before the reference goes, by itself or by who buries it. Who buries only tries for the lock, which one that is
+//! stopped may have, and leaves what it could not give back to the next.
 #![allow(unsafe_code)]
 
 use std::fmt;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::arena::Arena;
-use super::atomic::{Number64, Ordering};
+use super::atomic::{Number64, Ordering, fence};
 use super::gate::{Gate, Look};
 use super::lock_word::{LockWord, Taken};
 use super::object::{Attached, ObjectKind};
@@ -33,6 +34,10 @@ struct Body {
     undo: Number64,
     undo_free: Number64,
     undo_held: Number64,
+    /// Not 0: what its takers have taken is nobody's.
+    unowned: Number64,
+    /// Not 0: somebody could not bury one who has died, since somebody else had the lock.
+    unburied: Number64,
     gate: Gate,
 }
 
@@ -40,6 +45,10 @@ struct Body {
 ///
 /// What a process has taken and not given back, when it ends in whatever way or drops its last handle, is free again. Anybody
 /// may give a permit back; who has none adds one.
+///
+/// So it is who takes a permit that should give it back. Where one process gives and another takes, as to count what is
+/// there, or to say "go on" to another, that rule would bring back at the taker's end all that it has ever taken: such a semaphore is made by
+/// [`unowned`](Semaphore::unowned). To say something once, and to all, an [`Event`](super::Event) is simpler.
 ///
 /// # Scales
 ///
@@ -92,7 +101,33 @@ impl Semaphore {
     /// There is no room for it in the memory that processes share: [`ErrorKind::OutOfMemory`]. There are more permits than
     /// [`MAX_PERMITS`](Semaphore::MAX_PERMITS): [`ErrorKind::InvalidInput`].
     pub fn new(permits: usize) -> Result<Semaphore> {
-        Semaphore::make(permits, Semaphore::MAX_PERMITS)
+        Semaphore::make(permits, Semaphore::MAX_PERMITS, false)
+    }
+
+    /// As [`new`](Semaphore::new), but what was taken is nobody's, and comes back only if somebody gives it back: for permits that
+    /// one process gives and another takes.
+    ///
+    /// A permit is taken or not at each instant. Who dies in the middle of taking one may have taken it; and a [`Permit`] is not
+    /// given back if its process is killed.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Semaphore::new).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fourfold::process::{self, Semaphore};
+    ///
+    /// let ready = Semaphore::unowned(0)?;
+    /// let child = process::spawn(|ready: Semaphore| ready.acquire(), ready.clone())?;
+    /// ready.release()?;
+    /// child.join()?;
+    /// assert!(!ready.try_acquire(), "what the child took went with it");
+    /// # Ok::<(), fourfold::Error>(())
+    /// ```
+    pub fn unowned(permits: usize) -> Result<Semaphore> {
+        Semaphore::make(permits, Semaphore::MAX_PERMITS, true)
     }
 
     /// As [`new`](Semaphore::new), but never with more permits than at the start: giving back one too many is an error.
@@ -108,10 +143,10 @@ impl Semaphore {
     /// # Ok::<(), fourfold::Error>(())
     /// ```
     pub fn bounded(permits: usize) -> Result<Semaphore> {
-        Semaphore::make(permits, permits)
+        Semaphore::make(permits, permits, false)
     }
 
-    fn make(permits: usize, most: usize) -> Result<Semaphore> {
+    fn make(permits: usize, most: usize, unowned: bool) -> Result<Semaphore> {
         if permits > Semaphore::MAX_PERMITS {
             return Err(Error::invalid(format!(
                 "a semaphore with {permits} permits; it can have {} at most",
@@ -124,6 +159,7 @@ impl Semaphore {
             let body = body_at(arena, body);
             body.free.store(permits as u64, Ordering::Relaxed);
             body.most.store(most as u64, Ordering::Relaxed);
+            body.unowned.store(u64::from(unowned), Ordering::Relaxed);
         })?;
         Ok(Semaphore::of(attached))
     }
@@ -247,24 +283,34 @@ impl Semaphore {
         if self.permits() == 0 && self.body.undo.load(Ordering::Relaxed) == 0 {
             return None;
         }
-        self.change(arena, |free, mine| Some((free.checked_sub(1)?, mine + 1))).then_some(())
+        let own = u64::from(self.body.unowned.load(Ordering::Relaxed) == 0);
+        self.change(arena, |free, mine| Some((free.checked_sub(1)?, mine + own))).then_some(())
     }
 
     /// Changes how many are free, and how many this process has, if `change` gives new numbers.
     fn change(&self, arena: &Arena, change: impl FnOnce(u64, u64) -> Option<(u64, u64)>) -> bool {
-        self.body.change(arena, self.attached.held(), change)
+        let body = self.body;
+        let changed = body.change(arena, body.lock.lock(arena), self.attached.held(), change);
+        // After the lock was given back, which is SeqCst: see `give_back_of_the_dead`.
+        if body.unburied.load(Ordering::SeqCst) != 0 {
+            body.unburied.store(0, Ordering::SeqCst);
+            arena.look_after_all();
+        }
+        changed
     }
 }
 
 impl Body {
-    /// Changes how many are free and how many a participant has, whose number is `held`: both, or neither if we die.
+    /// Changes how many are free and how many a participant has, whose number is `held`: both, or neither if we die. The lock is
+    /// ours, and is given back.
     fn change(
         &self,
         arena: &Arena,
+        taken: Taken,
         held: &Number64,
         change: impl FnOnce(u64, u64) -> Option<(u64, u64)>,
     ) -> bool {
-        if self.lock.lock(arena) == Taken::OwnerDied {
+        if taken == Taken::OwnerDied {
             let undo = self.undo.load(Ordering::Acquire);
             if undo != 0 {
                 self.free.store(self.undo_free.load(Ordering::Relaxed), Ordering::Release);
@@ -286,6 +332,15 @@ impl Body {
         self.lock.unlock(arena);
         new.is_some()
     }
+
+    /// Gives back all that a participant has. The lock is ours, and is given back.
+    fn give_back(&self, arena: &Arena, taken: Taken, held: &Number64) {
+        let most = self.most.load(Ordering::Relaxed);
+        let all = |free: u64, had: u64| (had > 0).then(|| ((free + had).min(most), 0));
+        if self.change(arena, taken, held, all) {
+            self.gate.open_all(arena);
+        }
+    }
 }
 
 fn body_at(arena: &Arena, body: u64) -> &Body {
@@ -293,15 +348,35 @@ fn body_at(arena: &Arena, body: u64) -> &Body {
     unsafe { arena.get(body) }
 }
 
-/// Gives back what a participant has, whose number is at `held`. Under the arena's lock, and before the reference with the number
-/// is freed: so a record that names it is resolved while it is there. Who does it again finds nothing to give.
+/// Gives back what this process has, whose number is at `held`, and which has no handle any more. Not under the arena's lock: it
+/// waits for the semaphore's, which one that is stopped may have.
 pub(super) fn give_back(arena: &Arena, body: u64, held: u64) {
-    let body = body_at(arena, body);
-    let most = body.most.load(Ordering::Relaxed);
-    let held = arena.number(held);
-    if body.change(arena, held, |free, had| (had > 0).then(|| ((free + had).min(most), 0))) {
-        body.gate.open_all(arena);
+    let (body, held) = (body_at(arena, body), arena.number(held));
+    if held.load(Ordering::Relaxed) != 0 {
+        body.give_back(arena, body.lock.lock(arena), held);
     }
+}
+
+/// Gives back what a participant had that has died, whose number is at `held`, before the reference with the number is freed: under
+/// the arena's lock, and so without waiting. False: somebody who lives has the semaphore's lock, and the reference must stay. Who
+/// does it again finds nothing to give.
+pub(super) fn give_back_of_the_dead(arena: &Arena, body: u64, held: u64) -> bool {
+    let (body, held) = (body_at(arena, body), arena.number(held));
+    // The record first. The dead one makes none any more; so if none names it now, its number is written by nobody else, and if
+    // one was written back before this, the number that is read next is that.
+    let is_recorded = body.undo.load(Ordering::Acquire) == arena.offset_of(held);
+    if !is_recorded && held.load(Ordering::Acquire) == 0 {
+        return true;
+    }
+    let taken = body.lock.try_lock(arena).or_else(|| {
+        body.unburied.store(1, Ordering::SeqCst);
+        // Either who has the lock sees this when it has given it back, or we see that it has.
+        fence(Ordering::SeqCst);
+        body.lock.try_lock(arena)
+    });
+    let Some(taken) = taken else { return false };
+    body.give_back(arena, taken, held);
+    true
 }
 
 impl fmt::Debug for Semaphore {

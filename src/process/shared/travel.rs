@@ -10,7 +10,6 @@ use super::plain::Plain;
 use super::queue::Bounded;
 use super::{Array, Event, Lock, Semaphore, SharedBuffer, Value};
 use crate::error::Result;
-use crate::task::Payload;
 use crate::task::ticket::{self, NOWHERE, Number, Ticket};
 
 /// A reference that is under way, at who sends it. The sender's own keeps the word while the bytes may be read again.
@@ -60,7 +59,7 @@ pub(super) fn redeem(number: TicketNumber, kind: ObjectKind, mark: u64) -> Resul
 }
 
 macro_rules! travels {
-    ($name:ident $(<$param:ident: $bound:path>)?, $kind:expr, $mark:expr) => {
+    ($name:ident $(<$param:ident: $bound:tt>)?, $kind:expr, $mark:expr) => {
         impl $(<$param: $bound>)? Serialize for $name $(<$param>)? {
             fn serialize<S: Serializer>(
                 &self,
@@ -84,7 +83,8 @@ travels!(Lock<T: Plain>, ObjectKind::Lock, type_mark::<T>());
 travels!(Array<T: Plain>, ObjectKind::Array, type_mark::<T>());
 travels!(Event, ObjectKind::Event, 0);
 travels!(Semaphore, ObjectKind::Semaphore, 0);
-travels!(Bounded<T: Payload>, ObjectKind::Queue, type_mark::<T>());
+// Not for payloads only: so that a struct with a queue in it needs no bound of ours to be written and read.
+travels!(Bounded<T: 'static>, ObjectKind::Queue, type_mark::<T>());
 
 /// As the lock that it is made of.
 impl<T: Plain> Serialize for Value<T> {

@@ -29,7 +29,7 @@ use super::super::listener::Socket;
 use super::super::protocol::{Buffers, CHUNK, Flow, Protocol};
 use super::stream::Stream;
 use super::{Begin, Crew};
-use crate::error::{Error, Result, shield};
+use crate::error::{Error, ErrorKind, Result, shield};
 
 /// So many event loops, each a thread. They run [protocols](super::super::Protocol) only, which need no stack of their own: of all models it
 /// takes the least memory for a connection.
@@ -63,7 +63,7 @@ pub(super) fn crew<H: Handler>(
             .map_err(io::Error::from)?;
         crew.doors.push(Arc::clone(&door));
         let (core, handler) = (Arc::clone(core), Arc::clone(&handler));
-        let run = move || Loop::new(core, epoll, door).run(&*handler);
+        let run = move || Loop::new(core, epoll, door).run_to_end(&*handler);
         let thread = start("fourfold-loop", run)?;
         crew.threads().push(thread);
     }
@@ -112,7 +112,15 @@ impl Crew for Loops {
         // Relaxed: which one it is does not matter.
         let index = self.next.fetch_add(1, Ordering::Relaxed) % self.doors.len();
         let door = &self.doors[index];
-        door.inbox().accepted.push(accepted);
+        let mut inbox = door.inbox();
+        if inbox.is_closed {
+            drop(inbox);
+            let Accepted { socket, peer, seat } = accepted;
+            drop((socket, seat));
+            return Err((peer, Error::new(ErrorKind::ShutDown)));
+        }
+        inbox.accepted.push(accepted);
+        drop(inbox);
         door.ring();
         Ok(())
     }
@@ -155,6 +163,10 @@ struct Talk {
     began: Option<Instant>,
     wake: Option<Duration>,
     heard: Instant,
+    /// The same by the watch's clock.
+    silent: u64,
+    /// Which conversation of the loop it is.
+    number: u64,
     _seat: Seat,
 }
 
@@ -173,7 +185,8 @@ struct Loop {
     free: Vec<usize>,
     freed: Vec<usize>,
     /// When to look whether a client is quiet: the earliest first.
-    wakes: BinaryHeap<Reverse<(Instant, usize)>>,
+    wakes: BinaryHeap<Reverse<(Instant, usize, u64)>>,
+    next: u64,
     chunk: Vec<u8>,
 }
 
@@ -187,16 +200,34 @@ impl Loop {
             free: Vec::new(),
             freed: Vec::new(),
             wakes: BinaryHeap::new(),
+            next: 0,
             chunk: vec![0; 4 * CHUNK],
         }
     }
 
-    fn run<H: Handler>(mut self, handler: &H) {
+    /// Whatever ends it: what is left is closed, and nothing comes any more.
+    fn run_to_end<H: Handler>(mut self, handler: &H) {
+        let result = catch_unwind(AssertUnwindSafe(|| self.run(handler)));
+        let mut inbox = self.door.inbox();
+        inbox.is_closed = true;
+        let accepted = mem::take(&mut inbox.accepted);
+        drop(inbox);
+        drop(accepted);
+        for place in 0..self.talks.len() {
+            self.close(place, Some(Ok(())));
+        }
+        if let Err(payload) = result {
+            shield(move || drop(payload));
+            crate::system::tell(format_args!("fourfold server: a loop has ended by a panic"));
+        }
+    }
+
+    fn run<H: Handler>(&mut self, handler: &H) {
         let mut events = Vec::with_capacity(256);
         loop {
             self.free.append(&mut self.freed);
             events.clear();
-            let limit = self.wakes.peek().map(|Reverse((at, _))| {
+            let limit = self.wakes.peek().map(|Reverse((at, ..))| {
                 let rest = at.saturating_duration_since(Instant::now());
                 // The next millisecond: not before its time.
                 Duration::from_millis(rest.as_millis() as u64 + 1).try_into().unwrap_or_default()
@@ -251,10 +282,18 @@ impl Loop {
         if let Err(error) = result {
             return self.core.reject(peer, error.into());
         }
-        let made = catch_unwind(AssertUnwindSafe(|| handler.converse(&peer)));
+        let made = catch_unwind(AssertUnwindSafe(|| {
+            let protocol = handler.converse(&peer)?;
+            let least = Duration::from_millis(1);
+            let wake = protocol.wake_after().map(|wake| wake.max(least));
+            Some((protocol, wake))
+        }));
+        if matches!(made, Ok(None)) {
+            return self.core.reject(peer, Error::invalid("the handler is no protocol"));
+        }
         let entry = self.core.ledger.enter(Stream::blocking(socket), peer);
-        let protocol = match made {
-            Ok(protocol) => protocol.expect("only protocols come here"),
+        let (protocol, wake) = match made {
+            Ok(made) => made.expect("just looked at"),
             Err(payload) => {
                 shield(move || drop(payload));
                 self.core.leave(&entry);
@@ -269,12 +308,16 @@ impl Loop {
         if let Err(error) = epoll::add(&self.epoll, entry.stream.as_fd(), data, EventFlags::IN) {
             self.free.push(place);
             self.core.leave(&entry);
+            shield(move || drop(protocol));
             return self.core.reject(entry.peer.clone(), io::Error::from(error).into());
         }
         let heard = Instant::now();
+        self.next += 1;
         let talk = Talk {
             entry,
-            wake: protocol.wake_after(),
+            wake,
+            silent: self.core.ledger.now(),
+            number: self.next,
             protocol,
             buffers: Buffers::default(),
             interest: EventFlags::IN,
@@ -286,7 +329,7 @@ impl Loop {
             _seat: seat,
         };
         if let Some(at) = talk.wake.and_then(|wake| heard.checked_add(wake)) {
-            self.wakes.push(Reverse((at, place)));
+            self.wakes.push(Reverse((at, place, self.next)));
         }
         talk.entry.is_at(At::Working, &self.core.ledger);
         self.talks[place] = Some(talk);
@@ -325,42 +368,46 @@ impl Loop {
         let Some(talk) = self.talks[place].take() else { return };
         let _ = epoll::delete(&self.epoll, talk.entry.stream.as_fd());
         self.freed.push(place);
-        let Talk { entry, protocol, _seat, .. } = talk;
-        shield(move || drop(protocol));
+        let Talk { entry, protocol, end: unsaid, _seat, .. } = talk;
+        shield(move || drop((protocol, unsaid)));
         let verdict = entry.verdict();
         self.core.leave(&entry);
         drop(entry);
-        self.core.note(verdict, end);
+        shield(|| self.core.note(verdict, end));
     }
 
     /// Tells protocols of the silence of their clients.
     fn wake(&mut self) {
         let now = Instant::now();
-        while let Some(Reverse((at, place))) = self.wakes.peek().copied() {
+        while let Some(Reverse((at, place, number))) = self.wakes.peek().copied() {
             if at > now {
                 return;
             }
             self.wakes.pop();
-            let Some(talk) = self.talks[place].as_ref() else { continue };
-            let Some(wake) = talk.wake else { continue };
+            // It may be of another one that had the place before.
+            let talk = self.talks[place].as_ref().filter(|talk| talk.number == number);
+            let Some((talk, wake)) = talk.and_then(|talk| Some((talk, talk.wake?))) else {
+                continue;
+            };
+            // It was heard of since.
             let due = talk.heard.checked_add(wake);
-            // It was heard of since, or this is of another one that had the place before.
             if let Some(due) = due.filter(|due| *due > now) {
-                self.wakes.push(Reverse((due, place)));
+                self.wakes.push(Reverse((due, place, number)));
                 continue;
             }
-            self.attend(place, |talk, _, core| {
-                talk.heard = now;
-                if talk.end.is_none() {
+            // Nothing is said to a client that takes nothing.
+            if talk.buffers.unwritten().is_empty() && talk.end.is_none() {
+                self.attend(place, |talk, _, core| {
+                    talk.heard = now;
                     let result = talk.protocol.quiet(&mut talk.buffers.answer);
                     talk.follow(result);
-                }
-                talk.write(core)
-            });
-            if self.talks[place].is_some()
+                    talk.say(core)
+                });
+            }
+            if self.talks[place].as_ref().is_some_and(|talk| talk.number == number)
                 && let Some(due) = now.checked_add(wake)
             {
-                self.wakes.push(Reverse((due, place)));
+                self.wakes.push(Reverse((due, place, number)));
             }
         }
     }
@@ -412,6 +459,7 @@ impl Talk {
             return self.write(core);
         }
         entry.turn_begins(ledger);
+        self.silent = ledger.now();
         self.heard_of(core);
         let most = core.settings.max_message;
         let result = self.buffers.feed(&mut *self.protocol, &chunk[..count], false, most);
@@ -437,31 +485,55 @@ impl Talk {
         }
     }
 
+    /// Writes what is no answer to a turn.
+    fn say(&mut self, core: &Core) -> Step {
+        let step = self.write_some(core, true);
+        // What the client has not taken yet is part of its next answer.
+        step.unwrap_or_else(|| self.wait(core))
+    }
+
     /// Writes what the client takes.
     fn write(&mut self, core: &Core) -> Step {
+        if let Some(step) = self.write_some(core, false) {
+            return step;
+        }
+        if mem::take(&mut self.answered) {
+            if self.entry.in_turn() {
+                self.silent = core.ledger.now();
+            }
+            self.entry.turn_ends();
+            if let Some(began) = self.began.take() {
+                core.tally.latency(began.elapsed());
+            }
+        }
+        self.wait(core)
+    }
+
+    /// `None` once all is written.
+    fn write_some(&mut self, core: &Core, is_aside: bool) -> Option<Step> {
         let (entry, ledger) = (&*self.entry, &core.ledger);
         while !self.buffers.unwritten().is_empty() {
-            match entry.stream.write(self.buffers.unwritten()) {
+            match entry.stream.try_write(self.buffers.unwritten()) {
                 Ok(count) => {
-                    self.answered = true;
+                    self.answered |= !is_aside;
                     self.buffers.wrote(count);
                 }
                 Err(error) => match error.kind() {
                     io::ErrorKind::Interrupted => {}
                     io::ErrorKind::WouldBlock => {
                         entry.is_at(At::Writing, ledger);
-                        return Step::Wait;
+                        return Some(Step::Wait);
                     }
-                    _ => return Step::Over(Some(Err(error))),
+                    _ => return Some(Step::Over(Some(Err(error)))),
                 },
             }
         }
-        if mem::take(&mut self.answered) {
-            entry.turn_ends();
-            if let Some(began) = self.began.take() {
-                core.tally.latency(began.elapsed());
-            }
-        }
+        None
+    }
+
+    /// All is written: it waits for the client, or is over.
+    fn wait(&mut self, core: &Core) -> Step {
+        let (entry, ledger) = (&*self.entry, &core.ledger);
         if let Some(end) = self.end.take() {
             return Step::Over(Some(end));
         }
@@ -469,7 +541,7 @@ impl Talk {
             entry.turn_begins(ledger);
         }
         if entry.in_turn() {
-            entry.is_at(At::Reading, ledger);
+            entry.is_still_at(At::Reading, self.silent);
         } else {
             if ledger.is_draining() {
                 // As a blocking read does: what had come before is a turn yet; it is the last.
@@ -478,7 +550,7 @@ impl Talk {
                 }
                 let _ = entry.stream.shutdown(Shutdown::Read);
             }
-            entry.is_at(At::Idle, ledger);
+            entry.is_still_at(At::Idle, self.silent);
         }
         Step::Wait
     }

@@ -28,7 +28,8 @@ pub use self::threads::{ThreadPool, Threads};
 use super::accept::Refused;
 use super::core::{Accepted, Core};
 use super::counters::Counters;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::task::catch::catch;
 
 /// A model that can run handlers of the type `H`. There is nothing to implement by hand.
 pub trait Serves<H>: Begin<H> {}
@@ -49,10 +50,20 @@ pub trait Begin<H>: Send + 'static {
     }
 }
 
+/// Calls what has code of the user's in it: the `Clone` and the `Serialize` of what a handler is given.
+fn guarded<T>(f: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch(f).unwrap_or_else(|panic| Err(Error::panicked(panic)))
+}
+
 /// Those who run the handlers.
 pub(super) trait Crew: Send + Sync {
     /// Takes a connection: called by the acceptor, which goes on when it returns.
     fn take(&self, accepted: Accepted) -> Result<(), Refused>;
+
+    /// Whether somebody can take another connection. It rings the server's bell when that changes, or it is asked again soon.
+    fn has_room(&self) -> bool {
+        true
+    }
 
     /// The server shuts down, and has so long: tells those who are not of this process.
     fn drain(&self, _limit: Duration) {}

@@ -2,13 +2,15 @@
 //!
 //! The parent accepts, and hands each connection to a worker in turn: to one that takes connections and has room. A connection is
 //! *pending* from when it was sent until the worker has said that it has it; in that time the parent keeps a copy of its socket, and
-//! gives it to another if the worker dies. Connections for which there is no worker just now wait in the parent, *homeless*.
+//! gives it to another if the worker dies, or has no descriptor for it. Connections for which there is no worker just now wait in the parent,
+//! *homeless*; while there are a few of those, no more are accepted. So few are pending that a worker's pipe has room for what else it is told.
 //!
 //! A *keeper*, one thread in the parent for each worker, starts it, hears what it tells, and starts it again if it dies: at once
 //! if it had lived for a second, else after a while that doubles. A worker that is to be replaced goes on until the one that
 //! replaces it is ready; then it is given nothing more, and ends when its connections have.
 
 use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -19,12 +21,12 @@ use super::super::accept::Refused;
 use super::super::core::{Accepted, Core, Seat};
 use super::super::counters::Counters;
 use super::super::event::Event;
-use super::super::handle::{LAST, start};
+use super::super::handle::{LAST, join, start};
 use super::super::handler::Portable;
 use super::worker::{FromWorker, Given, ToWorker, work};
-use super::{Begin, Crew};
+use super::{Begin, Crew, guarded};
 use crate::error::{Error, ErrorKind, Result};
-use crate::process::{self, Child, Duplex, Fd, GetError};
+use crate::process::{self, Child, Duplex, Fd, GetError, PutError};
 use crate::task::Payload;
 
 /// So many worker processes, each of which serves the connections that it is given by a model of its own:
@@ -37,6 +39,13 @@ const BACK_OFF: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(
 const GROWN_UP: Duration = Duration::from_secs(1);
 /// How often a keeper looks at its worker's age and memory.
 const LOOK: Duration = Duration::from_secs(1);
+/// How often it looks for room while connections are homeless, and how long a worker that has no descriptor is given none.
+const SHORT: Duration = Duration::from_millis(100);
+/// So many connections may be pending at a worker, and homeless: fewer than a pipe has room for.
+const PENDING: usize = 64;
+const HOMELESS: usize = 16;
+/// A copy of a socket, and what its message takes on its way.
+const SPARE: usize = 3;
 
 #[allow(private_interfaces)]
 impl<H, M> Begin<H> for Prefork<M>
@@ -59,6 +68,7 @@ where
             state: Mutex::default(),
             news: Condvar::new(),
         });
+        pool.state().save(&core.bell);
         let crew = Workers(Arc::clone(&pool));
         let (tell, told) = mpsc::channel();
         for _ in 0..*workers {
@@ -66,14 +76,15 @@ where
         }
         drop(tell);
         // Until each of them is ready: what keeps one from that, it keeps from its beginning.
+        let mut ready = 0;
         for first in told {
             first?;
+            ready += 1;
+        }
+        if ready < *workers {
+            return Err(Error::new(ErrorKind::NotStarted).with_message("a worker did not start"));
         }
         Ok(Box::new(crew))
-    }
-
-    fn most_at_once(&self) -> Option<usize> {
-        Begin::<H>::most_at_once(&self.1).map(|most| most.saturating_mul(self.0))
     }
 }
 
@@ -95,6 +106,8 @@ struct State {
     /// Where the round has come to.
     turn: usize,
     homeless: VecDeque<Accepted>,
+    /// Descriptors that stand for nothing, but for those that it takes to hand out one connection when no others are left.
+    spare: Vec<OwnedFd>,
     /// Of workers that have ended.
     counted: Counters,
     lost: u64,
@@ -118,6 +131,8 @@ struct Worker {
     is_due: bool,
     pending: VecDeque<Accepted>,
     seats: Vec<Seat>,
+    /// It has no descriptors, until then.
+    short: Option<Instant>,
     left: u64,
     given: u64,
     began: Instant,
@@ -141,11 +156,29 @@ impl State {
     /// Hands out what has no home, as far as there are workers for it.
     fn hand_out(&mut self, room: usize) {
         while let Some(accepted) = self.homeless.pop_front() {
-            if let Err(accepted) = self.give(accepted, room) {
+            let given = self.give(accepted, room).or_else(|accepted| {
+                // The kernel may have no descriptor for the copy: there are some again.
+                self.spare.clear();
+                self.give(accepted, room)
+            });
+            if let Err(accepted) = given {
                 self.homeless.push_front(accepted);
                 return;
             }
         }
+    }
+
+    /// Sets descriptors aside.
+    fn save(&mut self, bell: &OwnedFd) {
+        while self.spare.len() < SPARE {
+            let Ok(spare) = bell.try_clone() else { return };
+            self.spare.push(spare);
+        }
+    }
+
+    /// Whether there is a worker that can be given another.
+    fn has_room(&self, room: usize) -> bool {
+        self.workers.iter().any(|worker| worker.can_take(room))
     }
 
     /// Gives a connection to the next worker that can take it.
@@ -154,18 +187,22 @@ impl State {
         for step in 0..count {
             let at = (self.turn + step) % count;
             let worker = &mut self.workers[at];
-            let has_room = worker.pending.len() + worker.seats.len() < room;
-            if !worker.is_ready || worker.is_retired || !has_room {
+            if !worker.can_take(room) {
                 continue;
             }
             let Ok(copy) = accepted.socket.try_clone_fd() else { return Err(accepted) };
             let message = ToWorker::Take(Fd(copy), accepted.peer.clone());
-            // One whose pipe is full, stopped perhaps, is passed over.
-            if worker.end.try_send(message).is_ok() {
-                worker.given += 1;
-                worker.pending.push_back(accepted);
-                self.turn = at + 1;
-                return Ok(());
+            match worker.end.try_send(message) {
+                Ok(()) => {
+                    worker.given += 1;
+                    worker.pending.push_back(accepted);
+                    self.turn = at + 1;
+                    return Ok(());
+                }
+                // One that is gone is passed over.
+                Err(PutError::Full(_) | PutError::ShutDown(_)) => {}
+                // For want of memory or descriptors: nothing else can be wrong with it.
+                Err(PutError::Failed(..)) => return Err(accepted),
             }
         }
         Err(accepted)
@@ -173,6 +210,16 @@ impl State {
 }
 
 impl Worker {
+    /// Whether it can be given another connection.
+    fn can_take(&self, room: usize) -> bool {
+        let is_short = self.short.is_some_and(|until| Instant::now() < until);
+        self.is_ready
+            && !self.is_retired
+            && !is_short
+            && self.pending.len() < PENDING
+            && self.pending.len() + self.seats.len() < room
+    }
+
     fn retire(&mut self, limit: Duration) {
         if !std::mem::replace(&mut self.is_retired, true) {
             self.tell(ToWorker::Retire(limit));
@@ -247,13 +294,15 @@ where
 
     fn launch(&self) -> Result<u64> {
         let (end, theirs) = process::duplex()?;
-        let (code, args) = self.handler.parts();
         let mut settings = self.core.settings.clone();
         // They are counted here.
         settings.max_connections = usize::MAX;
-        let given = Given { end: theirs, settings, model: self.model.clone(), args };
         let builder = process::Builder::new().name("fourfold-worker");
-        let child = builder.spawn(move |given| work::<H, M>(code, given), given)?;
+        let child = guarded(|| {
+            let (code, args) = self.handler.parts();
+            let given = Given { end: theirs, settings, model: self.model.clone(), args };
+            builder.spawn(move |given| work::<H, M>(code, given), given)
+        })?;
         let mut state = self.state();
         state.next_id += 1;
         let id = state.next_id;
@@ -270,6 +319,7 @@ where
             is_due: false,
             pending: VecDeque::new(),
             seats: Vec::new(),
+            short: None,
             left: 0,
             given: 0,
             began: Instant::now(),
@@ -293,8 +343,10 @@ where
         let Some(end) = self.state().worker(id).map(|worker| Arc::clone(&worker.end)) else {
             return End::Drained;
         };
+        let mut looked = Instant::now();
         loop {
-            match end.recv_timeout(LOOK) {
+            let is_homeless = !self.state().homeless.is_empty();
+            match end.recv_timeout(if is_homeless { SHORT } else { LOOK }) {
                 Ok(FromWorker::Ready) => {
                     let pid = self.ready(id, replaces.take());
                     self.core.tell(&Event::WorkerStarted { pid });
@@ -314,12 +366,27 @@ where
                         drop(state);
                         drop(socket);
                     }
+                    self.hand_out();
+                }
+                Ok(FromWorker::Refused) => {
+                    let mut state = self.state();
+                    let accepted = state.worker(id).and_then(|worker| {
+                        worker.short = Instant::now().checked_add(SHORT);
+                        worker.pending.pop_front()
+                    });
+                    state.homeless.extend(accepted);
+                    drop(state);
+                    self.hand_out();
                 }
                 Ok(FromWorker::Report(left, counters)) => self.report(id, left, *counters),
-                Err(GetError::Empty) => {}
+                Err(GetError::Empty) => self.hand_out(),
                 Err(_) => break,
             }
-            if self.is_due(id) && self.keep(Some(id), None).is_err() {
+            let memory = (looked.elapsed() >= LOOK).then(|| {
+                looked = Instant::now();
+                self.memory(id)
+            });
+            if self.is_due(id, memory.unwrap_or(0)) && self.keep(Some(id), None).is_err() {
                 // There is no thread for it now: it is looked at again.
                 if let Some(worker) = self.state().worker(id) {
                     worker.is_due = false;
@@ -342,9 +409,28 @@ where
         if let Some(old) = replaces.and_then(|old| state.worker(old)) {
             old.retire(limit);
         }
-        state.hand_out(self.room);
+        drop(state);
+        self.hand_out();
         self.news.notify_all();
         pid
+    }
+
+    /// Hands out what is homeless.
+    fn hand_out(&self) {
+        let mut state = self.state();
+        if !state.homeless.is_empty() {
+            state.hand_out(self.room);
+            state.save(&self.core.bell);
+        }
+    }
+
+    /// The memory of a worker, if it has a limit.
+    fn memory(&self, id: u64) -> u64 {
+        if self.core.settings.renew_memory.is_none() {
+            return 0;
+        }
+        let pid = self.state().worker(id).map(|worker| worker.child.pid());
+        pid.map_or(0, resident)
     }
 
     fn report(&self, id: u64, left: u64, counters: Counters) {
@@ -358,11 +444,14 @@ where
         drop(state);
         // The acceptor may go on.
         drop(gone);
-        self.state().hand_out(self.room);
+        self.hand_out();
+        if self.room != usize::MAX {
+            self.core.ring();
+        }
     }
 
     /// Whether a worker is to be replaced, told once.
-    fn is_due(&self, id: u64) -> bool {
+    fn is_due(&self, id: u64, memory: u64) -> bool {
         let settings = &self.core.settings;
         let mut state = self.state();
         if state.is_stopping {
@@ -374,62 +463,71 @@ where
         }
         worker.is_due = settings.renew_after.is_some_and(|most| worker.given >= most)
             || settings.renew_age.is_some_and(|age| worker.began.elapsed() >= age)
-            || settings.renew_memory.is_some_and(|most| resident(worker.child.pid()) > most);
+            || settings.renew_memory.is_some_and(|most| memory > most);
         worker.is_due
     }
 
-    /// A worker is gone. What it had not taken goes to another.
+    /// A worker has closed its end, as it ends or with its process. What it had not taken goes to another. It is in the list until its process is
+    /// gone, so that it can be killed.
     fn bury(&self, id: u64, first: &mut Option<First>) -> End {
         let mut state = self.state();
-        let Some(at) = state.workers.iter().position(|worker| worker.id == id) else {
-            return End::Drained;
-        };
-        let Worker { end, child, is_retired, is_due, mut pending, seats, began, counters, .. } =
-            state.workers.remove(at);
         let is_stopping = state.is_stopping;
-        if is_stopping {
-            // Nobody is there for them.
-            drop(state);
-            pending.clear();
-        } else {
+        let Some(worker) = state.worker(id) else { return End::Drained };
+        let was_retired = std::mem::replace(&mut worker.is_retired, true);
+        let mut pending = std::mem::take(&mut worker.pending);
+        if !is_stopping {
             pending.append(&mut state.homeless);
-            state.homeless = pending;
-            state.hand_out(self.room);
-            drop(state);
+            state.homeless = std::mem::take(&mut pending);
         }
-        drop(end);
-        let (pid, lived) = (child.pid(), began.elapsed());
-        // It has closed its end, by its own end or with its process.
-        let outcome = match child.join() {
-            Ok(Ok(counters)) => Ok(counters),
-            Ok(Err(error)) | Err(error) => Err(error),
-        };
+        drop(state);
+        // Of a shutdown: nobody is there for them.
+        drop(pending);
+        self.hand_out();
+        let (worker, outcome) = self.join(id);
+        let Worker { child, is_due, seats, began, counters, .. } = worker;
         let mut state = self.state();
         match &outcome {
             Ok(counters) => state.counted.add(counters),
             Err(_) => state.counted.add(&counters),
         }
-        let expected = (is_retired && outcome.is_ok()) || is_stopping;
-        if state.is_killed && outcome.is_err() {
+        let is_stopping = state.is_stopping;
+        if is_stopping && outcome.is_err() {
             state.counted.cut += seats.len() as u64;
         }
-        if !expected {
-            state.lost += 1;
-        }
+        // One that was killed at the end of the time was not lost, but cut.
+        let error = match outcome {
+            Ok(_) if was_retired || is_stopping => None,
+            Ok(_) => Some(Error::new(ErrorKind::ShutDown)),
+            Err(_) if state.is_killed => None,
+            Err(error) => Some(error),
+        };
+        state.lost += u64::from(error.is_some());
         self.news.notify_all();
         drop(state);
         drop(seats);
-        if expected {
-            return End::Drained;
-        }
-        let error = outcome.err().unwrap_or_else(|| Error::new(ErrorKind::ShutDown));
+        let Some(error) = error else { return End::Drained };
         if let Some(first) = first.take() {
             let _ = first.send(Err(error));
             return End::Drained;
         }
-        self.core.tell(&Event::WorkerLost { pid: Some(pid), error });
+        self.core.tell(&Event::WorkerLost { pid: Some(child.pid()), error });
         // Another keeper has a worker for its place already.
-        if is_due || is_retired { End::Drained } else { End::Lost(lived) }
+        if is_due || was_retired || is_stopping { End::Drained } else { End::Lost(began.elapsed()) }
+    }
+
+    /// Waits for a worker's process to end, and takes it out of the list.
+    fn join(&self, id: u64) -> (Worker, Result<Counters>) {
+        let mut state = self.state();
+        loop {
+            let at = state.workers.iter().position(|worker| worker.id == id);
+            let at = at.expect("taken out here alone");
+            if let Some(outcome) = state.workers[at].child.try_join() {
+                let worker = state.workers.remove(at);
+                return (worker, outcome.and_then(|result| result));
+            }
+            let woken = self.news.wait_timeout(state, Duration::from_millis(5));
+            state = woken.unwrap_or_else(PoisonError::into_inner).0;
+        }
     }
 }
 
@@ -454,9 +552,24 @@ where
 {
     fn take(&self, accepted: Accepted) -> Result<(), Refused> {
         let mut state = self.0.state();
+        if state.is_stopping {
+            drop(state);
+            let Accepted { socket, peer, seat } = accepted;
+            drop((socket, seat));
+            return Err((peer, Error::new(ErrorKind::ShutDown)));
+        }
         state.homeless.push_back(accepted);
-        state.hand_out(self.0.room);
+        drop(state);
+        self.0.hand_out();
         Ok(())
+    }
+
+    fn has_room(&self) -> bool {
+        let state = self.0.state();
+        match self.0.room {
+            usize::MAX => state.homeless.len() < HOMELESS,
+            room => state.homeless.is_empty() && state.has_room(room),
+        }
     }
 
     fn drain(&self, limit: Duration) {
@@ -483,15 +596,21 @@ where
         let mut state = self.0.state();
         let ids: Vec<u64> = state.workers.iter().map(|worker| worker.id).collect();
         for id in ids {
-            let Some(worker) = state.worker(id).filter(|worker| !worker.is_retired) else {
+            let Some(worker) =
+                state.worker(id).filter(|worker| worker.is_ready && !worker.is_retired)
+            else {
                 continue;
             };
             if !std::mem::replace(&mut worker.is_due, true) {
                 drop(state);
-                if self.0.keep(Some(id), None).is_err() {
+                let is_kept = self.0.keep(Some(id), None).is_ok();
+                state = self.0.state();
+                if !is_kept {
+                    if let Some(worker) = state.worker(id) {
+                        worker.is_due = false;
+                    }
                     return;
                 }
-                state = self.0.state();
             }
             let waiting = |state: &mut State| {
                 !state.is_stopping && state.worker(id).is_some_and(|worker| !worker.is_retired)
@@ -527,9 +646,7 @@ where
         let keepers = std::mem::take(&mut state.keepers);
         drop(state);
         self.kill();
-        for keeper in keepers {
-            let _ = keeper.join();
-        }
+        keepers.into_iter().for_each(join);
     }
 }
 

@@ -17,7 +17,7 @@ use super::super::handler::Portable;
 use super::super::listener::Socket;
 use super::super::settings::Settings;
 use super::aide::Aide;
-use super::{Begin, Crew};
+use super::{Begin, Crew, guarded};
 use crate::error::{Error, Outcome, Result};
 use crate::process::{self, Child, Fd, Receiver, Sender, StartMethod};
 
@@ -114,7 +114,7 @@ impl<H: Portable> Crew for Family<H> {
         let state = self.shared.state();
         counters.add(&state.counted);
         counters.workers = state.children.len() as u64;
-        counters.workers_lost = state.lost;
+        counters.workers_lost += state.lost;
     }
 
     fn close(&self, _are_idle: bool) {
@@ -126,14 +126,12 @@ impl<H: Portable> Crew for Family<H> {
 impl<H: Portable> Family<H> {
     fn launch(&self, socket: Socket, peer: Address, seat: Seat) -> Result<()> {
         let news = self.news.try_clone()?;
-        let (code, args) = self.handler.parts();
         let mut settings = self.shared.core.settings.clone();
         settings.max_connections = 1;
         let socket = match socket {
             Socket::Tcp(socket) => OwnedFd::from(socket),
             Socket::Unix(socket) => OwnedFd::from(socket),
         };
-        let given = Given { socket: Fd(socket), peer, settings, news, args };
         let builder =
             process::Builder::new().name("fourfold-conn").start_method(StartMethod::Forkserver);
         let id = {
@@ -143,16 +141,23 @@ impl<H: Portable> Family<H> {
             state.children.insert(id, None);
             id
         };
-        let child = builder.spawn(move |given| serve::<H>(code, given), given);
+        let child = guarded(|| {
+            let (code, args) = self.handler.parts();
+            let given = Given { socket: Fd(socket), peer, settings, news, args };
+            builder.spawn(move |given| serve::<H>(code, given), given)
+        });
         let child = child.inspect_err(|_| {
             self.shared.state().children.remove(&id);
         })?;
         let pid = child.pid();
         let shared = Arc::clone(&self.shared);
         child.on_done(move |outcome| {
-            shared.done(id, pid, outcome);
-            // Its seat is kept until it has ended, however.
+            let event = shared.done(id, outcome);
+            // Its seat is kept until it has ended, however; not while somebody hears of it.
             drop(seat);
+            if let Some(error) = event {
+                shared.core.tell(&Event::WorkerLost { pid: Some(pid), error });
+            }
         });
         let mut state = self.shared.state();
         if state.is_killed {
@@ -167,7 +172,8 @@ impl<H: Portable> Family<H> {
 }
 
 impl Shared {
-    fn done(&self, id: u64, pid: u32, outcome: &Outcome<Counters>) {
+    /// Gives what is to be told of its end.
+    fn done(&self, id: u64, outcome: &Outcome<Counters>) -> Option<Error> {
         let mut state = self.state();
         let child = state.children.remove(&id);
         let lost = match outcome {
@@ -181,14 +187,12 @@ impl Shared {
             }
             Err(error) => {
                 state.lost += 1;
-                Some(Event::WorkerLost { pid: Some(pid), error: again(error) })
+                Some(again(error))
             }
         };
         drop(state);
         drop(child);
-        if let Some(event) = lost {
-            self.core.tell(&event);
-        }
+        lost
     }
 }
 

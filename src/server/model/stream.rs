@@ -4,9 +4,11 @@ use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rustix::net::RecvFlags;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, send, sendmsg};
 
 use super::super::listener::Socket;
 use crate::green::net;
@@ -54,13 +56,68 @@ impl Stream {
         each!(self, socket => (&mut &*socket).read(buffer))
     }
 
+    /// Writes what there is room for, and waits only if there is none: each time it returns, the client has taken something.
     #[inline]
-    pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        each!(self, socket => (&mut &*socket).write(bytes))
+    pub(crate) fn write(&self, bytes: &[u8], limit: Option<Duration>) -> io::Result<usize> {
+        match self {
+            Stream::GreenTcp(socket) => (&mut &*socket).write(bytes),
+            Stream::GreenUnix(socket) => (&mut &*socket).write(bytes),
+            Stream::Tcp(_) | Stream::Unix(_) => {
+                self.until_there_is_room(limit, || self.try_write(bytes))
+            }
+        }
     }
 
-    pub(crate) fn write_vectored(&self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
-        each!(self, socket => (&mut &*socket).write_vectored(bytes))
+    pub(crate) fn write_vectored(
+        &self,
+        bytes: &[IoSlice<'_>],
+        limit: Option<Duration>,
+    ) -> io::Result<usize> {
+        match self {
+            Stream::GreenTcp(socket) => (&mut &*socket).write_vectored(bytes),
+            Stream::GreenUnix(socket) => (&mut &*socket).write_vectored(bytes),
+            Stream::Tcp(_) | Stream::Unix(_) => self.until_there_is_room(limit, || {
+                let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+                Ok(sendmsg(self, bytes, &mut SendAncillaryBuffer::default(), flags)?)
+            }),
+        }
+    }
+
+    /// Writes what there is room for, and does not wait.
+    #[inline]
+    pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(send(self, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?)
+    }
+
+    #[inline]
+    fn until_there_is_room(
+        &self,
+        limit: Option<Duration>,
+        write: impl Fn() -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        loop {
+            match write() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.wait_for_room(limit)?;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn wait_for_room(&self, limit: Option<Duration>) -> io::Result<()> {
+        let until = limit.and_then(|limit| Instant::now().checked_add(limit));
+        loop {
+            let rest = until.map(|until| until.saturating_duration_since(Instant::now()));
+            let rest = rest.and_then(|rest| Timespec::try_from(rest).ok());
+            let mut fds = [PollFd::new(self, PollFlags::OUT)];
+            match poll(&mut fds, rest.as_ref()) {
+                Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
+                Ok(_) => return Ok(()),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {

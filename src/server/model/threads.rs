@@ -1,6 +1,6 @@
 //! A thread for each connection, of its own or of a pool.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use super::super::attend;
 use super::super::core::{Accepted, Core};
 use super::super::handler::Handler;
 use super::{Begin, Crew};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::thread;
 
 /// A thread of its own for each connection.
@@ -50,7 +50,7 @@ impl<H: Handler> Crew for Each<H> {
 struct Pool<H> {
     core: Arc<Core>,
     handler: Arc<H>,
-    threads: thread::Executor,
+    threads: Mutex<Option<thread::Executor>>,
 }
 
 #[allow(private_interfaces)]
@@ -60,7 +60,7 @@ impl<H: Handler> Begin<H> for ThreadPool {
         if let Some(size) = core.settings.stack_size {
             builder = builder.stack_size(size);
         }
-        let threads = builder.build()?;
+        let threads = Mutex::new(Some(builder.build()?));
         Ok(Box::new(Pool { core: Arc::clone(core), handler: Arc::new(handler), threads }))
     }
 
@@ -72,15 +72,29 @@ impl<H: Handler> Begin<H> for ThreadPool {
 impl<H: Handler> Crew for Pool<H> {
     fn take(&self, accepted: Accepted) -> Result<(), Refused> {
         let (core, handler) = (Arc::clone(&self.core), Arc::clone(&self.handler));
-        drop(self.threads.submit(move || attend::in_thread(&core, &*handler, accepted), ()));
+        let peer = accepted.peer.clone();
+        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(threads) = &*threads else { return Err((peer, Error::new(ErrorKind::ShutDown))) };
+        let for_it = Arc::clone(&self.core);
+        let task = threads.submit(move || attend::in_thread(&core, &*handler, accepted), ());
+        task.on_done(move |outcome| {
+            // Not begun: there is no thread.
+            if let Err(error) = outcome {
+                for_it.reject(peer, Error::new(error.kind()).with_message(error.to_string()));
+            }
+        });
         Ok(())
     }
 
     fn close(&self, are_idle: bool) {
+        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(threads) = threads else { return };
         if are_idle {
-            self.threads.shutdown();
+            threads.shutdown();
         } else {
-            self.threads.shutdown_now();
+            // It waits for what runs, which nobody else is to.
+            let end = std::thread::Builder::new().name("fourfold-end".into());
+            let _ = end.spawn(move || threads.shutdown_now());
         }
     }
 }

@@ -39,6 +39,8 @@ pub(super) enum FromWorker {
     Ready,
     /// It has the next of those that were sent.
     Taken,
+    /// It has no descriptor for the next of those that were sent, which it does not have.
+    Refused,
     /// So many connections are over, all in all, and what it has counted.
     Report(u64, Box<Counters>),
 }
@@ -142,6 +144,12 @@ fn receive(
             Ok(ToWorker::Retire(limit)) => retired = Some(Instant::now().checked_add(limit)),
             Ok(ToWorker::Drain(limit)) => return limit,
             Err(GetError::Empty) => {}
+            // What comes with a descriptor is a connection.
+            Err(GetError::Failed(_)) => {
+                if end.send(FromWorker::Refused).is_err() {
+                    return Duration::ZERO;
+                }
+            }
             Err(_) => return Duration::ZERO,
         }
     }

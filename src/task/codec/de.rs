@@ -12,12 +12,14 @@ type Read<T> = std::result::Result<T, Fault>;
 pub(super) struct Reader<'de> {
     rest: &'de [u8],
     depth: usize,
+    /// The name that the next field has, most likely.
+    likely: &'static str,
 }
 
 impl<'de> Reader<'de> {
     #[inline]
     pub(super) fn new(bytes: &'de [u8]) -> Reader<'de> {
-        Reader { rest: bytes, depth: 0 }
+        Reader { rest: bytes, depth: 0, likely: "" }
     }
 
     /// An error, if anything is left.
@@ -91,7 +93,7 @@ impl<'de> Reader<'de> {
     #[inline]
     fn seq<V: Visitor<'de>>(&mut self, count: usize, visitor: V) -> Read<V::Value> {
         self.inner(|reader| {
-            let mut items = Items { reader, left: count };
+            let mut items = Items { reader, left: count, likely: &[] };
             let value = visitor.visit_seq(&mut items)?;
             items.end()?;
             Ok(value)
@@ -100,12 +102,53 @@ impl<'de> Reader<'de> {
 
     #[inline]
     fn map<V: Visitor<'de>>(&mut self, count: usize, visitor: V) -> Read<V::Value> {
+        self.fields(count, &[], visitor)
+    }
+
+    /// A map whose keys are mostly these, in this order.
+    #[inline]
+    fn fields<V: Visitor<'de>>(
+        &mut self,
+        count: usize,
+        likely: &'static [&'static str],
+        visitor: V,
+    ) -> Read<V::Value> {
         self.inner(|reader| {
-            let mut items = Items { reader, left: count };
+            let mut items = Items { reader, left: count, likely };
             let value = visitor.visit_map(&mut items)?;
             items.end()?;
             Ok(value)
         })
+    }
+
+    /// An unsigned number that is next, and what is behind it.
+    #[inline(always)]
+    fn number(&self) -> Option<(u64, &'de [u8])> {
+        let (&tag, rest) = self.rest.split_first()?;
+        match tag {
+            SMALL.. => Some((u64::from(tag - SMALL), rest)),
+            U64 => rest.split_first_chunk().map(|(n, rest)| (u64::from_le_bytes(*n), rest)),
+            U32 => rest.split_first_chunk().map(|(n, rest)| (u32::from_le_bytes(*n).into(), rest)),
+            U16 => rest.split_first_chunk().map(|(n, rest)| (u16::from_le_bytes(*n).into(), rest)),
+            U8 => rest.split_first_chunk().map(|(n, rest)| (u8::from_le_bytes(*n).into(), rest)),
+            _ => None,
+        }
+    }
+
+    /// What is behind this text, if it is next, and short.
+    #[inline(always)]
+    fn behind(&self, text: &str) -> Option<&'de [u8]> {
+        let (&tag, rest) = self.rest.split_first()?;
+        if usize::from(tag) != usize::from(TEXT) + text.len() || tag >= SMALL {
+            return None;
+        }
+        let (found, rest) = rest.split_at_checked(text.len())?;
+        let same = match text.len() {
+            // Fewer instructions than a call.
+            ..=8 => found.iter().zip(text.as_bytes()).all(|(a, b)| a == b),
+            _ => found == text.as_bytes(),
+        };
+        same.then_some(rest)
     }
 
     /// A value, of whatever kind it was written as.
@@ -144,32 +187,23 @@ macro_rules! as_it_was_written {
     ($($method:ident)*) => {$(
         #[inline]
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Read<V::Value> {
-            self.peel()?;
-            self.deserialize_any(visitor)
+            self.other(visitor)
         }
     )*};
 }
 
-/// As `as_it_was_written`, with the tags first that are likely.
+/// As `as_it_was_written`, with what is likely first: a number that is not negative, and that the type has room for.
 macro_rules! integers {
-    ($($method:ident)*) => {$(
-        #[inline]
+    ($($method:ident $visit:ident $number:ty,)*) => {$(
+        #[inline(always)]
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Read<V::Value> {
-            match self.rest.first() {
-                Some(tag @ SMALL..) => {
-                    self.rest = &self.rest[1..];
-                    visitor.visit_u8(tag - SMALL)
-                }
-                Some(&U64) => {
-                    self.rest = &self.rest[1..];
-                    visitor.visit_u64(u64::from_le_bytes(self.array()?))
-                }
-                Some(&U32) => {
-                    self.rest = &self.rest[1..];
-                    visitor.visit_u32(u32::from_le_bytes(self.array()?))
-                }
-                _ => self.other(visitor),
+            if let Some((number, rest)) = self.number()
+                && let Ok(number) = <$number>::try_from(number)
+            {
+                self.rest = rest;
+                return visitor.$visit(number);
             }
+            self.other(visitor)
         }
     )*};
 }
@@ -314,11 +348,16 @@ impl<'de> de::Deserializer<'de> for &mut Reader<'de> {
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _: &'static str,
-        _: &'static [&'static str],
+        fields: &'static [&'static str],
         visitor: V,
     ) -> Read<V::Value> {
-        self.peel()?;
-        self.deserialize_any(visitor)
+        match self.rest.first() {
+            Some(tag @ MAP..TEXT) => {
+                self.rest = &self.rest[1..];
+                self.fields(usize::from(tag - MAP), fields, visitor)
+            }
+            _ => self.other(visitor),
+        }
     }
 
     fn deserialize_unit_struct<V: Visitor<'de>>(
@@ -331,9 +370,46 @@ impl<'de> de::Deserializer<'de> for &mut Reader<'de> {
     }
 
     as_it_was_written! {
-        deserialize_bool deserialize_char deserialize_str deserialize_string
-        deserialize_i128 deserialize_u128 deserialize_f32 deserialize_f64
-        deserialize_unit deserialize_map
+        deserialize_char deserialize_i128 deserialize_u128 deserialize_f32 deserialize_unit
+        deserialize_map
+    }
+
+    #[inline]
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Read<V::Value> {
+        match self.rest.first() {
+            Some(tag @ (&FALSE | &TRUE)) => {
+                self.rest = &self.rest[1..];
+                visitor.visit_bool(*tag == TRUE)
+            }
+            _ => self.other(visitor),
+        }
+    }
+
+    #[inline]
+    fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Read<V::Value> {
+        match self.rest.first() {
+            Some(&F64) => {
+                self.rest = &self.rest[1..];
+                visitor.visit_f64(f64::from_le_bytes(self.array()?))
+            }
+            _ => self.other(visitor),
+        }
+    }
+
+    #[inline]
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Read<V::Value> {
+        match self.rest.first() {
+            Some(tag @ TEXT..SMALL) => {
+                self.rest = &self.rest[1..];
+                visitor.visit_borrowed_str(self.utf8(usize::from(tag - TEXT))?)
+            }
+            _ => self.other(visitor),
+        }
+    }
+
+    #[inline]
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Read<V::Value> {
+        self.deserialize_str(visitor)
     }
 
     #[inline]
@@ -352,23 +428,24 @@ impl<'de> de::Deserializer<'de> for &mut Reader<'de> {
     }
 
     integers! {
-        deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64
-        deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64
+        deserialize_i8 visit_i8 i8,
+        deserialize_i16 visit_i16 i16,
+        deserialize_i32 visit_i32 i32,
+        deserialize_i64 visit_i64 i64,
+        deserialize_u8 visit_u8 u8,
+        deserialize_u16 visit_u16 u16,
+        deserialize_u32 visit_u32 u32,
+        deserialize_u64 visit_u64 u64,
     }
 
-    /// A field's name is mostly a short text.
-    #[inline]
+    /// A field's name is mostly the one that comes next in its type.
+    #[inline(always)]
     fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Read<V::Value> {
-        match self.rest.first() {
-            Some(tag @ TEXT..SMALL) => {
-                self.rest = &self.rest[1..];
-                visitor.visit_borrowed_str(self.utf8(usize::from(tag - TEXT))?)
-            }
-            _ => {
-                self.peel()?;
-                self.deserialize_any(visitor)
-            }
+        if let Some(rest) = self.behind(self.likely) {
+            self.rest = rest;
+            return visitor.visit_borrowed_str(self.likely);
         }
+        self.other(visitor)
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Read<V::Value> {
@@ -380,6 +457,8 @@ impl<'de> de::Deserializer<'de> for &mut Reader<'de> {
 struct Items<'a, 'de> {
     reader: &'a mut Reader<'de>,
     left: usize,
+    /// Names that the keys of a map are likely to be, from the next on.
+    likely: &'static [&'static str],
 }
 
 impl Items<'_, '_> {
@@ -424,6 +503,8 @@ impl<'de> de::MapAccess<'de> for &mut Items<'_, 'de> {
             return Ok(None);
         }
         self.left -= 1;
+        let (likely, rest) = self.likely.split_first().unwrap_or((&"", &[]));
+        (self.reader.likely, self.likely) = (likely, rest);
         seed.deserialize(&mut *self.reader).map(Some)
     }
 

@@ -23,6 +23,8 @@
 //! through, say so in any case, and types with two forms (addresses, times) must be written in the one that is read.
 
 mod de;
+#[cfg(test)]
+mod name_tests;
 mod out;
 mod ser;
 #[cfg(test)]
@@ -154,12 +156,27 @@ fn not_serializable(fault: Fault, message: fmt::Arguments<'_>) -> Error {
 /// Reads a value back.
 #[inline]
 pub(crate) fn decode<T: DeserializeOwned + 'static>(bytes: &[u8], what: &str) -> Result<T> {
+    decode_to(bytes, what, |value| value)
+}
+
+/// As [`decode`], and gives the value to `take`, from where it was made: each move of one that has just been made takes a while.
+#[inline(always)]
+pub(crate) fn decode_to<T: DeserializeOwned + 'static, R>(
+    bytes: &[u8],
+    what: &str,
+    take: impl FnOnce(T) -> R,
+) -> Result<R> {
     if let Some(value) = from_bytes(bytes) {
-        return Ok(value);
+        return Ok(take(value));
     }
     let mut reader = de::Reader::new(bytes);
-    T::deserialize(&mut reader).and_then(|value| reader.end().map(|()| value)).map_err(|fault| {
-        let name = type_name::<T>();
-        not_serializable(fault, format_args!("{what} of type {name} cannot be read back"))
-    })
+    let fault = match T::deserialize(&mut reader) {
+        Ok(value) => match reader.end() {
+            Ok(()) => return Ok(take(value)),
+            Err(fault) => fault,
+        },
+        Err(fault) => fault,
+    };
+    let name = type_name::<T>();
+    Err(not_serializable(fault, format_args!("{what} of type {name} cannot be read back")))
 }

@@ -7,6 +7,12 @@ pub(crate) trait Out {
     fn len(&self) -> usize;
     fn push(&mut self, byte: u8);
     fn extend(&mut self, bytes: &[u8]);
+    /// A tag, and a few bytes.
+    #[inline(always)]
+    fn short(&mut self, tag: u8, bytes: &[u8]) {
+        self.push(tag);
+        self.extend(bytes);
+    }
     /// A tag, and the lowest bytes of a number, 8 at most, the lowest first.
     #[inline]
     fn number(&mut self, tag: u8, number: u64, width: usize) {
@@ -56,6 +62,13 @@ impl Short {
         Short { here: [0; SHORT], len: 0, room: SHORT, there: Vec::new() }
     }
 
+    /// Makes it empty again.
+    #[inline]
+    pub(crate) fn clear(&mut self) {
+        (self.len, self.room) = (0, SHORT);
+        self.there.clear();
+    }
+
     #[inline]
     pub(crate) fn bytes(&self) -> &[u8] {
         if self.room == 0 { &self.there } else { &self.here[..self.len] }
@@ -65,6 +78,13 @@ impl Short {
     #[inline]
     pub(crate) fn here(&self) -> Option<(&[u8; SHORT], usize)> {
         (self.room != 0).then_some((&self.here, self.len))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn number_slowly(&mut self, tag: u8, number: u64, width: usize) {
+        self.extend(&[tag]);
+        self.extend(&number.to_le_bytes()[..width]);
     }
 
     #[cold]
@@ -106,7 +126,21 @@ impl Out for Short {
         }
     }
 
-    #[inline]
+    #[inline(always)]
+    fn short(&mut self, tag: u8, bytes: &[u8]) {
+        if let Some(place) = self.here.get_mut(self.len..self.len + 1 + bytes.len())
+            && self.room != 0
+        {
+            place[0] = tag;
+            place[1..].copy_from_slice(bytes);
+            self.len += 1 + bytes.len();
+        } else {
+            self.extend_there(&[tag]);
+            self.extend_there(bytes);
+        }
+    }
+
+    #[inline(always)]
     fn number(&mut self, tag: u8, number: u64, width: usize) {
         // All 8 at once, which is one instruction; what is too many of them is written over by what follows.
         if let Some(place) = self.here.get_mut(self.len..self.len + 9)
@@ -116,8 +150,7 @@ impl Out for Short {
             place[1..].copy_from_slice(&number.to_le_bytes());
             self.len += 1 + width;
         } else {
-            self.extend(&[tag]);
-            self.extend(&number.to_le_bytes()[..width]);
+            self.number_slowly(tag, number, width);
         }
     }
 

@@ -56,10 +56,9 @@ impl<'o, O: Out> Writer<'o, O> {
     #[inline(always)]
     fn text(&mut self, text: &str) {
         if text.len() <= SHORT_TEXT {
-            self.out.push(TEXT + text.len() as u8);
-        } else {
-            self.tagged(LONG_TEXT, &(text.len() as u64).to_le_bytes());
+            return self.out.short(TEXT + text.len() as u8, text.as_bytes());
         }
+        self.tagged(LONG_TEXT, &(text.len() as u64).to_le_bytes());
         self.out.extend(text.as_bytes());
     }
 
@@ -463,7 +462,8 @@ impl<O: Out> ser::SerializeStruct for Group<'_, '_, O> {
     type Ok = ();
     type Error = Fault;
 
-    #[inline]
+    // Into the type's own code, where the name is known, and a few instructions write it.
+    #[inline(always)]
     fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Done {
         self.field(name, value)
     }
@@ -478,7 +478,8 @@ impl<O: Out> ser::SerializeStructVariant for Group<'_, '_, O> {
     type Ok = ();
     type Error = Fault;
 
-    #[inline]
+    // Into the type's own code, where the name is known, and a few instructions write it.
+    #[inline(always)]
     fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Done {
         self.field(name, value)
     }

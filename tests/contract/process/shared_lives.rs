@@ -195,3 +195,79 @@ fn a_killed_holder_is_followed_within_a_second() {
         }
     });
 }
+
+/// An item during whose reading its reader is stopped, in a process that has said where it is to be.
+#[derive(Debug)]
+struct Stopping(u32);
+
+static STOPPING: std::sync::OnceLock<Event> = std::sync::OnceLock::new();
+
+impl Serialize for Stopping {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u32(self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Stopping {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Stopping, D::Error> {
+        let number = u32::deserialize(deserializer)?;
+        if let Some(event) = STOPPING.get() {
+            event.set();
+            // SAFETY: a call on a number.
+            unsafe { libc::raise(STOP) };
+        }
+        Ok(Stopping(number))
+    }
+}
+
+fn take(queue: Queue<Stopping>, reads: Event) {
+    let _ = STOPPING.set(reads);
+    assert_eq!(queue.get().unwrap().0, 1);
+}
+
+/// A queue that was shut down, whose last item a child is in the middle of taking, where it is stopped.
+fn the_last_is_taken() -> (Queue<Stopping>, process::Child<()>) {
+    let (queue, reads) = (Queue::bounded(2).unwrap(), Event::new().unwrap());
+    queue.put(Stopping(1)).unwrap();
+    queue.shut_down(false);
+    let child = process::spawn(take, (queue.clone(), reads.clone())).unwrap();
+    assert!(reads.wait_timeout(LIMIT));
+    // It is not over, and there is nothing to get.
+    assert!(matches!(queue.try_get(), Err(GetError::Empty)));
+    assert!(matches!(queue.get_timeout(Duration::from_millis(120)), Err(GetError::Empty)));
+    let ready = fourfold::wait::wait_any_timeout(&[&queue], Duration::from_millis(20)).unwrap();
+    assert!(ready.is_empty());
+    (queue, child)
+}
+
+#[test]
+fn the_last_item_of_a_queue_comes_back_before_its_end_is_told() {
+    within(LIMIT, || {
+        let (queue, child) = the_last_is_taken();
+        let other = queue.clone();
+        let getting = std::thread::spawn(move || (other.get(), other.get()));
+        assert!(child.signal(9));
+        let (first, second) = getting.join().unwrap();
+        assert_eq!(first.unwrap().0, 1);
+        assert!(matches!(second, Err(GetError::ShutDown)));
+        child.join().unwrap_err();
+    });
+}
+
+#[test]
+fn the_end_of_a_queue_is_told_when_the_last_item_was_taken() {
+    within(LIMIT, || {
+        let (queue, child) = the_last_is_taken();
+        let (by_thread, by_future) = (queue.clone(), queue.clone());
+        let thread = std::thread::spawn(move || by_thread.get().map(drop));
+        let future = std::thread::spawn(move || {
+            fourfold::green::run(move || by_future.get_many(3).map(drop)).unwrap()
+        });
+        assert!(child.signal(CONTINUE));
+        child.join().unwrap();
+        assert!(matches!(thread.join().unwrap(), Err(GetError::ShutDown)));
+        assert!(matches!(future.join().unwrap(), Err(GetError::ShutDown)));
+        assert!(matches!(queue.try_get(), Err(GetError::ShutDown)));
+        assert_eq!(fourfold::wait::wait_any_timeout(&[&queue], LIMIT).unwrap(), [0]);
+    });
+}

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use fourfold::process::{self, Array, Event, Executor, Lock, Queue, Semaphore, Value};
+use fourfold::green;
+use fourfold::process::{
+    self, Array, Buffer, Event, Executor, List, Lock, Queue, Semaphore, UnboundedQueue, Value,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::support::{LIMIT, within};
@@ -207,5 +210,152 @@ fn handles_are_numbers_and_not_descriptors() {
         assert!(words.iter().all(|word| word.wait_timeout(Duration::ZERO)));
         // Other tests open and close some.
         assert!(count() < 2000);
+    });
+}
+
+/// Something that can be read the second time only, and not the first.
+#[derive(Debug)]
+struct Fussy;
+
+static FUSSY: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(true);
+
+impl serde::Serialize for Fussy {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_unit()
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Fussy {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Fussy, D::Error> {
+        <()>::deserialize(deserializer)?;
+        match FUSSY.swap(false, std::sync::atomic::Ordering::SeqCst) {
+            true => Err(serde::de::Error::custom("not yet")),
+            false => Ok(Fussy),
+        }
+    }
+}
+
+#[test]
+fn an_item_that_is_handed_back_has_its_buffer() {
+    type Item = (Buffer, Option<Fussy>, Lock<u32>);
+    let queue = Queue::<Item>::bounded(4).unwrap();
+    let lock = Lock::new(3).unwrap();
+    for (text, fussy) in [("first", None), ("second", Some(Fussy))] {
+        let buffer = Buffer::from_slice(text.as_bytes()).unwrap();
+        queue.put((buffer, fussy, lock.clone())).unwrap();
+    }
+    let first = queue.get_many(4).unwrap();
+    assert_eq!(first.len(), 1, "the second cannot be read yet");
+    assert_eq!(*first[0].0, *b"first");
+    let (buffer, fussy, lock) = queue.get().unwrap();
+    assert_eq!(*buffer, *b"second");
+    assert!(fussy.is_some() && *lock.lock().unwrap() == 3);
+}
+
+/// Lets other coroutines go on in the middle of being written, and of being read.
+#[derive(Debug)]
+struct Slow<T>(T);
+
+impl<T: serde::Serialize> serde::Serialize for Slow<T> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        green::yield_now();
+        let done = self.0.serialize(serializer);
+        green::sleep(Duration::from_micros(200));
+        done
+    }
+}
+
+impl<'de, T: serde::Deserialize<'de>> serde::Deserialize<'de> for Slow<T> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Slow<T>, D::Error> {
+        green::yield_now();
+        let value = T::deserialize(deserializer);
+        green::sleep(Duration::from_micros(200));
+        value.map(Slow)
+    }
+}
+
+/// Has coroutines send values of this kind to each other, all at a time, and look at each whether it is whole.
+fn in_coroutines<T: 'static>(
+    make: fn(u32) -> T,
+    put: impl Fn(T) + Copy + Send + 'static,
+    get: impl Fn() -> T + Copy + Send + 'static,
+    number: fn(T) -> u32,
+) {
+    const COUNT: u32 = 40;
+    let numbers = green::run(move || {
+        let senders: Vec<_> =
+            (0..COUNT).map(|n| green::spawn(move || put(make(n)), ()).unwrap()).collect();
+        let getters: Vec<_> =
+            (0..COUNT).map(|_| green::spawn(move || number(get()), ()).unwrap()).collect();
+        senders.into_iter().for_each(|sender| sender.join().unwrap());
+        let numbers = getters.into_iter().map(|getter| getter.join().unwrap());
+        numbers.collect::<std::collections::BTreeSet<u32>>()
+    });
+    assert_eq!(numbers.unwrap(), (0..COUNT).collect());
+}
+
+#[test]
+fn coroutines_that_suspend_in_the_middle_of_a_value_do_not_mix_what_is_in_it() {
+    within(LIMIT, || {
+        type Shared = (Lock<u32>, Slow<Lock<u32>>, Slow<u32>, Buffer);
+        let queue: &Queue<Shared> = Box::leak(Box::new(Queue::bounded(7).unwrap()));
+        let make = |n: u32| {
+            let (first, second) = (Lock::new(n).unwrap(), Lock::new(n).unwrap());
+            (first, Slow(second), Slow(n), Buffer::from_slice(&n.to_le_bytes()).unwrap())
+        };
+        let number = |(first, second, third, bytes): Shared| {
+            assert_eq!(*first.lock().unwrap(), third.0);
+            assert_eq!(*second.0.lock().unwrap(), third.0);
+            assert_eq!(*bytes, third.0.to_le_bytes());
+            third.0
+        };
+        in_coroutines(make, |item| queue.put(item).unwrap(), || queue.get().unwrap(), number);
+    });
+}
+
+#[test]
+fn coroutines_that_suspend_in_the_middle_of_a_value_do_not_mix_words_that_are_served() {
+    within(LIMIT, || {
+        type Served = (List<u32>, Slow<List<u32>>, Slow<u32>);
+        let queue = UnboundedQueue::<Served>::new().unwrap();
+        let queue: &UnboundedQueue<Served> = Box::leak(Box::new(queue));
+        fn list(n: u32) -> List<u32> {
+            let list = List::new().unwrap();
+            list.push(&n).unwrap();
+            list
+        }
+        let make = |n: u32| (list(n), Slow(list(n)), Slow(n));
+        let number = |(first, second, third): Served| {
+            assert_eq!(first.get(0).unwrap(), Some(third.0));
+            assert_eq!(second.0.get(0).unwrap(), Some(third.0));
+            third.0
+        };
+        in_coroutines(make, |item| queue.put(item).unwrap(), || queue.get().unwrap(), number);
+    });
+}
+
+#[test]
+fn coroutines_that_suspend_in_the_middle_of_a_value_do_not_mix_descriptors() {
+    use std::io::{Seek, Write};
+    within(LIMIT, || {
+        type File = process::Fd<std::fs::File>;
+        type Message = (File, Slow<File>, Slow<u32>);
+        let (sender, receiver) = process::pipe::<Message>().unwrap();
+        let ends = Box::leak(Box::new((sender, receiver)));
+        let (sender, receiver) = (&ends.0, &ends.1);
+        let make = |n: u32| {
+            let file = || {
+                let mut file = tempfile::tempfile().unwrap();
+                file.write_all(&vec![0; n as usize]).unwrap();
+                process::Fd(file)
+            };
+            (file(), Slow(file()), Slow(n))
+        };
+        let number = |(mut first, mut second, third): Message| {
+            assert_eq!(first.seek(std::io::SeekFrom::End(0)).unwrap(), u64::from(third.0));
+            assert_eq!(second.0.seek(std::io::SeekFrom::End(0)).unwrap(), u64::from(third.0));
+            third.0
+        };
+        in_coroutines(make, |m| sender.send(m).unwrap(), || receiver.recv().unwrap(), number);
     });
 }

@@ -188,11 +188,19 @@ pub(crate) fn random_words(_: &[String]) -> ExitCode {
             if history.beats[*life].load(SeqCst) == 0 {
                 continue;
             }
-            kill(child.pid(), libc::SIGSTOP);
+            let (pid, life) = (child.pid(), *life);
+            kill(pid, libc::SIGSTOP);
+            // Half of the time another dies meanwhile, maybe with what the stopped one is at.
+            if chance.below(2) == 0 {
+                let other = (one + 1) % TOGETHER;
+                kill(lives[other].0.pid(), libc::SIGKILL);
+                end(lives.swap_remove(other), libc::SIGKILL);
+                killed += 1;
+            }
             std::thread::sleep(Duration::from_millis(120));
-            let before = history.beats[*life].load(SeqCst);
-            kill(child.pid(), libc::SIGCONT);
-            let beats = &history.beats[*life];
+            let before = history.beats[life].load(SeqCst);
+            kill(pid, libc::SIGCONT);
+            let beats = &history.beats[life];
             eventually("one that was stopped goes on", || beats.load(SeqCst) > before + 1);
             stopped += 1;
         } else {

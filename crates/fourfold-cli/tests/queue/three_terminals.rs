@@ -106,8 +106,10 @@ fn a_worker_that_is_killed_midway_is_replaced_by_any_other() {
         let address = server.line();
         let port = address.rsplit(':').next().expect("an address");
 
+        // It may have to be built, for longer than a producer waits.
+        let worker = worker(port);
         let producer = Program::start(script(python, "producer.py", port), folder.path());
-        let mut in_rust = Program::start(worker(port), folder.path());
+        let mut in_rust = Program::start(worker, folder.path());
         let first = in_rust.line();
         let mut in_python = Program::start(script(python, "worker.py", port), folder.path());
         let second = in_python.line();

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{Seek, Write};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
 use fourfold::process::{Command, End, Finished, Jobs, Stdio};
@@ -92,6 +92,24 @@ pub(crate) fn pipe() -> (Stdio, File) {
     (Stdio::Fd(Arc::new(reader.into())), File::from(std::os::fd::OwnedFd::from(writer)))
 }
 
+/// Has what is started here begin with the usual actions of these signals, also where the tests themselves were told to ignore them, as by
+/// `cargo test &` in a script or by nohup: what is ignored stays so across an exec, and what has a handler gets the default.
+fn heed_signals() {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
+        let ignored = u64::from_str_radix(mask.trim(), 16).unwrap();
+        for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
+            if ignored & 1 << (signal - 1) != 0 {
+                // A handler that does nothing of note: for the tests, it is as ignored as before.
+                signal_hook::flag::register(signal, Arc::default()).unwrap();
+            }
+        }
+    });
+}
+
 /// A run that has been started.
 pub(crate) struct Running {
     jobs: Jobs,
@@ -99,6 +117,7 @@ pub(crate) struct Running {
 }
 
 pub(crate) fn start(command: &Command) -> Running {
+    heed_signals();
     let mut jobs = Jobs::new().unwrap();
     let pid = jobs.start(0, command).unwrap();
     Running { jobs, pid }
