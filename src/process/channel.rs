@@ -1,9 +1,12 @@
 //! Frames with descriptors over a stream socket between a parent and its child.
 //!
-//! A frame is a header of [`HEADER`] bytes and a body of at most [`INLINE`]; a longer body goes in a memfd, as the
+//! A frame is a header of [`HEADER`] bytes and a body of at most [`INLINE`], filled up to a multiple of [`UNIT`]; a longer body goes in a memfd, as the
 //! first descriptor of the frame, so frames are small, and what is sent never waits long for the other side. Descriptors are
 //! attached to the first bytes of their frame, at most [`FDS_PER_MESSAGE`] to a message. A read ends behind the bytes
 //! that descriptors came with, so they arrive no later than their frame and in its order.
+//!
+//! A pool and its workers send their frames by streams in the page that they share, and by the socket only the descriptors, ahead of
+//! their frame, and single bytes that wake (see `executor/README.md`).
 //!
 //! Neither side trusts the other's numbers: lengths and counts are checked before they are used.
 
@@ -21,6 +24,8 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
 
+use super::page::Stream;
+use super::shared::{End, UNIT};
 use crate::task::envelope::Envelope;
 use crate::task::ticket::Tickets;
 
@@ -193,6 +198,11 @@ impl Read for PositionedReader<'_> {
     }
 }
 
+/// How many bytes fill a body of that length up.
+fn filler(len: usize) -> usize {
+    len.next_multiple_of(UNIT) - len
+}
+
 /// Writes the header and an inline body of a frame.
 pub(crate) fn write_frame(
     out: &mut Vec<u8>,
@@ -216,6 +226,7 @@ pub(crate) fn write_frame(
     out.extend_from_slice(&epoch.to_le_bytes());
     out.extend_from_slice(&[0; 4]);
     out.extend_from_slice(body);
+    out.extend_from_slice(&[0; UNIT][..filler(body.len())]);
 }
 
 /// Sends a frame whole, on a blocking socket.
@@ -381,15 +392,25 @@ const ENOUGH: usize = 2 * (HEADER + INLINE);
 
 /// The receiving end: bytes and descriptors as they come, frames as they are whole.
 pub(crate) struct Inbox {
-    /// `start..end` has been read and is not yet taken. Little room at first, as each page of it costs a young process a
+    /// `start..filled` has been read and is not yet taken. Little room at first, as each page of it costs a young process a
     /// fault; once that has been filled, room for two frames, so that there is always room for one.
     buffer: Box<[u8]>,
     start: usize,
-    end: usize,
-    fds: VecDeque<OwnedFd>,
-    /// Descriptors of the last frame in the buffer did not arrive: this process could not hold them.
+    filled: usize,
+    messages: VecDeque<Message>,
+    /// Of the stream, if frames come by one.
+    end: End,
+}
+
+/// The descriptors of one message.
+struct Message {
+    fds: Vec<OwnedFd>,
+    /// Some did not arrive: this process could not hold them.
     truncated: bool,
 }
+
+/// Messages with descriptors that may come ahead of their frames: more than there is room for frames with any.
+const MAX_MESSAGES: usize = 8 << 10;
 
 /// What came of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -404,56 +425,69 @@ impl Inbox {
         Inbox {
             buffer: vec![0; LITTLE].into_boxed_slice(),
             start: 0,
-            end: 0,
-            fds: VecDeque::new(),
-            truncated: false,
+            filled: 0,
+            messages: VecDeque::new(),
+            end: End::default(),
         }
     }
 
     /// Reads once. Whole frames are to be taken out first: what is left then leaves room for one.
     pub(crate) fn receive(&mut self, socket: impl AsFd, nonblocking: bool) -> io::Result<Received> {
         self.make_room();
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_PER_MESSAGE))];
-        let mut control = RecvAncillaryBuffer::new(&mut space);
-        let mut flags = RecvFlags::CMSG_CLOEXEC;
-        if nonblocking {
-            flags |= RecvFlags::DONTWAIT;
+        let filled = self.filled;
+        let target = &mut self.buffer[filled..];
+        let (received, count) = receive(socket, target, nonblocking, &mut self.messages)?;
+        self.filled += count;
+        Ok(received)
+    }
+
+    /// Reads once from a stream, as `receive`. Whether there was anything.
+    pub(crate) fn read(&mut self, stream: &Stream) -> io::Result<bool> {
+        self.make_room();
+        let count = stream.read(&mut self.end, &mut self.buffer[self.filled..])?;
+        self.filled += count;
+        Ok(count > 0)
+    }
+
+    /// Has this side woken when there is more in a stream. True: there is already.
+    pub(crate) fn fall_asleep(&self, stream: &Stream) -> bool {
+        stream.fall_asleep(&self.end)
+    }
+
+    /// Reads once from the socket of a stream, descriptors and what wakes.
+    pub(crate) fn receive_calls(
+        &mut self,
+        socket: impl AsFd,
+        nonblocking: bool,
+    ) -> io::Result<Received> {
+        if self.messages.len() > MAX_MESSAGES {
+            return Err(malformed("descriptors without their frames"));
         }
-        let received = loop {
-            let mut target = [IoSliceMut::new(&mut self.buffer[self.end..])];
-            match recvmsg(&socket, &mut target, &mut control, flags) {
-                Err(Errno::INTR) => {}
-                other => break other,
-            }
-        };
-        let count = received.as_ref().map_or(0, |message| message.bytes);
-        self.end += count;
-        match received {
-            Ok(message) => {
-                for part in control.drain() {
-                    if let RecvAncillaryMessage::ScmRights(fds) = part {
-                        self.fds.extend(fds);
-                    }
-                }
-                self.truncated |= message.flags.contains(ReturnFlags::CTRUNC);
-                Ok(if count == 0 { Received::End } else { Received::Some })
-            }
-            Err(Errno::AGAIN) => Ok(Received::WouldBlock),
-            // The other side died with something of ours unread.
-            Err(Errno::CONNRESET) => Ok(Received::End),
-            Err(error) => Err(error.into()),
+        let (received, _) = receive(socket, &mut [0; 64], nonblocking, &mut self.messages)?;
+        Ok(received)
+    }
+
+    /// The next frame that has come by a stream, if all of it is there.
+    pub(crate) fn next_of_stream(&mut self, socket: impl AsFd) -> io::Result<Option<Frame>> {
+        let messages = self.buffer[self.start..self.filled]
+            .first_chunk::<HEADER>()
+            .map_or(0, |header| messages_of(fd_count(header)));
+        // They were sent before the frame was.
+        while self.messages.len() < messages && self.receive_calls(&socket, true)? == Received::Some
+        {
         }
+        self.next()
     }
 
     /// The next frame, if all of it is there.
     pub(crate) fn next(&mut self) -> io::Result<Option<Frame>> {
-        let bytes = &self.buffer[self.start..self.end];
+        let bytes = &self.buffer[self.start..self.filled];
         let Some(header) = bytes.first_chunk::<HEADER>() else {
             return Ok(None);
         };
         let word = |at: usize| u64::from_le_bytes(header[at..at + 8].try_into().expect("8 bytes"));
         let len = u32::from_le_bytes(header[..4].try_into().expect("4 bytes")) as usize;
-        let count = u16::from_le_bytes([header[6], header[7]]) as usize;
+        let count = fd_count(header);
         let in_memfd = header[5] != 0;
         let Some(kind) = Kind::from_byte(header[4]) else {
             return Err(malformed("an unknown kind of frame"));
@@ -461,26 +495,33 @@ impl Inbox {
         if len > INLINE || count > MAX_FDS + 1 || (in_memfd && (count == 0 || len != 0)) {
             return Err(malformed("a frame with impossible sizes"));
         }
-        let Some(body) = bytes.get(HEADER..HEADER + len) else {
+        let whole = HEADER + len + filler(len);
+        if bytes.len() < whole {
             return Ok(None);
-        };
+        }
         let (id, word) = (word(8), word(16));
         let epoch = u32::from_le_bytes(header[24..28].try_into().expect("4 bytes"));
-        let body = body.to_vec();
-        self.start += HEADER + len;
-        if self.fds.len() < count {
-            self.fds.clear();
-            return match std::mem::take(&mut self.truncated) {
-                true => Ok(Some(Frame { kind, id, word, epoch, parcel: Parcel::lost() })),
-                false => Err(malformed("fewer descriptors than announced")),
-            };
+        let body = bytes[HEADER..HEADER + len].to_vec();
+        self.start += whole;
+        let messages = messages_of(count);
+        if self.messages.len() < messages {
+            return Err(malformed("fewer descriptors than announced"));
         }
-        let mut fds = self.fds.drain(..count);
+        let (mut fds, mut truncated) = (Vec::new(), false);
+        for message in self.messages.drain(..messages) {
+            truncated |= message.truncated;
+            fds.extend(message.fds);
+        }
+        if truncated {
+            return Ok(Some(Frame { kind, id, word, epoch, parcel: Parcel::lost() }));
+        }
+        if fds.len() != count {
+            return Err(malformed("other descriptors than announced"));
+        }
         let body = match in_memfd {
-            true => Body::Memfd(fds.next().expect("counted above")),
+            true => Body::Memfd(fds.remove(0)),
             false => Body::Inline(body),
         };
-        let fds = fds.collect();
         let parcel = Parcel { body, fds, tickets: Tickets::default() };
         Ok(Some(Frame { kind, id, word, epoch, parcel }))
     }
@@ -488,19 +529,84 @@ impl Inbox {
     /// Moves what is left, which is less than a frame, to the front once it is in the way. There is room for a byte at the
     /// least then, and for more than that once there was too little.
     fn make_room(&mut self) {
-        let was_filled = self.end == self.buffer.len();
-        if self.start == self.end {
-            (self.start, self.end) = (0, 0);
-        } else if self.buffer.len() - self.end < HEADER + INLINE {
-            self.buffer.copy_within(self.start..self.end, 0);
-            (self.start, self.end) = (0, self.end - self.start);
+        let was_filled = self.filled == self.buffer.len();
+        if self.start == self.filled {
+            (self.start, self.filled) = (0, 0);
+        } else if self.buffer.len() - self.filled < HEADER + INLINE {
+            self.buffer.copy_within(self.start..self.filled, 0);
+            (self.start, self.filled) = (0, self.filled - self.start);
         }
         if was_filled && self.buffer.len() < ENOUGH {
             let mut larger = vec![0; ENOUGH].into_boxed_slice();
-            larger[..self.end].copy_from_slice(&self.buffer[..self.end]);
+            larger[..self.filled].copy_from_slice(&self.buffer[..self.filled]);
             self.buffer = larger;
         }
     }
+}
+
+fn fd_count(header: &[u8; HEADER]) -> usize {
+    u16::from_le_bytes([header[6], header[7]]) as usize
+}
+
+/// In how many messages so many descriptors come.
+fn messages_of(fds: usize) -> usize {
+    fds.div_ceil(FDS_PER_MESSAGE)
+}
+
+/// Reads once from a socket.
+fn receive(
+    socket: impl AsFd,
+    target: &mut [u8],
+    nonblocking: bool,
+    messages: &mut VecDeque<Message>,
+) -> io::Result<(Received, usize)> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_PER_MESSAGE))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut flags = RecvFlags::CMSG_CLOEXEC;
+    if nonblocking {
+        flags |= RecvFlags::DONTWAIT;
+    }
+    let received = loop {
+        let mut target = [IoSliceMut::new(&mut *target)];
+        match recvmsg(&socket, &mut target, &mut control, flags) {
+            Err(Errno::INTR) => {}
+            other => break other,
+        }
+    };
+    match received {
+        Ok(message) => {
+            let truncated = message.flags.contains(ReturnFlags::CTRUNC);
+            let mut fds = Vec::new();
+            for part in control.drain() {
+                if let RecvAncillaryMessage::ScmRights(some) = part {
+                    fds.extend(some);
+                }
+            }
+            if truncated || !fds.is_empty() {
+                messages.push_back(Message { fds, truncated });
+            }
+            let received = if message.bytes == 0 { Received::End } else { Received::Some };
+            Ok((received, message.bytes))
+        }
+        Err(Errno::AGAIN) => Ok((Received::WouldBlock, 0)),
+        // The other side died with something of ours unread.
+        Err(Errno::CONNRESET) => Ok((Received::End, 0)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Sends the descriptors of a parcel ahead of its frame, which goes by a stream. If it does not block and fails, none has gone.
+pub(crate) fn send_ahead(socket: impl AsFd, parcel: &Parcel, nonblocking: bool) -> io::Result<()> {
+    let messages = messages_of(parcel.fd_count());
+    // More than fit one message are sent without a pause: half of them would be nothing.
+    let nonblocking = nonblocking && messages == 1;
+    send_fds(socket, &[0; HEADER][..messages], parcel, nonblocking).map(drop)
+}
+
+/// Wakes the other side of a stream.
+pub(crate) fn wake(socket: impl AsFd) {
+    // Where there is no room for a byte there are some to wake it; and one that is gone needs no waking.
+    let _ = send_some(socket, &[0], true);
 }
 
 fn malformed(what: &str) -> io::Error {

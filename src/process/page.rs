@@ -7,6 +7,7 @@
 //! | `taken_at` | the child | when it took up the last one, in ns of the monotonic clock |
 //! | `forked` | the kernel, for the zygote | the process that a zygote has forked to be this child |
 //! | `crash` and the fields of the record | the child, once | what it died of, written before it dies |
+//! | `to_worker`, `from_worker` | a pool and its worker | what they tell each other; of other children's none of it is there |
 //!
 //! A task is sent with the epoch of its sending. The child takes it up by one compare-and-swap on `progress`, which
 //! fails if the epoch has changed: the parent takes back all that was sent and not taken up by raising the epoch, and reads
@@ -23,8 +24,17 @@ use std::{io, ptr};
 use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::mm::{MapFlags, ProtFlags};
 
-const SIZE: usize = 8192;
-const TEXT: usize = SIZE - 64;
+use super::shared;
+
+/// Bytes of what is about the child itself.
+const FRONT: usize = 8192;
+const TEXT: usize = FRONT - 64;
+const SIZE: usize = size_of::<Layout>();
+/// Units of 8 bytes in a stream: more than a frame has.
+const ROOM: usize = 8192;
+
+/// A stream between a pool and its worker.
+pub(crate) type Stream = shared::Stream<ROOM>;
 
 /// How far the start of a child has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,6 +67,13 @@ pub(crate) struct Crash {
 
 #[repr(C)]
 struct Layout {
+    front: Front,
+    to_worker: Stream,
+    from_worker: Stream,
+}
+
+#[repr(C)]
+struct Front {
     progress: AtomicU64,
     taken_at: AtomicU64,
     crash_address: AtomicU64,
@@ -71,14 +88,14 @@ struct Layout {
     text: UnsafeCell<[u8; TEXT]>,
 }
 
-const _: () = assert!(size_of::<Layout>() == SIZE);
+const _: () = assert!(size_of::<Front>() == FRONT);
 
 /// A mapping of the page.
 pub(crate) struct Page {
     layout: NonNull<Layout>,
 }
 
-// SAFETY: all fields are atomics but `text`, which is written only by the thread that moved `crash` to 1, and read only
+// SAFETY: all fields are atomics but the `text` of the record, which is written only by the thread that moved `crash` to 1, and read only
 // after `crash` shows that it is complete.
 unsafe impl Send for Page {}
 // SAFETY: as above.
@@ -117,10 +134,24 @@ impl Page {
         Ok(Page { layout })
     }
 
-    fn layout(&self) -> &Layout {
+    fn layout(&self) -> &Front {
+        &self.whole().front
+    }
+
+    fn whole(&self) -> &Layout {
         // SAFETY: the mapping is of the size of `Layout`, page-aligned, any bytes are valid for it, and it lives as long
         // as `self`.
         unsafe { self.layout.as_ref() }
+    }
+
+    /// What a pool tells its worker.
+    pub(crate) fn stream_to_worker(&self) -> &Stream {
+        &self.whole().to_worker
+    }
+
+    /// What a worker tells its pool.
+    pub(crate) fn stream_from_worker(&self) -> &Stream {
+        &self.whole().from_worker
     }
 
     // The child's side.
@@ -202,6 +233,20 @@ impl Page {
     }
 
     // The parent's side.
+
+    /// Has all of the streams' memory there: an error now, and not a signal at its first use.
+    pub(crate) fn fetch_streams(&self) -> io::Result<()> {
+        let start = self.layout.as_ptr().cast::<u8>();
+        // SAFETY: the whole of the mapping that `map` made.
+        let fetched = unsafe {
+            rustix::mm::madvise(start.cast(), SIZE, rustix::mm::Advice::LinuxPopulateWrite)
+        };
+        match fetched {
+            // A kernel older than 5.14 does not know of it.
+            Ok(()) | Err(rustix::io::Errno::INVAL) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
 
     /// The process that a zygote, which has answered or ended since, forked to be this child.
     pub(crate) fn forked(&self) -> Option<u32> {

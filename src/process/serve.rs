@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use serde::{Deserialize, Serialize};
 
 use super::channel::{Frame, INLINE, Inbox, Kind, Parcel, Received, send_frame};
-use super::executor::Tasks;
+use super::executor::{Outgoing, Tasks};
 use super::page::{Page, Stage};
 use super::zygote::{self, Shape};
 use super::{crash, current, entry};
@@ -62,7 +62,7 @@ pub(crate) fn serve_on(socket: OwnedFd, page: Page, nonce: u64) -> ! {
     let page = Box::leak(Box::new(page));
     page.set_stage(Stage::Entered);
     crash::install(page);
-    let mut server = Server { socket, page, inbox: Inbox::new() };
+    let mut server = Server { socket, page, inbox: Inbox::new(), pid: std::process::id() };
     let role = server.begin(nonce);
     server.run(role)
 }
@@ -72,6 +72,8 @@ pub(crate) struct Server {
     pub(crate) socket: OwnedFd,
     pub(crate) page: &'static Page,
     pub(crate) inbox: Inbox,
+    /// This process.
+    pid: u32,
 }
 
 impl Server {
@@ -119,14 +121,14 @@ impl Server {
                 std::process::exit(code)
             }
             Role::Worker { starts, workers } => {
-                if starts {
-                    self.run_start();
-                }
-                self.page.set_stage(Stage::Ready);
                 // SAFETY: this process closes its socket by ending: `run` does not return, and `self` lives as long.
                 let socket = unsafe { BorrowedFd::borrow_raw(self.socket.as_raw_fd()) };
-                let inbox = std::mem::replace(&mut self.inbox, Inbox::new());
-                let mut tasks = Tasks::begin(socket, inbox, workers);
+                let outgoing = Outgoing::begin(self.page, socket);
+                if starts {
+                    self.run_start(&outgoing);
+                }
+                self.page.set_stage(Stage::Ready);
+                let mut tasks = Tasks::begin(socket, self.page, outgoing, workers);
                 let ready = tasks.send(Kind::Ready, 0, image::identity(), &Parcel::default());
                 let mut parent_is_there = ready.is_ok();
                 while parent_is_there && let Some(frame) = tasks.next() {
@@ -166,7 +168,7 @@ impl Server {
     }
 
     /// Runs what the user wants run at each worker's start.
-    fn run_start(&mut self) {
+    fn run_start(&mut self, outgoing: &Outgoing) {
         let Some(frame) = self.next_frame() else { std::process::exit(0) };
         let (id, word) = (frame.id, frame.word);
         let failure = match catch::catch(|| call(word, frame.parcel)) {
@@ -174,7 +176,7 @@ impl Server {
             Ok(Err(error)) => error.to_string(),
             Err(panic) => panic.to_string(),
         };
-        self.answer(Kind::Failed, id, 0, text(&failure));
+        let _ = outgoing.send(Kind::Failed, id, 0, &text(&failure));
         std::process::exit(PANICKED)
     }
 
@@ -186,9 +188,8 @@ impl Server {
         }
         taken();
         let (id, word) = (frame.id, frame.word);
-        let me = std::process::id();
         let result = catch::catch(|| call(word, frame.parcel));
-        if std::process::id() != me {
+        if std::process::id() != self.pid {
             // A fork that the task has made has come back from it: the answer and what comes next are its parent's.
             std::process::exit(if result.is_ok() { 0 } else { PANICKED });
         }

@@ -77,3 +77,5 @@ mod shared_waits;
 mod shared_words;
 #[path = "process/stress.rs"]
 mod stress;
+#[path = "process/transport.rs"]
+mod transport;

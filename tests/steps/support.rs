@@ -12,7 +12,7 @@ use fourfold::process::steps;
 /// Nothing takes as long, but for who waits for ever.
 pub(crate) const HANG: Duration = Duration::from_secs(20);
 /// More steps than any operation has.
-const MANY: i64 = 1 << 40;
+pub(crate) const MANY: i64 = 1 << 40;
 
 /// What victims tell, in memory of their own.
 #[derive(Default)]
@@ -21,7 +21,7 @@ pub(crate) struct Board {
     pub(crate) stage: AtomicU64,
     /// Something that it got.
     pub(crate) got: AtomicU64,
-    left: AtomicI64,
+    pub(crate) left: AtomicI64,
 }
 
 fn board() -> &'static Board {

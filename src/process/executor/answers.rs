@@ -1,20 +1,22 @@
 //! What the workers say: their answers, and that they are ready.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::epoll;
 
 use super::pool::{BELL, Pool, State};
 use super::task::{After, Done, Place};
-use super::worker::Phase;
+use super::worker::{Phase, Worker};
 use crate::process::channel::{Body, Frame, Kind, Parcel, Received};
+use crate::process::launch::Proc;
 use crate::process::supervisor::supervisor;
 
 /// The pause before a task is tried again is never longer.
 const MAX_BACKOFF: Duration = Duration::from_secs(60);
 
 impl Pool {
-    /// Does what the workers' sockets have to say.
+    /// Does what the workers that have rung have to say.
     pub(super) fn on_events(&self, events: impl Iterator<Item = u64>) {
         let mut after = After::default();
         let mut state = self.lock();
@@ -28,36 +30,62 @@ impl Pool {
         self.finish(after);
     }
 
-    /// Reads once from the worker that has this task, without waiting. False if the task is with no worker.
-    pub(super) fn look_for(&self, task: u64) -> bool {
+    /// Does what all workers have to say, and has all ring from here on.
+    pub(super) fn sweep(&self) {
+        let mut after = After::default();
+        let mut state = self.lock();
+        let ids: Vec<u64> = state.workers.keys().copied().collect();
+        for id in ids {
+            if self.read_stream(&mut state, id, &mut after) {
+                self.after_reading(&mut state, id, &mut after);
+            }
+        }
+        self.dispatch(&mut state, &mut after);
+        drop(state);
+        self.finish(after);
+    }
+
+    /// Has the worker that has this task not ring, and gives where to look for what it writes.
+    pub(super) fn stay_awake(&self, task: u64) -> Option<Arc<Proc>> {
+        let state = self.lock();
+        let proc = state.sent_to(task)?.proc.clone();
+        proc.page.stream_from_worker().stay_awake();
+        Some(proc)
+    }
+
+    /// Where to look for what the worker writes that has this task.
+    pub(super) fn where_to_look(&self, task: u64) -> Option<Arc<Proc>> {
+        Some(self.lock().sent_to(task)?.proc.clone())
+    }
+
+    /// Reads from the worker that has this task, without waiting.
+    pub(super) fn look_for(&self, task: u64) {
+        let mut after = After::default();
         let mut state = self.lock();
         let Some(Place::Sent(id)) = state.tasks.get(&task).map(|task| task.place) else {
-            return false;
+            return;
         };
         let Some(worker) = state.workers.get_mut(&id) else {
-            return false;
+            return;
         };
-        if !matches!(worker.inbox.receive(&worker.proc.socket, true), Ok(Received::Some)) {
-            // An end is found by whoever reads next, too.
-            return true;
+        // What is wrong is found by whoever reads next, too.
+        if !matches!(worker.read(), Ok(true)) {
+            return;
         }
-        let mut after = After::default();
         self.on_frames(&mut state, id, &mut after);
         self.after_reading(&mut state, id, &mut after);
         self.dispatch(&mut state, &mut after);
         drop(state);
         self.finish(after);
-        true
     }
 
-    /// Reads once from a worker, and writes what waits for room.
+    /// Reads what a worker has written, and writes what waits for room.
     pub(super) fn read(&self, state: &mut State, id: u64, after: &mut After) {
         let Some(worker) = state.workers.get_mut(&id) else {
             return;
         };
-        match worker.inbox.receive(&worker.proc.socket, true) {
-            Ok(Received::Some) => self.on_frames(state, id, after),
-            Ok(Received::WouldBlock) => {}
+        match worker.inbox.receive_calls(&worker.proc.socket, true) {
+            Ok(Received::Some | Received::WouldBlock) => {}
             Ok(Received::End) | Err(_) => {
                 // Its pidfd tells of its death. Until then this would be ready for ever.
                 let _ = epoll::delete(&self.epoll, &worker.proc.socket);
@@ -65,7 +93,30 @@ impl Pool {
                 return;
             }
         }
-        self.after_reading(state, id, after);
+        if self.read_stream(state, id, after) {
+            self.after_reading(state, id, after);
+        }
+    }
+
+    /// Takes all frames that a worker has written, and has it ring at the next. False if nothing more is to be had of it.
+    fn read_stream(&self, state: &mut State, id: u64, after: &mut After) -> bool {
+        while let Some(worker) = state.workers.get_mut(&id) {
+            let Ok(some) = worker.read() else {
+                // A task has written where only its worker does.
+                worker.give_up();
+                return false;
+            };
+            if some && !self.on_frames(state, id, after) {
+                return false;
+            }
+            if !some {
+                let is_there = state.workers.get(&id).is_some_and(Worker::fall_asleep);
+                if !is_there {
+                    return true;
+                }
+            }
+        }
+        false
     }
 
     /// Sends a worker more, or lets it go, as its answers allow.
@@ -73,7 +124,7 @@ impl Pool {
         let Some(worker) = state.workers.get_mut(&id) else {
             return;
         };
-        if worker.wants_writable {
+        if !worker.out.is_empty() {
             self.flush(worker, id);
         }
         let limit = self.settings.tasks_per_worker.unwrap_or(u64::MAX);
@@ -90,19 +141,19 @@ impl Pool {
         }
     }
 
-    /// Takes the frames that have come.
-    pub(super) fn on_frames(&self, state: &mut State, id: u64, after: &mut After) {
+    /// Takes the frames that have come. False if what has come is none.
+    pub(super) fn on_frames(&self, state: &mut State, id: u64, after: &mut After) -> bool {
         loop {
             let Some(worker) = state.workers.get_mut(&id) else {
-                return;
+                return false;
             };
-            let frame = match worker.inbox.next() {
+            let frame = match worker.next_frame() {
                 Ok(Some(frame)) => frame,
-                Ok(None) => return,
+                Ok(None) => return true,
                 Err(_) => {
-                    // A task has written on the channel of its worker.
+                    // A task has written in what its worker tells us.
                     worker.give_up();
-                    return;
+                    return false;
                 }
             };
             match frame.kind {
@@ -143,7 +194,7 @@ impl Pool {
                 Kind::Ask => self.on_ask(state, id, &frame, after),
                 _ => {
                     worker.give_up();
-                    return;
+                    return false;
                 }
             }
         }

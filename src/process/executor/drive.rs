@@ -20,6 +20,8 @@ const STREAK: u32 = 4;
 const SHORT: Duration = Duration::from_micros(500);
 /// How often the supervisor looks whether a pool that is lent is being driven.
 const TICK: Duration = Duration::from_millis(1);
+/// Looks at a worker after which it is asked again which one has the task.
+const LOOKS: u32 = 64;
 /// Ticks without any driver after which the lending ends.
 const QUIET_TICKS: u32 = 20;
 
@@ -30,7 +32,7 @@ pub(super) struct Lending {
     lent: bool,
     /// A joiner reads now.
     driving: bool,
-    /// A joiner has read all sockets since the last tick, and when one did last.
+    /// A joiner has read from all workers since the last tick, and when one did last.
     drove: bool,
     read_at: Option<Instant>,
     /// Joiners that sleep.
@@ -78,11 +80,24 @@ impl Pool {
         if lending.lent && !lending.driving {
             lending.driving = true;
             let patience = lending.patience;
+            // Under the lock: who takes the reading back has all workers ring afterwards.
+            let mut watched = pending.task().and_then(|task| self.stay_awake(task));
             drop(lending);
             let began = Instant::now();
             let mut read = false;
+            let mut round = 0;
             patience.look(|| {
-                pending.task().is_none_or(|task| !self.look_for(task)) || pending.is_done()
+                round += 1;
+                if round % LOOKS == 0 {
+                    watched = pending.task().and_then(|task| self.where_to_look(task));
+                }
+                let (Some(task), Some(proc)) = (pending.task(), &watched) else {
+                    return true;
+                };
+                if proc.page.stream_from_worker().has_some() {
+                    self.look_for(task);
+                }
+                pending.is_done()
             });
             if !pending.is_done() {
                 read = true;
@@ -91,10 +106,11 @@ impl Pool {
             let mut lending = self.lending();
             lending.patience.learn(began.elapsed());
             if !read && lending.read_at.is_none_or(|at| at.elapsed() > TICK) {
-                // It has looked at the one socket only, and somebody may wait for what lies in another.
+                // It has looked at the one worker only, and somebody may wait for what another has written.
                 drop(lending);
                 read = true;
                 self.read_ready(&mut Vec::with_capacity(32), Some(Duration::ZERO), true);
+                self.sweep();
                 lending = self.lending();
             }
             if read {
@@ -130,6 +146,8 @@ impl Pool {
         let waker = Waker::from(Arc::new(Bell(self.me.clone())));
         pending.register(&waker);
         let mut events = Vec::with_capacity(32);
+        // From here on each worker rings, those too that it has looked at.
+        self.sweep();
         while !pending.is_done() {
             let now = Instant::now();
             let left = deadline.map(|deadline| deadline.saturating_duration_since(now));
@@ -151,6 +169,7 @@ impl Pool {
         }
         if events.iter().any(|event| event.data.u64() == BELL) {
             self.silence_bell(driver);
+            self.sweep();
         }
         self.on_events(events.iter().map(|event| event.data.u64()));
     }
@@ -189,6 +208,13 @@ impl Pool {
             let _ = supervisor.pause(&self.epoll, token, false);
         }
         lending.lent = false;
+        // Who reads from here on has all workers ring, and reads what they have written while they did not.
+        self.ring();
+    }
+
+    fn ring(&self) {
+        // The counter cannot be full: each driver reads it, and so does the supervisor.
+        let _ = rustix::io::write(&self.bell, &1u64.to_ne_bytes());
     }
 
     fn tick_later(&self) {
@@ -208,7 +234,7 @@ impl Pool {
         if !lending.lent {
             return;
         }
-        // One that drives reads all sockets, or sleeps on all of them, or does so before it leaves.
+        // One that drives reads from all workers, or sleeps until one rings, or does so before it leaves.
         if lending.driving || std::mem::take(&mut lending.drove) {
             lending.quiet = 0;
         } else {
@@ -246,8 +272,7 @@ impl Wake for Bell {
             return;
         }
         if let Some(pool) = self.0.upgrade() {
-            // The counter cannot be full: each driver reads it.
-            let _ = rustix::io::write(&pool.bell, &1u64.to_ne_bytes());
+            pool.ring();
         }
     }
 }

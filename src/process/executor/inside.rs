@@ -1,7 +1,7 @@
 //! The pool, as a task of its own sees it: what it submits travels to the pool's process, and the outcomes come back. The
 //! pool's side is `nested.rs`.
 //!
-//! # Who reads the worker's socket
+//! # Who reads what the pool writes
 //!
 //! | state | who reads | leaves it when |
 //! | --- | --- | --- |
@@ -23,11 +23,13 @@ use std::thread;
 use std::time::Instant;
 
 use super::nested::{CANCEL, CANCEL_WAITING, FAILED, IS_RUNNING};
+use super::outgoing::Outgoing;
 use super::pool::not_of_a_fork;
 use super::task::Sink;
 use crate::error::{Error, ErrorKind, Result, Scale};
 use crate::process::callbacks;
-use crate::process::channel::{Frame, Inbox, Kind, Parcel, Received, send_held, write_frame};
+use crate::process::channel::{Frame, Inbox, Kind, Parcel, Received, wake};
+use crate::process::page::{Page, Stream};
 use crate::process::patience::Patience;
 use crate::sync::park::Wait;
 use crate::task::envelope::Envelope;
@@ -40,13 +42,13 @@ use crate::vocab::wait::{self, Backend, park};
 /// The worker that this process is.
 static INSIDE: OnceLock<Inside> = OnceLock::new();
 
-/// A worker's socket, and what its tasks have submitted.
+/// A worker's ways from and to its pool, and what its tasks have submitted.
 pub(crate) struct Inside {
     owner: u32,
     workers: usize,
+    stream: &'static Stream,
     socket: BorrowedFd<'static>,
-    /// Held while a frame is written: a frame is whole.
-    writing: Mutex<()>,
+    outgoing: Outgoing,
     state: Mutex<State>,
     /// Told when a question has its answer, and when something submitted has its outcome.
     changed: Condvar,
@@ -86,16 +88,22 @@ pub(crate) struct Tasks {
 }
 
 impl Tasks {
-    /// Makes this process a worker. `socket` stays open to its end.
-    pub(crate) fn begin(socket: BorrowedFd<'static>, inbox: Inbox, workers: usize) -> Tasks {
+    /// Makes this process a worker. `socket` stays open to its end; what was in it has been read.
+    pub(crate) fn begin(
+        socket: BorrowedFd<'static>,
+        page: &'static Page,
+        outgoing: Outgoing,
+        workers: usize,
+    ) -> Tasks {
         let (forward, forwarded) = channel();
         let inside = INSIDE.get_or_init(|| Inside {
             owner: std::process::id(),
             workers,
+            stream: page.stream_to_worker(),
             socket,
-            writing: Mutex::new(()),
+            outgoing,
             state: Mutex::new(State {
-                reading: Reading::Idle(inbox),
+                reading: Reading::Idle(Inbox::new()),
                 pending: HashMap::new(),
                 asked: HashMap::new(),
                 forward: Some(forward),
@@ -134,13 +142,13 @@ impl Tasks {
 
     /// As `Inside::read`, but looks for a moment before it sleeps, if the last task was soon there too.
     fn read(&mut self, inbox: &mut Inbox) -> Result<Frame, HungUp> {
-        if let Ok(Some(frame)) = inbox.next() {
+        let inside = self.inside;
+        if let Some(frame) = inside.next(inbox)? {
             return Ok(frame);
         }
         let began = Instant::now();
-        let socket = self.inside.socket;
-        self.patience.look(|| !matches!(inbox.receive(socket, true), Ok(Received::WouldBlock)));
-        let frame = self.inside.read(inbox);
+        self.patience.look(|| inside.stream.has_some());
+        let frame = inside.read(inbox);
         self.patience.learn(began.elapsed());
         frame
     }
@@ -157,22 +165,39 @@ impl Inside {
     }
 
     fn send(&self, kind: Kind, id: u64, word: u64, parcel: &Parcel) -> io::Result<()> {
-        let mut bytes = Vec::new();
-        write_frame(&mut bytes, kind, id, word, 0, parcel);
-        let whole = || self.writing.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        send_held(self.socket, &bytes, parcel, None, whole).map_err(|unsent| unsent.error)
+        self.outgoing.send(kind, id, word, parcel)
     }
 
-    fn read(&self, inbox: &mut Inbox) -> Result<Frame, HungUp> {
+    /// The next frame, if it is there.
+    fn next(&self, inbox: &mut Inbox) -> Result<Option<Frame>, HungUp> {
         loop {
-            match inbox.next() {
-                Ok(Some(frame)) => return Ok(frame),
+            match inbox.next_of_stream(self.socket) {
+                Ok(Some(frame)) => return Ok(Some(frame)),
                 Ok(None) => {}
                 Err(_) => return Err(HungUp),
             }
-            match inbox.receive(self.socket, false) {
-                Ok(Received::Some) => {}
-                Ok(_) | Err(_) => return Err(HungUp),
+            match inbox.read(self.stream) {
+                Ok(true) if self.stream.is_asked_for_room() => wake(self.socket),
+                Ok(true) => {}
+                Ok(false) => return Ok(None),
+                Err(_) => return Err(HungUp),
+            }
+        }
+    }
+
+    fn read(&self, inbox: &mut Inbox) -> Result<Frame, HungUp> {
+        let mut hung_up = false;
+        loop {
+            if let Some(frame) = self.next(inbox)? {
+                self.stream.stay_awake();
+                return Ok(frame);
+            }
+            if hung_up {
+                return Err(HungUp);
+            }
+            if !inbox.fall_asleep(self.stream) {
+                // What was written before it hung up is there when that is known.
+                hung_up = !matches!(inbox.receive_calls(self.socket, false), Ok(Received::Some));
             }
         }
     }

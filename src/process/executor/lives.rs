@@ -9,7 +9,7 @@ use super::pool::{Pool, State};
 use super::task::{After, Done};
 use super::worker::{Phase, Worker};
 use crate::error::{Error, ErrorKind, Result, Scale};
-use crate::process::channel::{Kind, Received, send_frame, unless_gone};
+use crate::process::channel::{Kind, send_frame, unless_gone};
 use crate::process::launch::{Settings, launch};
 use crate::process::serve::Role;
 use crate::process::status::Cause;
@@ -31,6 +31,7 @@ impl Pool {
         child.cwd.clone_from(&settings.cwd);
         child.memory = settings.memory_limit;
         let started = launch(child).and_then(|proc| {
+            proc.page.fetch_streams().inspect_err(|_| proc.end_and_reap())?;
             if let Some((entry, parcel)) = &settings.start {
                 unless_gone(send_frame(&proc.socket, Kind::Task, 0, *entry, 0, parcel))
                     .inspect_err(|_| proc.end_and_reap())?;
@@ -86,8 +87,8 @@ impl Pool {
         let mut state = self.lock();
         // Answers that it sent before it died.
         while let Some(worker) = state.workers.get_mut(&id) {
-            match worker.inbox.receive(&worker.proc.socket, true) {
-                Ok(Received::Some) => self.on_frames(&mut state, id, &mut after),
+            match worker.read() {
+                Ok(true) if self.on_frames(&mut state, id, &mut after) => {}
                 Ok(_) | Err(_) => break,
             }
         }

@@ -30,7 +30,7 @@ pub(super) struct Pool {
     pub(super) settings: PoolSettings,
     /// The process that made the pool; a fork of it has none.
     pub(super) owner: fork::Generation,
-    /// The workers' sockets, and the bell.
+    /// The workers' sockets, on which they ring, and the bell.
     pub(super) epoll: OwnedFd,
     /// Wakes the driver.
     pub(super) bell: OwnedFd,
@@ -347,6 +347,14 @@ impl State {
             }
         }
         None
+    }
+
+    /// The worker that has this task.
+    pub(super) fn sent_to(&self, task: u64) -> Option<&Worker> {
+        match self.tasks.get(&task)?.place {
+            Place::Sent(id) => self.workers.get(&id),
+            Place::Queued | Place::Delayed => None,
+        }
     }
 
     /// Puts tasks at the head of the queue, in this order.

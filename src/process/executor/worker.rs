@@ -6,11 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::task::Task;
-use crate::process::channel::{
-    FDS_PER_MESSAGE, Inbox, Kind, Parcel, send_fds, send_some, write_frame,
-};
+use crate::process::channel::{Frame, Inbox, Kind, Parcel, send_ahead, wake, write_frame};
 use crate::process::launch::Proc;
 use crate::process::memory::Meter;
+use crate::process::shared::End;
 
 /// How far a worker has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,9 +33,11 @@ pub(super) struct Worker {
     pub(super) answered: u32,
     /// Tasks it was sent since it started, but for those that were taken back.
     pub(super) total: u64,
-    /// Bytes that the socket had no room for.
+    /// Bytes that the stream had no room for.
     pub(super) out: Vec<u8>,
-    /// Where in `out` descriptors go along, and which.
+    /// Of the stream to it.
+    end: End,
+    /// Where in `out` descriptors go ahead of a frame, and which.
     parcels: VecDeque<(usize, Parcel)>,
     /// Tasks that the task it runs has submitted to the pool, and that have no outcome yet.
     pub(super) nested: HashSet<u64>,
@@ -70,6 +71,7 @@ impl Worker {
             answered: 0,
             total: 0,
             out: Vec::new(),
+            end: End::default(),
             parcels: VecDeque::new(),
             nested: HashSet::new(),
             average: u64::MAX,
@@ -118,19 +120,15 @@ impl Worker {
         };
     }
 
-    /// Queues a task for writing. One with descriptors is written at once, and only to a worker with nothing else to do.
+    /// Queues a task for writing. One with descriptors is sent only to a worker with nothing else to do, and they go at once.
     pub(super) fn send(&mut self, id: u64, task: &Task) -> io::Result<()> {
         self.sent.push_back(id);
         self.total += 1;
-        let start = self.out.len();
-        write_frame(&mut self.out, Kind::Task, id, task.entry, self.epoch, &task.parcel);
         if task.has_fds() {
-            debug_assert_eq!(start, 0, "sent to an idle worker only");
-            // More than fit one message are sent without a pause: half of them would be nothing.
-            let nonblocking = task.parcel.fd_count() <= FDS_PER_MESSAGE;
-            let count = send_fds(&self.proc.socket, &self.out, &task.parcel, nonblocking)?;
-            self.out.drain(..count);
+            debug_assert!(self.out.is_empty(), "sent to an idle worker only");
+            send_ahead(&self.proc.socket, &task.parcel, true)?;
         }
+        write_frame(&mut self.out, Kind::Task, id, task.entry, self.epoch, &task.parcel);
         Ok(())
     }
 
@@ -143,41 +141,64 @@ impl Worker {
         }
     }
 
-    /// Writes what the socket takes. Whether all was written.
+    /// Writes what there is room for, and wakes the worker if it sleeps. Whether the socket had room for all descriptors; what
+    /// waits for room in the stream is written when the worker has read.
     pub(super) fn flush(&mut self) -> io::Result<bool> {
         let mut written = 0;
-        let result = loop {
-            let with_fds = self.parcels.front().is_some_and(|(at, _)| *at == written);
-            let next = self.parcels.get(usize::from(with_fds));
-            let end = next.map_or(self.out.len(), |(at, _)| *at);
-            let part = &self.out[written..end];
-            if part.is_empty() {
-                break Ok(true);
-            }
-            let sent = match self.parcels.front() {
-                Some((_, parcel)) if with_fds => {
-                    // More than fit one message are sent without a pause: half of them would be nothing.
-                    let nonblocking = parcel.fd_count() <= FDS_PER_MESSAGE;
-                    send_fds(&self.proc.socket, part, parcel, nonblocking)
-                }
-                _ => send_some(&self.proc.socket, part, true),
-            };
-            match sent {
-                Ok(count) => {
-                    written += count;
-                    if with_fds {
-                        self.parcels.pop_front();
-                    }
-                }
-                Err(error) if is_for_now(&error) => break Ok(false),
-                Err(error) => break Err(error),
-            }
-        };
+        let result = self.write_out(&mut written);
         self.out.drain(..written);
         for (at, _) in &mut self.parcels {
             *at -= written;
         }
+        if written > 0 && self.proc.page.stream_to_worker().has_to_wake() {
+            wake(&self.proc.socket);
+        }
         result
+    }
+
+    fn write_out(&mut self, written: &mut usize) -> io::Result<bool> {
+        let stream = self.proc.page.stream_to_worker();
+        loop {
+            if let Some((_, parcel)) = self.parcels.front().filter(|(at, _)| *at == *written) {
+                match send_ahead(&self.proc.socket, parcel, true) {
+                    Ok(()) => drop(self.parcels.pop_front()),
+                    Err(error) if is_for_now(&error) => return Ok(false),
+                    Err(error) => return Err(error),
+                }
+            }
+            let until = self.parcels.front().map_or(self.out.len(), |(at, _)| *at);
+            let part = &self.out[*written..until];
+            *written += stream.write(&mut self.end, part)?;
+            if *written < until {
+                if !stream.ask_for_room(&mut self.end)? {
+                    return Ok(true);
+                }
+            } else if until == self.out.len() {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Reads once what it has written. Whether there was anything.
+    pub(super) fn read(&mut self) -> io::Result<bool> {
+        let stream = self.proc.page.stream_from_worker();
+        let some = self.inbox.read(stream)?;
+        if some && stream.is_asked_for_room() {
+            // It sleeps on that very number, if it does.
+            let flags = rustix::thread::futex::Flags::empty();
+            let _ = rustix::thread::futex::wake(stream.starved(), flags, 1);
+        }
+        Ok(some)
+    }
+
+    /// The next frame of what was read.
+    pub(super) fn next_frame(&mut self) -> io::Result<Option<Frame>> {
+        self.inbox.next_of_stream(&self.proc.socket)
+    }
+
+    /// From here on it rings when it writes. True: it has written something already.
+    pub(super) fn fall_asleep(&self) -> bool {
+        self.inbox.fall_asleep(self.proc.page.stream_from_worker())
     }
 
     /// Kills one that cannot be talked to, and sends it nothing more. Its end tells the rest.

@@ -11,6 +11,7 @@
 //! | `heap.rs`, `members.rs`, `object.rs` | blocks; participants and what the dead leave; words and references to them |
 //! | `lock.rs`, `event.rs`, `semaphore.rs`, `values.rs`, `array.rs`, `buffer.rs`, `shared_buffer.rs` | the words |
 //! | `ring.rs`, `item.rs`, `queue.rs` | the bounded queue: its cells, what is in them, and the calls on it |
+//! | `stream.rs` | what a pool and its worker tell each other, in memory of their own |
 
 mod arena;
 mod array;
@@ -35,6 +36,9 @@ mod queue;
 mod ring;
 mod semaphore;
 mod shared_buffer;
+mod stream;
+#[cfg(all(loom, test))]
+mod stream_models;
 #[cfg(all(test, not(loom)))]
 mod tests;
 mod travel;
@@ -52,6 +56,7 @@ pub use self::plain::Plain;
 pub(crate) use self::queue::{Bounded, MAX_CAPACITY};
 pub use self::semaphore::{Permit, Semaphore};
 pub use self::shared_buffer::SharedBuffer;
+pub(super) use self::stream::{End, Stream, UNIT};
 pub use self::usage::{SharedMemory, shared_memory};
 pub use self::values::Value;
 

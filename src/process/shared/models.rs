@@ -40,7 +40,7 @@ pub(super) fn step() {
 }
 
 /// Some threads as participants.
-struct World {
+pub(super) struct World {
     /// Bits of those who have died.
     dead: AtomicU32,
     deaths: AtomicUsize,
@@ -49,7 +49,7 @@ struct World {
 }
 
 impl World {
-    fn new() -> World {
+    pub(super) fn new() -> World {
         World {
             dead: AtomicU32::new(0),
             deaths: AtomicUsize::new(0),
@@ -58,7 +58,7 @@ impl World {
     }
 
     /// Does something as that participant, which dies before its step number `steps`. `None`: it has died.
-    fn live<R>(&self, me: usize, steps: i64, life: impl FnOnce() -> R) -> Option<R> {
+    pub(super) fn live<R>(&self, me: usize, steps: i64, life: impl FnOnce() -> R) -> Option<R> {
         ME.with(|cell| cell.set(me));
         STEPS.with(|cell| cell.set(steps));
         let result = catch_unwind(AssertUnwindSafe(life));
@@ -132,7 +132,7 @@ impl Host for World {
     fn ring(&self, _who: u64) {}
 }
 
-fn check(switches: usize, program: impl Fn() + Sync + Send + 'static) {
+pub(super) fn check(switches: usize, program: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(switches);
     builder.max_branches = 50_000;
