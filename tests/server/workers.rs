@@ -153,23 +153,25 @@ fn a_stopped_worker_holds_up_its_own_connections_only() {
         let stopped = *pids.first().unwrap();
         signal(stopped, Signal::STOP);
         // Those that it is handed wait for it; every other one goes to the other.
-        let mut clients: Vec<Client> = (0..6).map(|_| Client::silent(&server)).collect();
-        let answered = |clients: &mut Vec<Client>| {
-            let mut count = 0;
-            for client in clients {
-                client.stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
-                count += usize::from(client.try_line().is_ok_and(|line| line == "hello\n"));
+        let mut waiting: Vec<Client> = (0..6).map(|_| Client::silent(&server)).collect();
+        let mut greeted = Vec::new();
+        let mut look = |waiting: &mut Vec<Client>| {
+            for mut client in std::mem::take(waiting) {
+                client.stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+                match client.try_line() {
+                    Ok(line) => {
+                        assert_eq!(line, "hello\n");
+                        greeted.push(client);
+                    }
+                    Err(_) => waiting.push(client),
+                }
             }
-            count
+            waiting.len()
         };
-        assert_eq!(answered(&mut clients), 3);
+        eventually("the other has greeted its own", || look(&mut waiting) == 3);
+        assert_eq!(look(&mut waiting), 3);
         signal(stopped, Signal::CONT);
-        for client in &mut clients {
-            client.stream.set_read_timeout(Some(super::support::SOON)).unwrap();
-        }
-        eventually("all are greeted", || {
-            answered(&mut clients) > 0 || server.counters().active == 6
-        });
+        eventually("all are greeted", || look(&mut waiting) == 0);
         // It was taken for no dead one.
         assert_eq!(server.counters().workers_lost, 0);
         assert_eq!(workers(&server, 2), pids);
