@@ -300,7 +300,10 @@ where
         let builder = process::Builder::new().name("fourfold-worker");
         let child = guarded(|| {
             let (code, args) = self.handler.parts();
-            let given = Given { end: theirs, settings, model: self.model.clone(), args };
+            let is_awaited =
+                self.core.settings.max_connections != usize::MAX || self.room != usize::MAX;
+            let model = self.model.clone();
+            let given = Given { end: theirs, settings, is_awaited, model, args };
             builder.spawn(move |given| work::<H, M>(code, given), given)
         })?;
         let mut state = self.state();

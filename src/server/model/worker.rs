@@ -53,6 +53,8 @@ const REPORT: Duration = Duration::from_millis(100);
 pub(super) struct Given<A, M> {
     pub(super) end: Duplex<FromWorker, ToWorker>,
     pub(super) settings: Settings,
+    /// Whether somebody waits for a connection to be over: there are only so many.
+    pub(super) is_awaited: bool,
     pub(super) model: M,
     pub(super) args: A,
 }
@@ -63,7 +65,7 @@ where
     H: Portable,
     M: Begin<H>,
 {
-    let Given { end, settings, model, args } = given;
+    let Given { end, settings, is_awaited, model, args } = given;
     let handler = H::again(code, args);
     let core = Core::new(
         settings,
@@ -88,7 +90,7 @@ where
     let reporter = {
         let (core, crew, end) = (Arc::clone(&core), Arc::clone(&crew), Arc::clone(&end));
         let is_over = Arc::clone(&is_over);
-        start("fourfold-report", move || report(&core, &*crew, &end, &is_over))?
+        start("fourfold-report", move || report(&core, &*crew, &end, &is_over, is_awaited))?
     };
     let limit = if end.send(FromWorker::Ready).is_ok() {
         receive(&core, &end, &hand)
@@ -106,6 +108,7 @@ where
     crew.close(core.seated() == 0);
     is_over.store(true, Ordering::SeqCst);
     core.nudge();
+    reporter.thread().unpark();
     let _ = reporter.join();
     Ok(counters(&core, &*crew))
 }
@@ -162,11 +165,20 @@ fn counters(core: &Core, crew: &dyn Crew) -> Counters {
     counters
 }
 
-/// Tells the parent how many connections are over, as soon as one is, and what was counted.
-fn report(core: &Core, crew: &dyn Crew, end: &Duplex<FromWorker, ToWorker>, over: &AtomicBool) {
+/// Tells the parent how many connections are over, and what was counted: as soon as one is over if that is awaited, else now and then.
+fn report(
+    core: &Core,
+    crew: &dyn Crew,
+    end: &Duplex<FromWorker, ToWorker>,
+    over: &AtomicBool,
+    is_awaited: bool,
+) {
     let (mut seen, mut told) = (0, Counters::default());
     while !over.load(Ordering::SeqCst) {
-        let left = core.wait_left(seen, REPORT);
+        if !is_awaited {
+            std::thread::park_timeout(REPORT);
+        }
+        let left = core.wait_left(seen, if is_awaited { REPORT } else { Duration::ZERO });
         let counters = counters(core, crew);
         if (left != seen || counters != told)
             && end.send(FromWorker::Report(left, Box::new(counters.clone()))).is_err()
