@@ -502,7 +502,7 @@ where
             Ok(_) if was_retired || is_stopping => None,
             Ok(_) => Some(Error::new(ErrorKind::ShutDown)),
             Err(_) if state.is_killed => None,
-            Err(error) => Some(error),
+            Err(error) => Some(error.with_task("fourfold-worker")),
         };
         state.lost += u64::from(error.is_some());
         self.news.notify_all();

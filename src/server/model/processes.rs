@@ -152,7 +152,7 @@ impl<H: Portable> Family<H> {
         let pid = child.pid();
         let shared = Arc::clone(&self.shared);
         child.on_done(move |outcome| {
-            let event = shared.done(id, outcome);
+            let event = shared.done(id, pid, outcome);
             // Its seat is kept until it has ended, however; not while somebody hears of it.
             drop(seat);
             if let Some(error) = event {
@@ -173,7 +173,7 @@ impl<H: Portable> Family<H> {
 
 impl Shared {
     /// Gives what is to be told of its end.
-    fn done(&self, id: u64, outcome: &Outcome<Counters>) -> Option<Error> {
+    fn done(&self, id: u64, pid: u32, outcome: &Outcome<Counters>) -> Option<Error> {
         let mut state = self.state();
         let child = state.children.remove(&id);
         let lost = match outcome {
@@ -187,7 +187,7 @@ impl Shared {
             }
             Err(error) => {
                 state.lost += 1;
-                Some(again(error))
+                Some(again(error, pid))
             }
         };
         drop(state);
@@ -196,7 +196,7 @@ impl Shared {
     }
 }
 
-/// An error like another one, which somebody else keeps.
-fn again(error: &Error) -> Error {
-    Error::new(error.kind()).with_message(error.to_string())
+/// How a child ended, as the server's own error: somebody else keeps the one with all of it.
+fn again(error: &Error, pid: u32) -> Error {
+    Error::new(error.kind()).with_task("fourfold-conn").with_pid(pid)
 }
