@@ -71,8 +71,7 @@ impl Drop for Seat {
         if core.full.swap(false, Ordering::SeqCst) {
             core.ring();
         }
-        *core.left() += 1;
-        core.on_left.notify_all();
+        core.nudge();
     }
 }
 

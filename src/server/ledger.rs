@@ -305,12 +305,11 @@ impl Ledger {
         self.bell.notify_one();
     }
 
-    /// Closes all that are there, and that come. Gives how many there were.
-    pub(super) fn kill(&self) -> usize {
+    /// Closes all that are there, and that come.
+    pub(super) fn kill(&self) {
         let mut table = self.table();
         table.is_killed = true;
-        let entries = table.entries.iter().flatten();
-        entries.map(|entry| entry.judge(Verdict::Cut)).count()
+        table.entries.iter().flatten().for_each(|entry| entry.judge(Verdict::Cut));
     }
 
     /// Turns of the connections that are there.

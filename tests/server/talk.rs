@@ -6,7 +6,7 @@ use std::thread;
 
 use fourfold::server::Model;
 
-use super::support::{Client, eventually, is_serial, serve};
+use super::support::{Client, eventually, is_serial, serve, serve_with};
 
 crate::under_each_model!(
     the_transcript,
@@ -19,6 +19,7 @@ crate::under_each_model!(
     half_a_line_holds_up_nobody,
     a_crowd_is_counted,
     what_is_sent_behind_the_last_turn_resets_nothing,
+    turns_are_measured_if_that_is_asked_for,
 );
 
 fn the_transcript(model: &Model) {
@@ -178,4 +179,17 @@ fn what_is_sent_behind_the_last_turn_resets_nothing(model: &Model) {
         assert_eq!(client.line(), "bye\n");
         assert_eq!(client.try_line().unwrap(), "");
     }
+}
+
+fn turns_are_measured_if_that_is_asked_for(model: &Model) {
+    let server = serve_with(model, |builder| builder.measure_latency(true));
+    let mut client = Client::connect(&server);
+    for _ in 0..3 {
+        client.is_served();
+    }
+    drop(client);
+    eventually("three are measured", || server.counters().latency.count == 3);
+    let latency = server.counters().latency;
+    assert!(latency.classes().map(|(_, count)| count).sum::<u64>() <= 3);
+    assert!(server.counters().prometheus("x").contains("x_turn_seconds_count 3\n"));
 }

@@ -79,9 +79,8 @@ impl<H: Portable> Begin<H> for Model {
         match self {
             Model::Serial => Some(1),
             Model::ThreadPool(threads) => Some(*threads),
-            Model::Prefork(workers, model) => {
-                Begin::<H>::most_at_once(&**model).map(|most| most.saturating_mul(*workers))
-            }
+            // Its parent counts for each worker.
+            Model::Prefork(..) => None,
             Model::Events(_) | Model::Coroutines(_) | Model::Threads | Model::Processes => None,
         }
     }
