@@ -1,6 +1,8 @@
 //! How work ended, exactly, in each build; and what the end of `main` does to children.
 
 use std::fs;
+use std::io::Write;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::support::{Build, Program};
@@ -37,6 +39,19 @@ fn are_told_also_of_a_child_that_somebody_traces() {
 #[test]
 fn a_child_inherits_what_its_starter_has_at_the_start() {
     Program::new(Build::Same, "fault-plain", &["heir"]).succeed();
+}
+
+#[test]
+fn a_child_inherits_also_where_the_session_is_none_of_this_namespace() {
+    let namespace = ["--pid", "--fork", "--mount-proc", "--kill-child"];
+    let able = Command::new("unshare").args(namespace).arg("true").output();
+    if !able.is_ok_and(|output| output.status.success()) {
+        // Not by `eprintln`, which the harness keeps to itself where a test passes.
+        let why = "left out: this process may not make a pid namespace";
+        let _ = writeln!(std::io::stderr(), "{why}");
+        return;
+    }
+    Program::new(Build::Same, "fault-plain", &["heir"]).below("unshare", &namespace).succeed();
 }
 
 /// Runs `main` to one of its ends, and gives its status and what its child wrote.

@@ -63,6 +63,22 @@ pub(crate) struct Program {
     what: String,
 }
 
+/// The command of a program that writes to this folder, and leaves no core file: one of each process that is lost would fill
+/// the disk.
+fn in_folder(program: &Path, folder: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.env("TMPDIR", folder).stdin(Stdio::null());
+    // SAFETY: a system call on numbers, between fork and exec.
+    unsafe {
+        command.pre_exec(|| {
+            let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+            libc::setrlimit(libc::RLIMIT_CORE, &none);
+            Ok(())
+        });
+    }
+    command
+}
+
 /// What a program left.
 #[derive(Debug)]
 pub(crate) struct Done {
@@ -74,18 +90,17 @@ pub(crate) struct Done {
 impl Program {
     pub(crate) fn new(build: Build, name: &str, args: &[&str]) -> Program {
         let folder = TempDir::new().unwrap();
-        let mut command = Command::new(programs(build).join(name));
-        command.args(args).env("TMPDIR", folder.path()).stdin(Stdio::null());
-        // A core file of each process that is lost would fill the disk.
-        // SAFETY: a system call on numbers, between fork and exec.
-        unsafe {
-            command.pre_exec(|| {
-                let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-                libc::setrlimit(libc::RLIMIT_CORE, &none);
-                Ok(())
-            });
-        }
+        let mut command = in_folder(&programs(build).join(name), folder.path());
+        command.args(args);
         Program { command, folder, what: format!("{name} {args:?}") }
+    }
+
+    /// Started by another program, which has arguments of its own before those of this.
+    pub(crate) fn below(mut self, starter: &str, args: &[&str]) -> Program {
+        let mut command = in_folder(Path::new(starter), self.folder.path());
+        command.args(args).arg(self.command.get_program()).args(self.command.get_args());
+        self.command = command;
+        self
     }
 
     /// As another user, who may see the program and write to the folder.
@@ -95,9 +110,8 @@ impl Program {
         for (path, mode) in [(copy.as_path(), 0o755), (self.folder.path(), 0o777)] {
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
         }
-        let mut command = Command::new(&copy);
-        command.args(self.command.get_args()).env("TMPDIR", self.folder.path());
-        command.stdin(Stdio::null()).uid(user);
+        let mut command = in_folder(&copy, self.folder.path());
+        command.args(self.command.get_args()).uid(user);
         self.command = command;
         self
     }

@@ -4,12 +4,18 @@ use std::process::ExitCode;
 
 use fourfold::process::{Builder, StartMethod, Stdio};
 use rustix::process::{
-    Gid, Resource, Rlimit, getegid, getpriority_process, getrlimit, getsid, setpriority_process,
-    setrlimit, setsid,
+    Gid, Resource, Rlimit, getegid, getpriority_process, getrlimit, setpriority_process, setrlimit,
+    setsid,
 };
 
 /// Limits, niceness, group, session, and which standard descriptors are open.
 type Estate = (u64, i32, u32, bool, [bool; 3]);
+
+/// This process's session: 0 where its leader is in another pid namespace, and below an init that leads none.
+fn session() -> i32 {
+    // SAFETY: a call on a number. It cannot fail for the caller itself.
+    unsafe { libc::getsid(0) }
+}
 
 fn estate(starter_session: i32) -> Estate {
     let open = |fd| std::fs::exists(format!("/proc/self/fd/{fd}")).unwrap();
@@ -17,15 +23,14 @@ fn estate(starter_session: i32) -> Estate {
         getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX),
         getpriority_process(None).unwrap(),
         getegid().as_raw(),
-        getsid(None).unwrap().as_raw_nonzero().get() == starter_session,
+        session() == starter_session,
         [0, 1, 2].map(open),
     )
 }
 
 fn inherited(method: StartMethod) -> Estate {
-    let session = getsid(None).unwrap().as_raw_nonzero().get();
     let builder = Builder::new().start_method(method).stdin(Stdio::Inherit);
-    builder.spawn(estate, session).unwrap().join().unwrap()
+    builder.spawn(estate, session()).unwrap().join().unwrap()
 }
 
 fn compare(what: &str) -> Estate {
