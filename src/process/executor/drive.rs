@@ -26,7 +26,6 @@ const LOOKS: u32 = 64;
 const QUIET_TICKS: u32 = 20;
 
 /// Who reads.
-#[derive(Default)]
 pub(super) struct Lending {
     /// The supervisor looks away; joiners read.
     lent: bool,
@@ -43,6 +42,23 @@ pub(super) struct Lending {
     /// A tick is on its way.
     ticking: bool,
     token: Option<Token>,
+}
+
+impl Default for Lending {
+    fn default() -> Lending {
+        Lending {
+            lent: false,
+            driving: false,
+            drove: false,
+            read_at: None,
+            sleepers: 0,
+            streak: 0,
+            quiet: 0,
+            patience: Patience::at_memory(),
+            ticking: false,
+            token: None,
+        }
+    }
 }
 
 thread_local! {
@@ -79,14 +95,14 @@ impl Pool {
         let mut lending = self.lending();
         if lending.lent && !lending.driving {
             lending.driving = true;
-            let patience = lending.patience;
+            let mut patience = lending.patience;
             // Under the lock: who takes the reading back has all workers ring afterwards.
             let mut watched = pending.task().and_then(|task| self.stay_awake(task));
             drop(lending);
             let began = Instant::now();
             let mut read = false;
             let mut round = 0;
-            patience.look(|| {
+            let seen = patience.look(|| {
                 round += 1;
                 if round % LOOKS == 0 {
                     watched = pending.task().and_then(|task| self.where_to_look(task));
@@ -103,9 +119,15 @@ impl Pool {
                 read = true;
                 self.drive(pending, deadline);
             }
+            let now = seen.filter(|_| !read).unwrap_or_else(|| {
+                let now = Instant::now();
+                patience.learn(now - began);
+                now
+            });
             let mut lending = self.lending();
-            lending.patience.learn(began.elapsed());
-            if !read && lending.read_at.is_none_or(|at| at.elapsed() > TICK) {
+            lending.patience = patience;
+            let is_late = |at| now.saturating_duration_since(at) > TICK;
+            if !read && lending.read_at.is_none_or(is_late) {
                 // It has looked at the one worker only, and somebody may wait for what another has written.
                 drop(lending);
                 read = true;

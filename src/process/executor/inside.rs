@@ -110,7 +110,7 @@ impl Tasks {
             }),
             changed: Condvar::new(),
         });
-        Tasks { inside, patience: Patience::default(), forwarded }
+        Tasks { inside, patience: Patience::at_memory(), forwarded }
     }
 
     /// The next task; `None` when the pool has hung up.
@@ -147,9 +147,11 @@ impl Tasks {
             return Ok(frame);
         }
         let began = Instant::now();
-        self.patience.look(|| inside.stream.has_some());
+        let seen = self.patience.look(|| inside.stream.has_some());
         let frame = inside.read(inbox);
-        self.patience.learn(began.elapsed());
+        if seen.is_none() {
+            self.patience.learn(began.elapsed());
+        }
         frame
     }
 
