@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::channel::{Frame, INLINE, Inbox, Kind, Parcel, Received, send_frame};
 use super::executor::{Outgoing, Tasks};
+use super::fork::Birth;
 use super::page::{Page, Stage};
 use super::zygote::{self, Shape};
 use super::{crash, current, entry};
@@ -62,7 +63,7 @@ pub(crate) fn serve_on(socket: OwnedFd, page: Page, nonce: u64) -> ! {
     let page = Box::leak(Box::new(page));
     page.set_stage(Stage::Entered);
     crash::install(page);
-    let mut server = Server { socket, page, inbox: Inbox::new(), pid: std::process::id() };
+    let mut server = Server { socket, page, inbox: Inbox::new(), birth: Birth::of_this() };
     let role = server.begin(nonce);
     server.run(role)
 }
@@ -72,8 +73,8 @@ pub(crate) struct Server {
     pub(crate) socket: OwnedFd,
     pub(crate) page: &'static Page,
     pub(crate) inbox: Inbox,
-    /// This process.
-    pid: u32,
+    /// Of this process.
+    birth: Birth,
 }
 
 impl Server {
@@ -189,7 +190,7 @@ impl Server {
         taken();
         let (id, word) = (frame.id, frame.word);
         let result = catch::catch(|| call(word, frame.parcel));
-        if std::process::id() != self.pid {
+        if !self.birth.is_here() {
             // A fork that the task has made has come back from it: the answer and what comes next are its parent's.
             std::process::exit(if result.is_ok() { 0 } else { PANICKED });
         }
