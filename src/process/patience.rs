@@ -11,7 +11,9 @@
 use std::hint;
 use std::sync::LazyLock;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use super::serve::monotonic;
 
 /// How long to look before sleeping, mostly.
 const SPIN: Duration = Duration::from_micros(50);
@@ -23,8 +25,8 @@ const SHORT: Duration = Duration::from_micros(150);
 const ALONE: Duration = Duration::from_micros(3);
 /// Between two looks, for longer than this, somebody else has had the core.
 const AWAY: Duration = Duration::from_micros(2);
-/// Looks for each one at the clock.
-const LOOKS: u32 = 4;
+/// Looks for each one at the clock: while giving way, and while not.
+const LOOKS: [u32; 2] = [4, 16];
 
 /// Whether this machine has more than one processor. Those that this process may use do not count: the other side may be
 /// kept to others.
@@ -67,9 +69,9 @@ impl Patience {
     }
 
     /// Looks, by `look`, until it has seen something or the time for it is over, if this is a time to look at all. If it has seen
-    /// something, the wait was short, and there is nothing more to learn of it: then it gives the moment when it last looked
-    /// at the clock, a few looks ago.
-    pub(crate) fn look(&mut self, look: impl FnMut() -> bool) -> Option<Instant> {
+    /// something, the wait was short, and there is nothing more to learn of it: then it gives what time it was a few looks ago, as
+    /// [`monotonic`] does.
+    pub(crate) fn look(&mut self, look: impl FnMut() -> bool) -> Option<u64> {
         if !self.short {
             return None;
         }
@@ -93,25 +95,27 @@ fn look_so(
     limit: Duration,
     alone: Duration,
     mut look: impl FnMut() -> bool,
-) -> (Option<Instant>, bool) {
+) -> (Option<u64>, bool) {
     if !*HAS_OTHERS {
         return (None, true);
     }
-    let began = Instant::now();
+    let nanos = |time: Duration| time.as_nanos() as u64;
+    let (limit, alone) = (nanos(limit), nanos(alone));
+    let began = monotonic();
     let (mut now, mut away) = (began, false);
     loop {
-        for _ in 0..LOOKS {
+        for _ in 0..LOOKS[usize::from(now.saturating_sub(began) < alone)] {
             if look() {
                 return (Some(now), away);
             }
             hint::spin_loop();
         }
-        let mut next = |now: &mut Instant| {
-            let before = std::mem::replace(now, Instant::now());
-            away |= *now - before > AWAY;
+        let mut next = |now: &mut u64| {
+            let before = std::mem::replace(now, monotonic());
+            away |= now.saturating_sub(before) > nanos(AWAY);
         };
         next(&mut now);
-        let looked = now - began;
+        let looked = now.saturating_sub(began);
         if looked > limit {
             return (None, away);
         }
@@ -150,7 +154,7 @@ mod tests {
         patience.look(|| {
             looks += 1;
             thread::sleep(Duration::from_micros(10));
-            looks > 2 * LOOKS
+            looks > 2 * LOOKS[1]
         });
         assert_eq!(patience.alone, Some(false));
     }

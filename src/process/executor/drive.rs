@@ -10,6 +10,7 @@ use rustix::event::epoll;
 use super::pool::{BELL, Pool};
 use crate::error::Result;
 use crate::process::patience::Patience;
+use crate::process::serve::monotonic;
 use crate::process::supervisor::{Ready, Token, supervisor, timespec};
 use crate::sync::park::Wait;
 use crate::vocab::wait::{Pending, park};
@@ -33,7 +34,7 @@ pub(super) struct Lending {
     driving: bool,
     /// A joiner has read from all workers since the last tick, and when one did last.
     drove: bool,
-    read_at: Option<Instant>,
+    read_at: Option<u64>,
     /// Joiners that sleep.
     sleepers: usize,
     streak: u32,
@@ -99,7 +100,7 @@ impl Pool {
             // Under the lock: who takes the reading back has all workers ring afterwards.
             let mut watched = pending.task().and_then(|task| self.stay_awake(task));
             drop(lending);
-            let began = Instant::now();
+            let began = monotonic();
             let mut read = false;
             let mut round = 0;
             let seen = patience.look(|| {
@@ -120,13 +121,13 @@ impl Pool {
                 self.drive(pending, deadline);
             }
             let now = seen.filter(|_| !read).unwrap_or_else(|| {
-                let now = Instant::now();
-                patience.learn(now - began);
+                let now = monotonic();
+                patience.learn(Duration::from_nanos(now.saturating_sub(began)));
                 now
             });
             let mut lending = self.lending();
             lending.patience = patience;
-            let is_late = |at| now.saturating_duration_since(at) > TICK;
+            let is_late = |at: u64| now.saturating_sub(at) > TICK.as_nanos() as u64;
             if !read && lending.read_at.is_none_or(is_late) {
                 // It has looked at the one worker only, and somebody may wait for what another has written.
                 drop(lending);
@@ -137,7 +138,7 @@ impl Pool {
             }
             if read {
                 lending.drove = true;
-                lending.read_at = Some(Instant::now());
+                lending.read_at = Some(monotonic());
             }
             lending.driving = false;
             if lending.sleepers > 0 {
