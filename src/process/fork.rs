@@ -10,8 +10,11 @@
 
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::ptr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Once};
+
+use rustix::mm::{Advice, MapFlags, ProtFlags};
 
 use super::builder::Builder;
 use super::child::{self, Child};
@@ -184,6 +187,47 @@ pub(crate) fn generation() -> Generation {
     Generation(GENERATION.load(Ordering::Relaxed))
 }
 
+/// Tells a process from its forks, by a system call of whatever kind, and without one of its own.
+pub(crate) struct Birth {
+    pid: u32,
+    /// 1, and 0 in a fork, where the kernel has wiped it. Never given back.
+    word: Option<&'static AtomicU32>,
+}
+
+impl Birth {
+    /// That of this process.
+    pub(crate) fn of_this() -> Birth {
+        Birth { pid: std::process::id(), word: wiped_by_forks().ok() }
+    }
+
+    /// Whether this is the process, and not a fork of it.
+    pub(crate) fn is_here(&self) -> bool {
+        match self.word {
+            // Relaxed: the kernel has wiped it before the fork's first instruction.
+            Some(word) => word.load(Ordering::Relaxed) == 1,
+            None => std::process::id() == self.pid,
+        }
+    }
+}
+
+/// A word that holds 1 in this process, and 0 in each fork.
+fn wiped_by_forks() -> io::Result<&'static AtomicU32> {
+    const SIZE: usize = size_of::<AtomicU32>();
+    let flags = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE);
+    // SAFETY: a fresh mapping at an address of the kernel's choice, which is never unmapped where the word in it is given out; its
+    // zeroes are a number, and it begins at a page, so aligned.
+    let word = unsafe {
+        let start = rustix::mm::mmap_anonymous(ptr::null_mut(), SIZE, flags.0, flags.1)?;
+        if let Err(error) = rustix::mm::madvise(start, SIZE, Advice::LinuxWipeOnFork) {
+            let _ = rustix::mm::munmap(start, SIZE);
+            return Err(error.into());
+        }
+        &*start.cast::<AtomicU32>()
+    };
+    word.store(1, Ordering::Relaxed);
+    Ok(word)
+}
+
 /// Which side of a fork this is, without a page and a name yet.
 enum Side {
     Parent(Spawned),
@@ -266,4 +310,29 @@ unsafe fn divide(lifeline: &Lifeline) -> io::Result<Side> {
 
 fn not_started(error: io::Error) -> Error {
     Error::new(ErrorKind::NotStarted).with_scale(Scale::Process).with_source(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fork_by_a_bare_system_call_is_told_from_its_parent() {
+        let by_word = Birth::of_this();
+        let by_number = Birth { word: None, ..by_word };
+        assert!(by_word.is_here() && by_number.is_here());
+        // SAFETY: a fork, whose child looks at two numbers and ends.
+        let pid = unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) } as i32;
+        assert!(pid >= 0, "{}", io::Error::last_os_error());
+        if pid == 0 {
+            let code = i32::from(by_word.is_here()) | i32::from(by_number.is_here()) << 1;
+            // SAFETY: ends the process, and nothing else.
+            unsafe { libc::_exit(code) }
+        }
+        let mut status = -1;
+        // SAFETY: writes the status of our own child where it is told.
+        let waited = unsafe { libc::waitpid(pid, &mut status, 0) };
+        assert_eq!((waited, status), (pid, 0));
+        assert!(by_word.is_here() && by_number.is_here());
+    }
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::channel::{Frame, INLINE, Inbox, Kind, Parcel, Received, send_frame};
 use super::executor::{Outgoing, Tasks};
+use super::fork::Birth;
 use super::page::{Page, Stage};
 use super::zygote::{self, Shape};
 use super::{crash, current, entry};
@@ -62,7 +63,7 @@ pub(crate) fn serve_on(socket: OwnedFd, page: Page, nonce: u64) -> ! {
     let page = Box::leak(Box::new(page));
     page.set_stage(Stage::Entered);
     crash::install(page);
-    let mut server = Server { socket, page, inbox: Inbox::new(), pid: std::process::id() };
+    let mut server = Server { socket, page, inbox: Inbox::new(), birth: Birth::of_this() };
     let role = server.begin(nonce);
     server.run(role)
 }
@@ -72,8 +73,8 @@ pub(crate) struct Server {
     pub(crate) socket: OwnedFd,
     pub(crate) page: &'static Page,
     pub(crate) inbox: Inbox,
-    /// This process.
-    pid: u32,
+    /// Of this process.
+    birth: Birth,
 }
 
 impl Server {
@@ -111,7 +112,7 @@ impl Server {
                 self.page.set_stage(Stage::Ready);
                 let mut code = 0;
                 if let Some(answer) =
-                    self.next_frame().and_then(|frame| self.run_task(frame, || ()))
+                    self.next_frame().and_then(|frame| self.run_task(frame, None, || ()))
                 {
                     let Answer { kind, id, took, parcel } = answer;
                     self.answer(kind, id, took, parcel);
@@ -139,7 +140,7 @@ impl Server {
                             let _ = tasks.send(Kind::Taken, task, 0, &Parcel::default());
                         }
                     };
-                    if let Some(answer) = self.run_task(frame, taken) {
+                    if let Some(answer) = self.run_task(frame, tasks.seen_at(), taken) {
                         let Answer { kind, id, took, mut parcel } = answer;
                         std::mem::take(&mut parcel.tickets).sent();
                         parent_is_there = tasks.send(kind, id, took, &parcel).is_ok();
@@ -180,16 +181,16 @@ impl Server {
         std::process::exit(PANICKED)
     }
 
-    /// Takes a task up, says so, and runs it. `None` if it has been taken back.
-    fn run_task(&mut self, frame: Frame, taken: impl FnOnce()) -> Option<Answer> {
-        let began = monotonic();
+    /// Takes a task up, says so, and runs it. `None` if it has been taken back. What time it is is read again if nobody knows.
+    fn run_task(&mut self, frame: Frame, now: Option<u64>, taken: impl FnOnce()) -> Option<Answer> {
+        let began = now.unwrap_or_else(monotonic);
         if !self.page.take(frame.epoch, began) {
             return None;
         }
         taken();
         let (id, word) = (frame.id, frame.word);
         let result = catch::catch(|| call(word, frame.parcel));
-        if std::process::id() != self.pid {
+        if !self.birth.is_here() {
             // A fork that the task has made has come back from it: the answer and what comes next are its parent's.
             std::process::exit(if result.is_ok() { 0 } else { PANICKED });
         }
@@ -269,6 +270,7 @@ pub(crate) fn unpack_panic(body: &[u8]) -> Panic {
 }
 
 /// The monotonic clock, in ns. The same for all processes of a machine.
+#[inline]
 pub(crate) fn monotonic() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64

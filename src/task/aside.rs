@@ -19,14 +19,16 @@ pub(super) struct Scope {
     pub(super) writes: bool,
     /// The tickets of the value that is being read are given back by who keeps its bytes.
     pub(super) stay: bool,
-    /// How many lists of descriptors and of marks there are, one within the other.
-    pub(super) lists: u16,
+    /// What the descriptors, and what the marks, of the value are.
+    pub(super) fds: Kept,
+    pub(super) marks: Kept,
     /// How many tickets there are, of all values that are being written.
     pub(super) kept: u32,
 }
 
 impl Scope {
-    const NONE: Scope = Scope { writes: false, stay: false, lists: 0, kept: 0 };
+    const NONE: Scope =
+        Scope { writes: false, stay: false, fds: Kept::Nowhere, marks: Kept::Nowhere, kept: 0 };
 }
 
 /// That of this thread.
@@ -40,22 +42,17 @@ pub(super) fn replace(scope: Scope) -> Scope {
     SCOPE.replace(scope)
 }
 
-/// A list of descriptors or of marks, as long as this is there.
-pub(super) struct List(());
-
-impl List {
-    pub(super) fn new() -> List {
-        let scope = scope();
-        replace(Scope { lists: scope.lists + 1, ..scope });
-        List(())
-    }
-}
-
-impl Drop for List {
-    fn drop(&mut self) {
-        let scope = scope();
-        replace(Scope { lists: scope.lists - 1, ..scope });
-    }
+/// What becomes of something that is met in the innermost value. Most values have nothing of the kind: then nothing is kept but this.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// There is no value.
+    Nowhere,
+    /// The value is being written, and none was met yet.
+    None,
+    /// The value is being read, and no list of them came with it.
+    Unlisted,
+    /// In the list that the thread has for it.
+    Listed,
 }
 
 /// What a coroutine that does not run has left open; nothing, for one that is in the middle of no value.
@@ -139,9 +136,7 @@ mod tests {
             apart(&mut other, || {
                 // A coroutine, which begins a value and is suspended in it; the value is written apart.
                 assert!(!travel::leave(2) && !ticket::is_writing());
-                std::mem::forget(List::new());
-                replace(Scope { writes: true, ..scope() });
-                drop(travel::exchange(travel::Open::writing()));
+                replace(Scope { writes: true, marks: Kept::None, ..scope() });
                 assert!(travel::leave(3) && ticket::is_writing());
             });
             assert!(travel::leave(4) && !ticket::is_writing());

@@ -7,7 +7,7 @@
 
 use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::sync::Once;
 use std::thread;
@@ -23,8 +23,20 @@ const NOTES: usize = 4;
 const NO_TEXT: &str = "Box<dyn Any>";
 
 thread_local! {
-    /// The notes of the innermost `catch` that this thread is in; `None` outside of any.
-    static CAUGHT: RefCell<Option<Vec<Note>>> = const { RefCell::new(None) };
+    /// Which notes are of the innermost `catch` that this thread is in. Without a destructor, and no more than this is touched
+    /// as long as nothing panics.
+    static SCOPE: Cell<Scope> = const { Cell::new(Scope { inside: false, first: 0, count: 0 }) };
+    /// The notes of all of them, the innermost last.
+    static NOTED: RefCell<Vec<Note>> = const { RefCell::new(Vec::new()) };
+}
+
+#[derive(Clone, Copy)]
+struct Scope {
+    /// Whether the thread is in a `catch`.
+    inside: bool,
+    /// The first note of the innermost, and how many there are of all.
+    first: u32,
+    count: u32,
 }
 
 struct Note {
@@ -34,13 +46,13 @@ struct Note {
 }
 
 /// Calls `f`. A panic is an error that says what happened; it goes to the panic hook as any other.
+#[inline]
 pub(crate) fn catch<T>(f: impl FnOnce() -> T) -> Result<T, Panic> {
     install_hook();
-    let outer = Restore(exchange(Some(Vec::new())));
+    let outer = enter();
     // Unwind safe: `f` is consumed, and what it shares with others is as safe as it is between threads.
     let result = panic::catch_unwind(AssertUnwindSafe(f));
-    let notes = exchange(None).unwrap_or_default();
-    drop(outer);
+    let notes = leave(outer);
     result.map_err(|payload| {
         let message = message_of(&*payload).to_owned();
         shield(move || drop(payload));
@@ -51,29 +63,52 @@ pub(crate) fn catch<T>(f: impl FnOnce() -> T) -> Result<T, Panic> {
 /// Has panics noted from now on, for [`explain`]: for coroutines, whose calls do not nest as those of `catch` must.
 pub(crate) fn share() -> impl Drop {
     install_hook();
-    Restore(exchange(Some(Vec::new())))
+    Restore(enter())
 }
 
 /// What a panic said that was caught right where it came out, with no other code of the user's run since on this thread.
 pub(crate) fn explain(payload: Box<dyn Any + Send>) -> Panic {
     let message = message_of(&*payload).to_owned();
     shield(move || drop(payload));
-    let notes = exchange(Some(Vec::new())).unwrap_or_default();
+    let scope = SCOPE.get();
+    let notes = leave(scope);
     find(message, notes)
 }
 
-/// Puts the notes of the outer `catch` back.
-struct Restore(Option<Vec<Note>>);
+/// Leaves what [`share`] has entered.
+struct Restore(Scope);
 
 impl Drop for Restore {
     fn drop(&mut self) {
-        exchange(self.0.take());
+        leave(self.0);
     }
 }
 
-/// Without effect while the thread destroys its thread-locals: a panic is then told without its place.
-fn exchange(notes: Option<Vec<Note>>) -> Option<Vec<Note>> {
-    CAUGHT.try_with(|caught| caught.replace(notes)).ok().flatten()
+/// Begins to note panics, and gives what was before.
+#[inline]
+fn enter() -> Scope {
+    let outer = SCOPE.get();
+    SCOPE.set(Scope { inside: true, first: outer.count, count: outer.count });
+    outer
+}
+
+/// Goes on with what was before, and gives the notes that there are since.
+#[inline]
+fn leave(outer: Scope) -> Vec<Note> {
+    let Scope { first, count, .. } = SCOPE.get();
+    SCOPE.set(Scope { count: first.min(count), ..outer });
+    if count == first { Vec::new() } else { notes_from(first) }
+}
+
+/// Nothing while the thread destroys its thread-locals: a panic is then told without its place.
+#[cold]
+fn notes_from(first: u32) -> Vec<Note> {
+    let taken = NOTED.try_with(|noted| {
+        let mut noted = noted.borrow_mut();
+        let first = noted.len().min(first as usize);
+        noted.split_off(first)
+    });
+    taken.unwrap_or_default()
 }
 
 /// The panic that came out of a `catch`. A `resume_unwind` calls no hook, and leaves no note.
@@ -133,13 +168,18 @@ fn install_hook() {
 
 /// Leaves a note for the `catch` that this thread is in. Runs in the hook, where a panic would abort.
 fn note(info: &PanicHookInfo<'_>) {
-    let _ = CAUGHT.try_with(|caught| {
-        let Ok(mut caught) = caught.try_borrow_mut() else { return };
-        let Some(notes) = caught.as_mut() else { return };
-        if notes.len() == NOTES {
-            notes.remove(0);
+    let scope = SCOPE.get();
+    if !scope.inside {
+        return;
+    }
+    let _ = NOTED.try_with(|noted| {
+        let Ok(mut noted) = noted.try_borrow_mut() else { return };
+        let first = noted.len().min(scope.first as usize);
+        if noted.len() - first == NOTES {
+            noted.remove(first);
         }
-        notes.push(Note::of(info));
+        noted.push(Note::of(info));
+        SCOPE.set(Scope { count: noted.len() as u32, ..scope });
     });
 }
 

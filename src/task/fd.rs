@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use serde::de::{Deserialize, Deserializer, Error as _};
 use serde::ser::{Error as _, Serialize, Serializer};
 
-use super::aside::List;
+use super::aside::{self, Kept, Scope};
 
 /// A socket, a listener, a file, a pipe: anything made of a descriptor, as an argument or a value of a task, or in a message of
 /// a [`process::pipe`](crate::process::pipe()).
@@ -39,7 +39,7 @@ use super::aside::List;
 pub struct Fd<T>(pub T);
 
 thread_local! {
-    /// The descriptors of the value that this thread is writing or reading; none at any other time.
+    /// The descriptors of the value that this thread is writing or reading, if it has any; none at any other time.
     static TABLE: RefCell<Option<Table>> = const { RefCell::new(None) };
 }
 
@@ -58,40 +58,76 @@ enum Table {
 }
 
 /// Calls `write`, and gives the descriptors that were met in the values it wrote.
+#[inline]
 pub(crate) fn collect<R>(write: impl FnOnce() -> R) -> (R, Vec<OwnedFd>) {
-    let restore = Restore::of(Table::Writing(Vec::new()));
+    let restore = Restore::of(Kept::None);
     let result = write();
-    let table = TABLE.take();
+    let fds = match aside::scope().fds {
+        Kept::Listed => listed(),
+        _ => Vec::new(),
+    };
     drop(restore);
-    match table {
-        Some(Table::Writing(fds)) => (result, fds),
+    (result, fds)
+}
+
+#[cold]
+fn listed() -> Vec<OwnedFd> {
+    match TABLE.take() {
+        Some(Table::Writing(fds)) => fds,
         _ => unreachable!("a table is only exchanged here, and put back"),
     }
 }
 
 /// Calls `read`, with these descriptors at hand for the values that it reads.
+#[inline]
 pub(crate) fn provide<R>(fds: Vec<OwnedFd>, read: impl FnOnce() -> R) -> R {
-    let _restore = Restore::of(Table::Reading(fds.into_iter().map(Some).collect()));
+    let _restore = match fds.is_empty() {
+        true => Restore::of(Kept::Unlisted),
+        false => {
+            let restore = Restore::of(Kept::Listed);
+            TABLE.set(Some(Table::Reading(fds.into_iter().map(Some).collect())));
+            restore
+        }
+    };
     read()
 }
 
 /// Puts the outer table back, also when a user's `Serialize` panics.
-struct Restore(Option<Table>, List);
+struct Restore(Kept, Option<Table>);
 
 impl Restore {
-    fn of(table: Table) -> Restore {
-        Restore(TABLE.replace(Some(table)), List::new())
+    #[inline]
+    fn of(fds: Kept) -> Restore {
+        let scope = aside::scope();
+        let outer = (scope.fds == Kept::Listed).then(|| TABLE.take()).flatten();
+        aside::replace(Scope { fds, ..scope });
+        Restore(scope.fds, outer)
     }
 }
 
 impl Drop for Restore {
+    #[inline]
     fn drop(&mut self) {
-        TABLE.set(self.0.take());
+        let scope = aside::scope();
+        if self.0 == Kept::Listed || scope.fds == Kept::Listed {
+            TABLE.set(self.1.take());
+        }
+        aside::replace(Scope { fds: self.0, ..scope });
+    }
+}
+
+/// Begins the table of the value that is being written, if it has none yet.
+fn begin_table() {
+    let scope = aside::scope();
+    if scope.fds == Kept::None {
+        TABLE.set(Some(Table::Writing(Vec::new())));
+        aside::replace(Scope { fds: Kept::Listed, ..scope });
     }
 }
 
 impl<T: AsFd> Serialize for Fd<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        begin_table();
         let index = TABLE.with_borrow_mut(|table| match table {
             Some(Table::Writing(fds)) => {
                 let copy = self.0.as_fd().try_clone_to_owned().map_err(S::Error::custom)?;

@@ -12,27 +12,20 @@ use std::cell::RefCell;
 use std::os::fd::OwnedFd;
 use std::sync::OnceLock;
 
-use super::aside::List;
+use super::aside::{self, Kept, Scope};
 use crate::error::{Error, ErrorKind, Result};
 
 /// A word, by the number that all processes know it by.
 pub(crate) type Mark = u64;
 
 thread_local! {
-    /// The value that this thread is writing or reading; none at any other time.
+    /// The marks of the value that this thread is writing or reading, if it has or may have any; none at any other time.
     static VALUE: RefCell<Option<Value>> = const { RefCell::new(None) };
 }
 
 /// The marks of a value that is being written or read.
 #[derive(Default)]
 pub(super) struct Open(Option<Value>);
-
-impl Open {
-    #[cfg(test)]
-    pub(super) fn writing() -> Open {
-        Open(Some(Value::Writing(Vec::new())))
-    }
-}
 
 /// Has this thread go on with others.
 pub(super) fn exchange(open: Open) -> Open {
@@ -41,8 +34,6 @@ pub(super) fn exchange(open: Open) -> Open {
 
 enum Value {
     Writing(Vec<Mark>),
-    /// A ticket came along.
-    Reading,
     /// These are the reader's already, each once.
     Granted(Vec<Mark>),
 }
@@ -76,52 +67,80 @@ pub(crate) fn ticket(marks: &[Mark]) -> Result<Option<OwnedFd>> {
 }
 
 /// Puts the outer value back, also when a user's `Serialize` panics.
-struct Restore(Option<Value>, List);
+struct Restore(Kept, Option<Value>);
 
 impl Restore {
-    fn of(value: Value) -> Restore {
-        Restore(VALUE.replace(Some(value)), List::new())
+    #[inline]
+    fn of(marks: Kept) -> Restore {
+        let scope = aside::scope();
+        let outer = (scope.marks == Kept::Listed).then(|| VALUE.take()).flatten();
+        aside::replace(Scope { marks, ..scope });
+        Restore(scope.marks, outer)
+    }
+
+    fn with(value: Value) -> Restore {
+        let restore = Restore::of(Kept::Listed);
+        VALUE.set(Some(value));
+        restore
     }
 }
 
 impl Drop for Restore {
+    #[inline]
     fn drop(&mut self) {
-        VALUE.set(self.0.take());
+        let scope = aside::scope();
+        if self.0 == Kept::Listed || scope.marks == Kept::Listed {
+            VALUE.set(self.1.take());
+        }
+        aside::replace(Scope { marks: self.0, ..scope });
     }
 }
 
 /// Calls `write`, and gives the marks that were left in the values it wrote.
+#[inline]
 pub(crate) fn collect<R>(write: impl FnOnce() -> R) -> (R, Vec<Mark>) {
-    let restore = Restore::of(Value::Writing(Vec::new()));
+    let restore = Restore::of(Kept::None);
     let result = write();
-    let value = VALUE.take();
+    let marks = match aside::scope().marks {
+        Kept::Listed => listed(),
+        _ => Vec::new(),
+    };
     drop(restore);
-    match value {
-        Some(Value::Writing(marks)) => (result, marks),
-        _ => unreachable!("a list is only exchanged here, and put back"),
+    (result, marks)
+}
+
+/// What was written or is left of the marks of the innermost value.
+#[cold]
+fn listed() -> Vec<Mark> {
+    match VALUE.take() {
+        Some(Value::Writing(marks) | Value::Granted(marks)) => marks,
+        None => unreachable!("a list is only exchanged here, and put back"),
     }
 }
 
 /// Calls `read`, for a value that came with its ticket.
+#[inline]
 pub(crate) fn receive<R>(read: impl FnOnce() -> R) -> R {
-    let _restore = Restore::of(Value::Reading);
+    let _restore = Restore::of(Kept::Unlisted);
     read()
 }
 
 /// Calls `read`, for a value whose marks are this process's already, and gives those that it had no use for.
 pub(crate) fn receive_granted<R>(marks: Vec<Mark>, read: impl FnOnce() -> R) -> (R, Vec<Mark>) {
-    let restore = Restore::of(Value::Granted(marks));
+    let restore = Restore::with(Value::Granted(marks));
     let result = read();
-    let value = VALUE.take();
+    let left = listed();
     drop(restore);
-    match value {
-        Some(Value::Granted(left)) => (result, left),
-        _ => unreachable!("a list is only exchanged here, and put back"),
-    }
+    (result, left)
 }
 
 /// Leaves a mark in the value that is being written. False if none is that can carry it.
 pub(crate) fn leave(mark: Mark) -> bool {
+    let scope = aside::scope();
+    if scope.marks == Kept::None {
+        VALUE.set(Some(Value::Writing(Vec::new())));
+        aside::replace(Scope { marks: Kept::Listed, ..scope });
+    }
     VALUE.with_borrow_mut(|value| match value {
         Some(Value::Writing(marks)) => {
             marks.push(mark);
@@ -133,8 +152,11 @@ pub(crate) fn leave(mark: Mark) -> bool {
 
 /// How what is marked comes out of the value that is being read, if one is that can carry it.
 pub(crate) fn arrival(mark: Mark) -> Option<Arrival> {
+    if aside::scope().marks == Kept::Unlisted {
+        // Whoever sent it sent a ticket along for all that it marked.
+        return Some(Arrival::ByTicket);
+    }
     VALUE.with_borrow_mut(|value| match value {
-        Some(Value::Reading) => Some(Arrival::ByTicket),
         Some(Value::Granted(marks)) => {
             let at = marks.iter().position(|granted| *granted == mark)?;
             marks.swap_remove(at);

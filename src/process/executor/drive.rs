@@ -10,6 +10,7 @@ use rustix::event::epoll;
 use super::pool::{BELL, Pool};
 use crate::error::Result;
 use crate::process::patience::Patience;
+use crate::process::serve::monotonic;
 use crate::process::supervisor::{Ready, Token, supervisor, timespec};
 use crate::sync::park::Wait;
 use crate::vocab::wait::{Pending, park};
@@ -26,7 +27,6 @@ const LOOKS: u32 = 64;
 const QUIET_TICKS: u32 = 20;
 
 /// Who reads.
-#[derive(Default)]
 pub(super) struct Lending {
     /// The supervisor looks away; joiners read.
     lent: bool,
@@ -34,7 +34,7 @@ pub(super) struct Lending {
     driving: bool,
     /// A joiner has read from all workers since the last tick, and when one did last.
     drove: bool,
-    read_at: Option<Instant>,
+    read_at: Option<u64>,
     /// Joiners that sleep.
     sleepers: usize,
     streak: u32,
@@ -43,6 +43,23 @@ pub(super) struct Lending {
     /// A tick is on its way.
     ticking: bool,
     token: Option<Token>,
+}
+
+impl Default for Lending {
+    fn default() -> Lending {
+        Lending {
+            lent: false,
+            driving: false,
+            drove: false,
+            read_at: None,
+            sleepers: 0,
+            streak: 0,
+            quiet: 0,
+            patience: Patience::at_memory(),
+            ticking: false,
+            token: None,
+        }
+    }
 }
 
 thread_local! {
@@ -79,14 +96,14 @@ impl Pool {
         let mut lending = self.lending();
         if lending.lent && !lending.driving {
             lending.driving = true;
-            let patience = lending.patience;
+            let mut patience = lending.patience;
             // Under the lock: who takes the reading back has all workers ring afterwards.
             let mut watched = pending.task().and_then(|task| self.stay_awake(task));
             drop(lending);
-            let began = Instant::now();
+            let began = monotonic();
             let mut read = false;
             let mut round = 0;
-            patience.look(|| {
+            let seen = patience.look(|| {
                 round += 1;
                 if round % LOOKS == 0 {
                     watched = pending.task().and_then(|task| self.where_to_look(task));
@@ -103,9 +120,15 @@ impl Pool {
                 read = true;
                 self.drive(pending, deadline);
             }
+            let now = seen.filter(|_| !read).unwrap_or_else(|| {
+                let now = monotonic();
+                patience.learn(Duration::from_nanos(now.saturating_sub(began)));
+                now
+            });
             let mut lending = self.lending();
-            lending.patience.learn(began.elapsed());
-            if !read && lending.read_at.is_none_or(|at| at.elapsed() > TICK) {
+            lending.patience = patience;
+            let is_late = |at: u64| now.saturating_sub(at) > TICK.as_nanos() as u64;
+            if !read && lending.read_at.is_none_or(is_late) {
                 // It has looked at the one worker only, and somebody may wait for what another has written.
                 drop(lending);
                 read = true;
@@ -115,7 +138,7 @@ impl Pool {
             }
             if read {
                 lending.drove = true;
-                lending.read_at = Some(Instant::now());
+                lending.read_at = Some(monotonic());
             }
             lending.driving = false;
             if lending.sleepers > 0 {

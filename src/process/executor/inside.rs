@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::nested::{CANCEL, CANCEL_WAITING, FAILED, IS_RUNNING};
 use super::outgoing::Outgoing;
@@ -31,6 +31,7 @@ use crate::process::callbacks;
 use crate::process::channel::{Frame, Inbox, Kind, Parcel, Received, wake};
 use crate::process::page::{Page, Stream};
 use crate::process::patience::Patience;
+use crate::process::serve::monotonic;
 use crate::sync::park::Wait;
 use crate::task::envelope::Envelope;
 use crate::task::ticket::Tickets;
@@ -84,6 +85,7 @@ struct HungUp;
 pub(crate) struct Tasks {
     inside: &'static Inside,
     patience: Patience,
+    seen_at: Option<u64>,
     forwarded: Receiver<Frame>,
 }
 
@@ -110,11 +112,17 @@ impl Tasks {
             }),
             changed: Condvar::new(),
         });
-        Tasks { inside, patience: Patience::default(), forwarded }
+        Tasks { inside, patience: Patience::at_memory(), seen_at: None, forwarded }
+    }
+
+    /// When the last task came, as [`monotonic`] tells it and as far as it was looked for: to a microsecond.
+    pub(crate) fn seen_at(&self) -> Option<u64> {
+        self.seen_at
     }
 
     /// The next task; `None` when the pool has hung up.
     pub(crate) fn next(&mut self) -> Option<Frame> {
+        self.seen_at = None;
         let mut state = self.inside.lock();
         let mut inbox = match std::mem::replace(&mut state.reading, Reading::Main) {
             Reading::Idle(inbox) => inbox,
@@ -143,13 +151,16 @@ impl Tasks {
     /// As `Inside::read`, but looks for a moment before it sleeps, if the last task was soon there too.
     fn read(&mut self, inbox: &mut Inbox) -> Result<Frame, HungUp> {
         let inside = self.inside;
+        self.seen_at = None;
         if let Some(frame) = inside.next(inbox)? {
             return Ok(frame);
         }
-        let began = Instant::now();
-        self.patience.look(|| inside.stream.has_some());
+        let began = monotonic();
+        self.seen_at = self.patience.look(|| inside.stream.has_some());
         let frame = inside.read(inbox);
-        self.patience.learn(began.elapsed());
+        if self.seen_at.is_none() {
+            self.patience.learn(Duration::from_nanos(monotonic().saturating_sub(began)));
+        }
         frame
     }
 

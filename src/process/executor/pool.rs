@@ -13,7 +13,7 @@ use super::drive::Lending;
 use super::lives::not_started;
 use super::queue::Queue;
 use super::task::{After, Done, IdHasher, Place, Task};
-use super::worker::{Phase, Worker, is_for_now};
+use super::worker::{Worker, is_for_now, share};
 use crate::error::{Error, ErrorKind, Result, Scale};
 use crate::process::channel::Parcel;
 use crate::process::fork;
@@ -177,8 +177,7 @@ impl Pool {
 
     /// Sends a worker as many tasks as it should have.
     pub(super) fn feed(&self, state: &mut State, id: u64, after: &mut After) {
-        let ready = state.workers.values().filter(|worker| worker.phase == Phase::Ready).count();
-        let share = state.queue.len().div_ceil(ready.max(1)).max(1);
+        let share = share(state.queue.len(), state.workers.values());
         let State { tasks, queue, workers, .. } = state;
         let Some(worker) = workers.get_mut(&id) else {
             return;
@@ -369,6 +368,9 @@ impl State {
 
     /// Takes back what a busy worker has not taken up, for those that have nothing to do. Whether there was any.
     pub(super) fn share_out(&mut self) -> bool {
+        if self.tasks.len() < 2 {
+            return false;
+        }
         while let Some(id) = self.idle.last() {
             if self.workers.get(id).is_some_and(Worker::is_idle) {
                 break;

@@ -84,9 +84,34 @@ pub(super) enum Done {
 /// What is to be done once the lock is free.
 #[derive(Default)]
 pub(super) struct After {
-    pub(super) done: Vec<Done>,
+    pub(super) done: Outcomes,
     /// Workers to start.
     pub(super) starts: usize,
+}
+
+/// Outcomes to put, in their order. Most often there is one: it needs no memory of its own.
+#[derive(Default)]
+pub(super) struct Outcomes {
+    first: Option<Done>,
+    others: Vec<Done>,
+}
+
+impl Outcomes {
+    pub(super) fn push(&mut self, done: Done) {
+        match self.first {
+            None => self.first = Some(done),
+            Some(_) => self.others.push(done),
+        }
+    }
+}
+
+impl IntoIterator for Outcomes {
+    type Item = Done;
+    type IntoIter = std::iter::Chain<std::option::IntoIter<Done>, std::vec::IntoIter<Done>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.first.into_iter().chain(self.others)
+    }
 }
 
 /// Task numbers are their own hash: they count up.

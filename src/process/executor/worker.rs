@@ -251,6 +251,15 @@ impl Worker {
     }
 }
 
+/// How many of the tasks that wait one of these workers is to have.
+pub(super) fn share<'a>(waiting: usize, workers: impl Iterator<Item = &'a Worker>) -> usize {
+    if waiting < 2 {
+        return 1;
+    }
+    let ready = workers.filter(|worker| worker.phase == Phase::Ready).count();
+    waiting.div_ceil(ready.max(1))
+}
+
 /// Whether a socket takes later what it does not take now: it is full, or too many descriptors are on their way.
 pub(super) fn is_for_now(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock

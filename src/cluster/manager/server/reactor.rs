@@ -149,7 +149,7 @@ impl Reactor {
         };
         match std::mem::take(&mut self.in_conversation) {
             true => look_for(REST, look),
-            false => self.patience.look(look),
+            false => drop(self.patience.look(look)),
         }
         if !events.is_empty() {
             self.patience.learn(began.elapsed());
