@@ -8,7 +8,7 @@
 //! of the lifelines of older children, it has copies, which it lets go of at once.
 #![allow(unsafe_code)]
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Once};
@@ -205,6 +205,9 @@ unsafe fn divide(lifeline: &Lifeline) -> io::Result<Side> {
     context::context().map_err(io::Error::other)?;
     let null = launch::null_device().map_err(io::Error::other)?;
     served::catch_up().map_err(io::Error::other)?;
+    // A fork that ends at once might be gone before we have its descriptor, where SIGCHLD is ignored or something else here waits for
+    // whatever ends. So it waits until we have.
+    let (mut opened, mut opens) = io::pipe()?;
     // All locks in the order in which they are taken within each other.
     let outer = (zygote::hold(), registry::hold());
     let divided = served::with_heir(|heir| {
@@ -238,6 +241,9 @@ unsafe fn divide(lifeline: &Lifeline) -> io::Result<Side> {
             if Lifeline::aim(lifeline.descriptors(), me).is_err() {
                 entry::cannot_serve("its life cannot be tied to its parent's");
             }
+            drop(opens);
+            // Should the parent die meanwhile, so does this process.
+            let _ = opened.read(&mut [0]);
             sys::lifeline::let_go_of_all(null, lifeline.readers());
             // Whoever is connected with the parent is to find out when that is gone.
             let door = context::inherited_end().map(|end| end.as_raw_fd());
@@ -259,7 +265,10 @@ unsafe fn divide(lifeline: &Lifeline) -> io::Result<Side> {
             // SAFETY: a call on numbers. The child has not been waited for, so the number is its own.
             unsafe { libc::setpgid(pid, pid) };
             let pid = pid as u32;
-            Ok(Side::Parent(Spawned { pid, pidfd: sys::adopt(pid)? }))
+            let pidfd = sys::adopt(pid)?;
+            // It reads, or has been killed: the pipe is still whole here, so this does not fail.
+            let _ = opens.write(&[0]);
+            Ok(Side::Parent(Spawned { pid, pidfd }))
         }
     }
 }
