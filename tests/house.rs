@@ -10,7 +10,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("system", &[]),
     ("sync", &["error", "system"]),
     ("wait", &["error", "sync", "system"]),
-    ("vocab", &["error", "sync", "wait"]),
+    ("vocab", &["error", "sync", "system", "wait"]),
     ("task", &["error"]),
     ("green", &["error", "sync", "system", "task", "vocab", "wait"]),
     ("thread", &["error", "sync", "task", "vocab", "wait"]),

@@ -41,7 +41,9 @@ pub enum Forked {
 /// The child ends as any process does: when its `main` returns, or by [`std::process::exit`]. How it ended is told by the
 /// [`Child`] that the parent has, exactly: a panic with its message and place, a signal, an exit code. It does not outlive
 /// the parent. Pools, children and jobs of the parent are not the child's: dropping them there has no effect, and it
-/// may start its own. One that is made in a task ends, at the latest, when the task's function returns in it.
+/// may start its own. One that is made in a task ends, at the latest, when the task's function returns in it. Coroutines on the thread that
+/// forks go on in both; those on other threads are the parent's, and who joins one in the child is told so
+/// ([`NotStarted`](ErrorKind::NotStarted)).
 ///
 /// Prefer [`spawn`](super::spawn), which starts a clean process: a fork has one thread only, and inherits every descriptor
 /// and all memory as it was, and a big parent takes long to fork (17 ms a GiB, say).
@@ -54,7 +56,8 @@ pub enum Forked {
 ///
 /// Locks that other threads hold at this moment stay locked in the child for ever, and what those guard may be half
 /// changed. The caller sees to it that the child uses nothing of the kind, unless this process has one thread of its own.
-/// The allocator and this library's process scale look after theirs; its thread scale does not.
+/// The allocator, this library's process scale and its hubs of coroutines look after theirs; its thread scale does not, nor do words
+/// that threads share (a [`Lock`](crate::thread::Lock), say).
 ///
 /// # Examples
 ///
