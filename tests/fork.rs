@@ -27,7 +27,7 @@ fn main() {
         eprintln!("the tests did not end within {:?}", 2 * LIMIT);
         std::process::abort();
     });
-    let tests: [(&str, fn()); 16] = [
+    let tests: [(&str, fn()); 20] = [
         ("both_branches_know_who_they_are", both_branches_know_who_they_are),
         ("each_end_is_told", each_end_is_told),
         ("memory_is_the_child_s_own_from_then_on", memory_is_the_child_s_own_from_then_on),
@@ -44,6 +44,10 @@ fn main() {
         ("a_fork_has_the_served_words_of_its_parent", a_fork_has_the_served_words_of_its_parent),
         ("a_fork_has_each_handle_that_it_finds", a_fork_has_each_handle_that_it_finds),
         ("a_fork_has_no_poller_of_its_parent", a_fork_has_no_poller_of_its_parent),
+        ("a_coroutine_of_the_parent_s_is_told_to_be_lost", a_coroutine_of_the_parent_s),
+        ("a_coroutine_that_is_woken_in_a_fork_is_the_parent_s", a_coroutine_that_is_woken),
+        ("a_hub_that_forks_goes_on_in_both", a_hub_that_forks_goes_on_in_both),
+        ("a_fork_has_coroutines_whatever_its_parent_s_do", a_fork_has_coroutines),
     ];
     for (name, test) in tests {
         test();
@@ -197,6 +201,134 @@ fn an_executor_of_coroutines() {
     go.set();
     task.join().unwrap();
     assert_eq!(pool.unwrap().submit(|| 7, ()).join().unwrap(), 7);
+}
+
+/// It is on a thread that the fork does not have: there no wait for it would end.
+fn a_coroutine_of_the_parent_s() {
+    let go = Arc::new(green::Event::new());
+    let (begun, begins) = std::sync::mpsc::channel();
+    let start = || {
+        let (on, begun) = (go.clone(), begun.clone());
+        let wait = move || {
+            begun.send(()).unwrap();
+            on.wait();
+            7
+        };
+        let child = green::Builder::new().name("waits").spawn(wait, ()).unwrap();
+        begins.recv_timeout(LIMIT).unwrap();
+        child
+    };
+    let ended = green::spawn(|| 5, ()).unwrap();
+    let end = Instant::now() + LIMIT;
+    while !ended.is_finished() {
+        assert!(Instant::now() < end);
+        std::thread::yield_now();
+    }
+    let pool = green::Executor::builder().workers(1).build().unwrap();
+    let on = go.clone();
+    let task = pool.submit(move || on.wait(), ());
+    let all = Cell::new(Some((start(), start(), start(), start(), start(), ended, task)));
+    let child = fork(|| {
+        let (joined, mut timed, mut tried, awaited, dropped, ended, mut task) = all.take().unwrap();
+        let is_lost = |error: fourfold::Error, name: &str| {
+            let is_of_a_fork = error.to_string().contains("is a fork");
+            error.kind() == ErrorKind::NotStarted
+                && is_of_a_fork
+                && error.task().is_some_and(|task| task.contains(name))
+        };
+        drop(dropped);
+        let right = [
+            is_lost(joined.join().unwrap_err(), "waits"),
+            is_lost(timed.join_timeout(LIMIT / 4).unwrap().unwrap_err(), "waits"),
+            is_lost(tried.try_join().unwrap().unwrap_err(), "waits"),
+            tried.try_join().unwrap().unwrap_err().kind() == ErrorKind::AlreadyTaken,
+            is_lost(green::block_on(awaited).unwrap_err(), "waits"),
+            ended.join().unwrap() == 5,
+            task.join_timeout(LIMIT / 4).unwrap().unwrap_err().kind() == ErrorKind::NotStarted,
+            // It has coroutines of its own.
+            green::spawn(|| 8, ()).unwrap().join().unwrap() == 8,
+            green::run(|| green::spawn(|| 9, ()).unwrap().join().unwrap()).unwrap() == 9,
+        ];
+        i32::from(right != [true; 9])
+    });
+    child.join().unwrap();
+    go.set();
+    let (joined, .., ended, task) = all.take().unwrap();
+    assert_eq!((joined.join().unwrap(), ended.join().unwrap()), (7, 5));
+    task.join().unwrap();
+}
+
+/// The words that coroutines wait at are the fork's too, with who waits there.
+fn a_coroutine_that_is_woken() {
+    let go = Arc::new(green::Event::new());
+    let (begun, begins) = std::sync::mpsc::channel();
+    let on = go.clone();
+    let wait = move || {
+        begun.send(()).unwrap();
+        on.wait();
+    };
+    let waits = green::spawn(wait, ()).unwrap();
+    begins.recv_timeout(LIMIT).unwrap();
+    let child = fork(|| {
+        let cancelled = waits.cancel();
+        go.set();
+        i32::from(!cancelled || green::spawn(|| 8, ()).unwrap().join().unwrap() != 8)
+    });
+    child.join().unwrap();
+    assert!(!waits.is_finished());
+    go.set();
+    waits.join().unwrap();
+}
+
+fn a_hub_that_forks_goes_on_in_both() {
+    let run = || {
+        let go = Arc::new(green::Event::new());
+        let on = go.clone();
+        let other = green::spawn(move || on.wait_timeout(LIMIT), ()).unwrap();
+        green::yield_now();
+        // SAFETY: as in `fork`.
+        let forked = unsafe { process::fork() }.unwrap();
+        // From another thread, which both have made for it.
+        let sets = std::thread::spawn(move || go.set());
+        let woken = other.join().unwrap();
+        sets.join().unwrap();
+        match forked {
+            Forked::Child => std::process::exit(if woken { 7 } else { 1 }),
+            Forked::Parent(child) => (child.join().unwrap_err().exit_code(), woken),
+        }
+    };
+    for _ in 0..20 {
+        assert_eq!(green::run(run).unwrap(), (Some(7), true));
+    }
+}
+
+/// Hubs begin and end, and stacks come and go, at the moment of each fork.
+fn a_fork_has_coroutines() {
+    let ends = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !ends.load(Ordering::Relaxed) {
+                    let inner = || green::spawn(|| 1, ()).unwrap().join().unwrap();
+                    assert_eq!(green::run(inner).unwrap(), 1);
+                    // On the hub that all share.
+                    let stack = 16 << 10;
+                    let one = green::Builder::new().stack_size(stack).spawn(|| 2, ()).unwrap();
+                    assert_eq!(one.join().unwrap(), 2);
+                }
+            });
+        }
+        for round in 0..200 {
+            let mut child = fork(|| {
+                let inner = || green::spawn(|| 1, ()).unwrap().join().unwrap();
+                let own = green::run(inner).unwrap();
+                own + green::spawn(|| 2, ()).unwrap().join().unwrap() - 3
+            });
+            let ended = child.join_timeout(LIMIT / 2);
+            ended.unwrap_or_else(|| panic!("round {round}: the fork hangs")).unwrap();
+        }
+        ends.store(true, Ordering::Relaxed);
+    });
 }
 
 fn a_fork_has_children_and_pools_of_its_own() {

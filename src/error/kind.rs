@@ -29,6 +29,9 @@ pub enum ErrorKind {
     Signaled(i32),
     /// The process exited by itself, with this code, before it gave a value.
     Exited(i32),
+    /// The process has ended, and how is not known, since the kernel was not asked in time: this program ignores SIGCHLD or has set
+    /// `SA_NOCLDWAIT`, or something else in it waits for children that it did not start. Never on Linux 6.15 and newer.
+    EndUnknown,
     /// The process ran out of stack.
     StackOverflow,
     /// The work ran over the time it was given, and was ended; or what was waited for did not come in time.
@@ -71,6 +74,7 @@ impl fmt::Display for ErrorKind {
                 None => write!(f, "killed by signal {signal}"),
             },
             ErrorKind::Exited(code) => write!(f, "exited with code {code}"),
+            ErrorKind::EndUnknown => f.write_str("ended, and how is not known"),
             ErrorKind::StackOverflow => f.write_str("stack overflow"),
             ErrorKind::TimedOut => f.write_str("timed out"),
             ErrorKind::OutOfMemory => f.write_str("over its memory limit"),

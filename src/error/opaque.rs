@@ -59,7 +59,7 @@ impl Error {
     pub fn is_worker_lost(&self) -> bool {
         use ErrorKind::*;
         match self.kind() {
-            Signaled(_) | Exited(_) | StackOverflow | OutOfMemory | NotStarted => true,
+            Signaled(_) | Exited(_) | EndUnknown | StackOverflow | OutOfMemory | NotStarted => true,
             // Of a call to a server, it is the answer that did not come.
             TimedOut => self.scale().is_some(),
             _ => false,

@@ -136,11 +136,15 @@ impl<T: Send + 'static> Child<T> {
     ///
     /// [`Panicked`](ErrorKind::Panicked) if its function panicked; [`Cancelled`](ErrorKind::Cancelled) if it was cancelled, by
     /// the end of its hub too; [`AlreadyTaken`](ErrorKind::AlreadyTaken) if an earlier call gave the outcome;
-    /// [`Deadlock`](ErrorKind::Deadlock) if the coroutine joins itself.
+    /// [`Deadlock`](ErrorKind::Deadlock) if the coroutine joins itself; [`NotStarted`](ErrorKind::NotStarted) in a
+    /// [fork](crate::process::fork()) of the process, where it has no outcome, unless the fork was made on the thread that it is on.
     #[track_caller]
     pub fn join(self) -> Outcome<T> {
         let control = self.control();
         refuse_self(control)?;
+        if control.is_left_behind() {
+            return self.handle.join();
+        }
         control.let_begin();
         self.handle.join_parked()
     }

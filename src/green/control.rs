@@ -8,9 +8,11 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Instant;
 
 use super::body::Holds;
+use super::fork;
 use super::hub::{self, Slot};
-use crate::error::Outcome;
+use crate::error::{Error, Outcome};
 use crate::sync::park::Wait;
+use crate::system::forks;
 use crate::vocab::outcome::{Core, Due, Promise, Value};
 use crate::vocab::wait::{Pending, park};
 
@@ -28,6 +30,8 @@ pub(super) struct Control {
     /// Beside `state`, since only the coroutine itself sets it: so a plain store will do.
     started: AtomicBool,
     state: AtomicU8,
+    /// Which fork it was started in.
+    fork: u32,
     place: Place,
 }
 
@@ -68,6 +72,7 @@ impl Control {
             renamed: Mutex::new(None),
             started: AtomicBool::new(false),
             state: AtomicU8::new(0),
+            fork: forks(),
             place,
         }
     }
@@ -165,6 +170,30 @@ impl Control {
         self.state.fetch_or(LEAVING, Ordering::Relaxed);
     }
 
+    /// Whether it is on a thread of the process that this one is a fork of, and never goes on here. One that its hub had not yet taken in
+    /// at the fork counts as such.
+    #[inline]
+    pub(super) fn is_left_behind(&self) -> bool {
+        if self.fork == forks() {
+            return false;
+        }
+        self.slot().is_none_or(|slot| slot.remote.is_left_behind())
+    }
+
+    /// What is told of it then. Its name may be locked for ever.
+    #[cold]
+    pub(super) fn left_behind(&self) -> Error {
+        let mut name = String::new();
+        match (self.renamed.try_lock(), &self.name) {
+            (Ok(renamed), Name::Of(of, _)) if renamed.is_none() => name = of(),
+            (renamed, _) => {
+                drop(renamed);
+                self.with_raw_name(|raw| name.push_str(raw));
+            }
+        }
+        fork::left_behind(name)
+    }
+
     /// Gives way to it, if it is to begin on this hub: who joins it then most likely finds it ended, and need not be woken.
     #[inline]
     pub(super) fn let_begin(&self) {
@@ -257,6 +286,10 @@ impl<T: Send + 'static> Promise<T> for Record<Core<T>> {
 
     fn abandon(&self) {
         self.place.abandon();
+    }
+
+    fn lost(&self) -> Option<Error> {
+        self.is_left_behind().then(|| self.left_behind())
     }
 
     fn call(self: Arc<Self>, due: Due<T>) {

@@ -6,17 +6,23 @@
 //! was left would have gone. A call or a return of the switch itself would put each of them out by one, at some 20 cycles each.
 //!
 //! ```text
-//! left in the middle   begun by nobody yet    a point is the address of the lowest word
-//!     saved registers      what it calls, aligned
-//!     where it goes on     how to call that
-//!                          `begin`
+//!                  left in the middle   begun by nobody yet      a point is the address of the lowest word
+//!     where it goes on                  `begin`
+//!     the stack pointer there           where what it calls lies, aligned
+//!     the frame pointer                 0
+//!     one more register                 how to call that
 //! ```
+//!
+//! Whoever walks the frames, a profiler in its signal handler or a debugger, may look between any two instructions. So these four words
+//! lie in the frame of the function that is left, whose stack pointer stays where the compiler has it, and those two registers are
+//! what they were before it goes on. In between, for a few instructions, the registers are of neither stack, and a walk ends there.
 //!
 //! A panic never leaves a stack: what it begins with does not unwind. A backtrace ends there too.
 #![allow(unsafe_code)]
 
 use std::arch::{asm, naked_asm};
 use std::cell::Cell;
+use std::mem::MaybeUninit;
 use std::num::NonZeroUsize;
 use std::ptr;
 
@@ -56,17 +62,31 @@ pub(super) unsafe fn prepare<F: FnOnce() -> Point>(stack: &Stack, f: F) -> Point
 unsafe fn put<F: FnOnce() -> Point>(stack: &Stack, f: F) -> Point {
     let range = stack.range();
     let object = (range.end - size_of::<F>()) & !(align_of::<F>().max(ALIGNED) - 1);
-    let point = object - 2 * size_of::<usize>();
+    let point = object - size_of::<Left>();
     debug_assert!(range.contains(&point));
-    let words = point as *mut usize;
-    // SAFETY: two words and the object, which all lie in the uppermost part of the stack, which is the caller's: the smallest has 16 KiB,
+    let left = Left {
+        goes_on: begin as *const () as usize,
+        stack_pointer: object,
+        frame_pointer: 0,
+        register: call::<F> as *const () as usize,
+    };
+    // SAFETY: four words and the object, which all lie in the uppermost part of the stack, which is the caller's: the smallest has 16 KiB,
     // and these have less than 9. The object is aligned as it must be, and the words are, since it is aligned to 16.
     unsafe {
-        words.write(begin as *const () as usize);
-        words.add(1).write(call::<F> as *const () as usize);
+        (point as *mut Left).write(left);
         (object as *mut F).write(f);
     }
     Point(NonZeroUsize::new(point).expect("a mapping is not at 0"))
+}
+
+/// How a stack was left: what a point is the address of.
+#[repr(C)]
+struct Left {
+    goes_on: usize,
+    stack_pointer: usize,
+    /// The two registers that the compiler does not let be lost: `rbp` and `rbx`, `x29` and `x19`.
+    frame_pointer: usize,
+    register: usize,
 }
 
 /// What the stack pointer is a multiple of where a function is called.
@@ -81,26 +101,47 @@ unsafe extern "C" fn call<F: FnOnce() -> Point>(object: *mut F) -> ! {
     // SAFETY: as the caller promises: `put` has written it there.
     let f = unsafe { object.read() };
     let there = f();
-    // Left from in here, and with the stack pointer low: for valgrind, what lies below it is no memory any more, and it does not see
-    // that a stack begins anew.
     // SAFETY: the point is one that may be gone to, as `prepare` has it of `f`. Nothing on this stack is of use any more.
     #[cfg(target_arch = "x86_64")]
     unsafe {
-        asm!(
-            "sub rsp, {low}",
-            "mov rax, [rdi]",
-            "lea rsp, [rdi + 8]",
-            "jmp rax",
-            low = const ROOM + 256,
-            in("rdi") there.0.get(),
-            options(noreturn),
-        );
+        asm!("jmp {}", sym leave_for_good, in("rsi") there.0.get(), options(noreturn));
     }
     // SAFETY: as above.
     #[cfg(target_arch = "aarch64")]
     unsafe {
-        asm!("mov sp, x0", "ldr x9, [x0]", "br x9", in("x0") there.0.get(), options(noreturn));
+        asm!("b {}", sym leave_for_good, in("x1") there.0.get(), options(noreturn));
     }
+}
+
+/// From here on the registers are in part of one stack and in part of the other, so that no caller is known.
+#[cfg(panic = "unwind")]
+macro_rules! between_stacks {
+    ($register:literal) => {
+        concat!(".cfi_remember_state\n.cfi_undefined ", $register)
+    };
+}
+
+/// From here on they are what the compiler has told.
+#[cfg(panic = "unwind")]
+macro_rules! again_on_one {
+    () => {
+        ".cfi_restore_state"
+    };
+}
+
+/// A program that aborts may be built without what is told of frames, and then nothing may be said of them.
+#[cfg(not(panic = "unwind"))]
+macro_rules! between_stacks {
+    ($register:literal) => {
+        ""
+    };
+}
+
+#[cfg(not(panic = "unwind"))]
+macro_rules! again_on_one {
+    () => {
+        ""
+    };
 }
 
 /// Notes in `here` where this is left, and goes to `there`. Returns when somebody goes to what was noted.
@@ -114,25 +155,28 @@ pub(super) unsafe fn jump(here: &Cell<Option<Point>>, there: Point) {
     // An `Option<Point>` is one word, and `None` is 0.
     const { assert!(size_of::<Cell<Option<Point>>>() == size_of::<usize>()) };
     let here = ptr::from_ref(here);
-    // SAFETY: what is pushed is popped again by who comes back, with the stack pointer that is noted; all other registers that a function
-    // must keep are said to be lost. The rest is what the caller promises.
+    let mut left = MaybeUninit::<Left>::uninit();
+    // SAFETY: what is noted lies in the frame of this function, which is there for who comes back, with the stack pointer and the two
+    // registers that are noted; all other registers that a function must keep are said to be lost. The rest is what the caller promises.
     #[cfg(target_arch = "x86_64")]
     unsafe {
         asm!(
-            // Two that the compiler does not let be lost.
-            "push rbp",
-            "push rbx",
             "lea rax, [rip + 2f]",
-            "push rax",
-            "mov [rdi], rsp",
-            "mov rsp, rsi",
-            "pop rax",
-            "jmp rax",
+            "mov [rdx], rax",
+            "mov [rdx + 8], rsp",
+            "mov [rdx + 16], rbp",
+            "mov [rdx + 24], rbx",
+            "mov [rdi], rdx",
+            between_stacks!("rip"),
+            "mov rbp, [rsi + 16]",
+            "mov rbx, [rsi + 24]",
+            "mov rsp, [rsi + 8]",
+            "jmp [rsi]",
+            again_on_one!(),
             "2:",
-            "pop rbx",
-            "pop rbp",
             inout("rdi") here => _,
             inout("rsi") there.0.get() => _,
+            inout("rdx") left.as_mut_ptr() => _,
             lateout("r12") _, lateout("r13") _, lateout("r14") _, lateout("r15") _,
             clobber_abi("sysv64"),
         );
@@ -142,24 +186,58 @@ pub(super) unsafe fn jump(here: &Cell<Option<Point>>, there: Point) {
     unsafe {
         asm!(
             "adr x9, 2f",
-            "stp x9, x29, [sp, #-32]!",
-            "str x19, [sp, #16]",
             "mov x10, sp",
-            "str x10, [x0]",
-            "mov sp, x1",
-            "ldr x9, [x1]",
+            "stp x9, x10, [x2]",
+            "stp x29, x19, [x2, #16]",
+            "str x2, [x0]",
+            between_stacks!("x30"),
+            "ldp x9, x10, [x1]",
+            "ldp x29, x19, [x1, #16]",
+            "mov sp, x10",
             "br x9",
+            again_on_one!(),
             "2:",
-            "ldr x29, [sp, #8]",
-            "ldr x19, [sp, #16]",
-            "add sp, sp, #32",
             inout("x0") here => _,
             inout("x1") there.0.get() => _,
+            inout("x2") left.as_mut_ptr() => _,
             lateout("x20") _, lateout("x21") _, lateout("x22") _, lateout("x23") _, lateout("x24") _,
             lateout("x25") _, lateout("x26") _, lateout("x27") _, lateout("x28") _,
             clobber_abi("C"),
         );
     }
+}
+
+/// Goes to the point in `rsi`, from a stack that nobody comes back to. With the stack pointer low: for valgrind, what lies below it is no
+/// memory any more, and it does not see that a stack begins anew.
+#[cfg(target_arch = "x86_64")]
+#[unsafe(naked)]
+unsafe extern "C" fn leave_for_good() -> ! {
+    naked_asm!(
+        ".cfi_startproc",
+        ".cfi_undefined rip",
+        "sub rsp, {low}",
+        "mov rbp, [rsi + 16]",
+        "mov rbx, [rsi + 24]",
+        "mov rsp, [rsi + 8]",
+        "jmp [rsi]",
+        ".cfi_endproc",
+        low = const ROOM + 256,
+    )
+}
+
+/// Goes to the point in `x1`, from a stack that nobody comes back to.
+#[cfg(target_arch = "aarch64")]
+#[unsafe(naked)]
+unsafe extern "C" fn leave_for_good() -> ! {
+    naked_asm!(
+        ".cfi_startproc",
+        ".cfi_undefined x30",
+        "ldp x9, x10, [x1]",
+        "ldp x29, x19, [x1, #16]",
+        "mov sp, x10",
+        "br x9",
+        ".cfi_endproc",
+    )
 }
 
 /// What `jump` comes to on a stack that has not begun: calls what lies there, by a jump too, since it does not return. That no
@@ -170,12 +248,10 @@ unsafe extern "C" fn begin() -> ! {
     naked_asm!(
         ".cfi_startproc",
         ".cfi_undefined rip",
-        "pop rax",
         "mov rdi, rsp",
-        "xor ebp, ebp",
         "lea rcx, [rip + 2f]",
         "push rcx",
-        "jmp rax",
+        "jmp rbx",
         // Whoever walks the frames looks at what lies before it.
         "2:",
         "ud2",
@@ -189,15 +265,15 @@ unsafe extern "C" fn begin() -> ! {
     naked_asm!(
         ".cfi_startproc",
         ".cfi_undefined x30",
-        "ldr x9, [sp, #8]",
-        "add sp, sp, #16",
         "mov x0, sp",
-        "mov x29, xzr",
         "adr x30, 2f",
-        "br x9",
+        "br x19",
         // Whoever walks the frames looks at what lies before it.
         "2:",
         "udf #0",
         ".cfi_endproc",
     )
 }
+
+#[cfg(all(test, target_arch = "x86_64", panic = "unwind"))]
+mod tests;

@@ -39,6 +39,7 @@ mod coroutine;
 mod current;
 mod executor;
 mod fault;
+mod fork;
 mod future;
 mod greenlet;
 mod hub;

@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 
 use super::body::{Body, Done};
 use super::control::{Control, Name, Place, Record};
+use super::fork;
 use super::hub::{self, Hub, Remote};
 use super::shared_hub::{self, Presence, Serving};
 use super::stack::Class;
@@ -93,6 +94,7 @@ struct Hubs {
 impl Pool {
     pub(super) fn new(settings: Settings) -> Arc<Pool> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+        fork::look_after();
         Arc::new(Pool {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             process: std::process::id(),
@@ -112,9 +114,7 @@ impl Pool {
         let pid = std::process::id();
         if pid != self.process {
             shield(|| drop(call));
-            let message = "this process is a fork, and has none of the executor's threads: it may make an executor of its own";
-            let error = Error::new(ErrorKind::NotStarted).with_message(message);
-            let error = error.with_task(name_of::<F>()).with_scale(Scale::Green);
+            let error = fork::of_an_executor().with_task(name_of::<F>());
             return shield(|| complete(Err(error)));
         }
         let name = Name::Of(name_of::<F>, std::any::type_name::<F>);
@@ -344,6 +344,10 @@ impl Pending for Pool {
 }
 
 impl Backend for Pool {
+    fn lost(&self) -> Option<Error> {
+        self.is_the_parents().then(fork::of_an_executor)
+    }
+
     fn cancel(&self, task: u64, even_running: bool) -> bool {
         let mut state = self.lock();
         if let Some(index) = state.waiting.iter().position(|one| one.task == task) {

@@ -65,7 +65,14 @@ where
     })
 }
 
+/// Holds still what is here, for a fork: the child finds the locks free.
+pub(super) fn hold() -> impl Sized + 'static {
+    let hub = HUB.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    (hub, PRESENT.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
+}
+
 fn remote() -> Result<&'static Remote> {
+    super::fork::look_after();
     let pid = std::process::id();
     let mut hub = HUB.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     if let Some((owner, remote)) = *hub

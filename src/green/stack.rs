@@ -190,7 +190,7 @@ impl Drop for Cache {
 }
 
 /// All mappings of the process.
-struct Pool {
+pub(super) struct Pool {
     mappings: Vec<Mapping>,
 }
 
@@ -206,7 +206,7 @@ struct Mapping {
     registered: Vec<ValgrindStackRegistration>,
 }
 
-fn pool() -> MutexGuard<'static, Pool> {
+pub(super) fn pool() -> MutexGuard<'static, Pool> {
     static POOL: Mutex<Pool> = Mutex::new(Pool { mappings: Vec::new() });
     // What panics under the lock is a lack of memory for a `Vec`: all is as before then.
     POOL.lock().unwrap_or_else(|poisoned| poisoned.into_inner())

@@ -11,6 +11,7 @@
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, c_char, c_int};
+use std::mem::MaybeUninit;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -45,6 +46,7 @@ unsafe extern "C" {
 
 extern "C" fn before_main(argc: c_int, argv: *const *const c_char, envp: *const *const c_char) {
     // The C library only: this runs in every process that has this library, before std's start-up.
+    wait_for_children();
     // SAFETY: the environment is not being changed: there is one thread.
     let token = unsafe { libc::getenv(TOKEN.as_ptr()) };
     // Relaxed: set by an earlier entry, on this thread.
@@ -57,6 +59,23 @@ extern "C" fn before_main(argc: c_int, argv: *const *const c_char, envp: *const 
     }
     run_later_entries(argc, argv, envp);
     serve_child()
+}
+
+/// Has the kernel keep children until they are waited for, which it does not where whoever ran this program ignored SIGCHLD, as some
+/// inits and daemons do. What the program itself sets later, stands.
+fn wait_for_children() {
+    // SAFETY: reads and sets an action, each in a place of its type, for which zeroes are valid: the default.
+    unsafe {
+        let default = MaybeUninit::<libc::sigaction>::zeroed().assume_init();
+        let mut present = default;
+        libc::sigaction(libc::SIGCHLD, std::ptr::null(), &mut present);
+        // A shared object that holds this library is loaded by a program that may have chosen so.
+        if present.sa_sigaction == libc::SIG_IGN
+            && crate::task::image::holds(before_main as *const () as usize)
+        {
+            libc::sigaction(libc::SIGCHLD, &default, std::ptr::null_mut());
+        }
+    }
 }
 
 /// Calls the entries behind ours: `main` would have found them done, constructors of C code among them.

@@ -8,7 +8,7 @@
 //! of the lifelines of older children, it has copies, which it lets go of at once.
 #![allow(unsafe_code)]
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::ptr;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -44,7 +44,9 @@ pub enum Forked {
 /// The child ends as any process does: when its `main` returns, or by [`std::process::exit`]. How it ended is told by the
 /// [`Child`] that the parent has, exactly: a panic with its message and place, a signal, an exit code. It does not outlive
 /// the parent. Pools, children and jobs of the parent are not the child's: dropping them there has no effect, and it
-/// may start its own. One that is made in a task ends, at the latest, when the task's function returns in it.
+/// may start its own. One that is made in a task ends, at the latest, when the task's function returns in it. Coroutines on the thread that
+/// forks go on in both; those on other threads are the parent's, and who joins one in the child is told so
+/// ([`NotStarted`](ErrorKind::NotStarted)).
 ///
 /// Prefer [`spawn`](super::spawn), which starts a clean process: a fork has one thread only, and inherits every descriptor
 /// and all memory as it was, and a big parent takes long to fork (17 ms a GiB, say).
@@ -57,7 +59,8 @@ pub enum Forked {
 ///
 /// Locks that other threads hold at this moment stay locked in the child for ever, and what those guard may be half
 /// changed. The caller sees to it that the child uses nothing of the kind, unless this process has one thread of its own.
-/// The allocator and this library's process scale look after theirs; its thread scale does not.
+/// The allocator, this library's process scale and its hubs of coroutines look after theirs; its thread scale does not, nor do words
+/// that threads share (a [`Lock`](crate::thread::Lock), say).
 ///
 /// # Examples
 ///
@@ -249,6 +252,9 @@ unsafe fn divide(lifeline: &Lifeline) -> io::Result<Side> {
     context::context().map_err(io::Error::other)?;
     let null = launch::null_device().map_err(io::Error::other)?;
     served::catch_up().map_err(io::Error::other)?;
+    // A fork that ends at once might be gone before we have its descriptor, where SIGCHLD is ignored or something else here waits for
+    // whatever ends. So it waits until we have.
+    let (mut opened, mut opens) = io::pipe()?;
     // All locks in the order in which they are taken within each other.
     let outer = (zygote::hold(), registry::hold());
     let divided = served::with_heir(|heir| {
@@ -282,6 +288,9 @@ unsafe fn divide(lifeline: &Lifeline) -> io::Result<Side> {
             if Lifeline::aim(lifeline.descriptors(), me).is_err() {
                 entry::cannot_serve("its life cannot be tied to its parent's");
             }
+            drop(opens);
+            // Should the parent die meanwhile, so does this process.
+            let _ = opened.read(&mut [0]);
             sys::lifeline::let_go_of_all(null, lifeline.readers());
             // Whoever is connected with the parent is to find out when that is gone.
             let door = context::inherited_end().map(|end| end.as_raw_fd());
@@ -303,7 +312,10 @@ unsafe fn divide(lifeline: &Lifeline) -> io::Result<Side> {
             // SAFETY: a call on numbers. The child has not been waited for, so the number is its own.
             unsafe { libc::setpgid(pid, pid) };
             let pid = pid as u32;
-            Ok(Side::Parent(Spawned { pid, pidfd: sys::adopt(pid)? }))
+            let pidfd = sys::adopt(pid)?;
+            // It reads, or has been killed: the pipe is still whole here, so this does not fail.
+            let _ = opens.write(&[0]);
+            Ok(Side::Parent(Spawned { pid, pidfd }))
         }
     }
 }

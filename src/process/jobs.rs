@@ -18,6 +18,7 @@ use super::capture::Capture;
 use super::command::Command;
 use super::launch::{Stdio, c_string, null_device};
 use super::memory::{self, Group, Tree};
+use super::status::why_unknown;
 use super::supervisor::timespec;
 use super::sys::{self, Lifeline, Plan, Spawned, Status};
 use crate::error::{Error, ErrorKind, Result, Scale, signal_name};
@@ -98,7 +99,8 @@ pub struct Finished {
     pub started: SystemTime,
     /// How long it ran.
     pub wall: Duration,
-    /// Processor time in user mode, of it and of its children that it has waited for.
+    /// Processor time in user mode, of it and of its children that it has waited for. Zero where the job was not kept to be waited
+    /// for: see [`ErrorKind::EndUnknown`].
     pub user: Duration,
     /// Processor time in the kernel, likewise.
     pub system: Duration,
@@ -150,6 +152,8 @@ pub enum End {
     Cancelled,
     /// What it wrote could not be kept, and it was ended: no room for a temporary file, say.
     OutputLost(io::Error),
+    /// It has ended, and how is not known. See [`ErrorKind::EndUnknown`].
+    Unknown,
 }
 
 impl PartialEq for End {
@@ -164,7 +168,9 @@ impl PartialEq for End {
                 (a, c) == (b, d)
             }
             (End::OutputLost(a), End::OutputLost(b)) => a.kind() == b.kind(),
-            (End::TimedOut, End::TimedOut) | (End::Cancelled, End::Cancelled) => true,
+            (End::TimedOut, End::TimedOut)
+            | (End::Cancelled, End::Cancelled)
+            | (End::Unknown, End::Unknown) => true,
             _ => false,
         }
     }
@@ -189,6 +195,7 @@ impl End {
             End::OutputLost(error) => {
                 Error::new(ErrorKind::Io).with_message("its output was lost").with_source(error)
             }
+            End::Unknown => Error::new(ErrorKind::EndUnknown).with_message(why_unknown()),
         };
         Some(error.with_scale(Scale::Process))
     }
@@ -211,6 +218,7 @@ impl fmt::Display for End {
             }
             End::Cancelled => f.write_str("cancelled"),
             End::OutputLost(error) => write!(f, "its output was lost: {error}"),
+            End::Unknown => write!(f, "ended, and how is not known: {}", why_unknown()),
         }
     }
 }
@@ -515,6 +523,7 @@ impl Jobs {
             (None, Status::Signaled { signal, core_dumped }) => {
                 End::Signaled { signal, core_dumped }
             }
+            (None, Status::Unknown) => End::Unknown,
         };
         let group_is_empty = !sys::group_exists(job.pid);
         if group_is_empty {
@@ -618,7 +627,7 @@ impl Jobs {
 impl Job {
     /// To its group. It has not been waited for, so the number means its group.
     fn signal(&self, signal: i32) {
-        sys::kill_group(self.pid, signal);
+        sys::kill_group(&self.pidfd, self.pid, signal);
     }
 
     /// Its time is over, or its grace. Gives the moment of the latter.
@@ -650,7 +659,7 @@ impl Job {
         for capture in self.stdout.iter_mut().chain(&mut self.stderr) {
             if let Err(error) = capture.spill() {
                 self.cause.get_or_insert(Cause::OutputLost(error));
-                sys::kill_group(self.pid, libc::SIGKILL);
+                sys::kill_group(&self.pidfd, self.pid, libc::SIGKILL);
                 return;
             }
         }

@@ -374,7 +374,7 @@ impl Proc {
         }
         // The lock is held and the child has not been waited for, so the number means its group. Which there may not be yet:
         // a fork makes its own.
-        sys::kill_group(self.pid, libc::SIGKILL);
+        sys::kill_group(&self.pidfd, self.pid, libc::SIGKILL);
         sys::signal(&self.pidfd, libc::SIGKILL);
         true
     }
@@ -460,15 +460,15 @@ impl Proc {
         match sys::peek(&self.pidfd) {
             Ok(None) => return false,
             Ok(Some(sys::Status::Exited(0))) => {}
-            // What an abnormal end leaves behind of its group goes too, while the zombie keeps its number.
-            Ok(Some(_)) => sys::kill_group(self.pid, libc::SIGKILL),
+            // What an abnormal end leaves behind of its group goes too, while the zombie keeps its number, if there is one.
+            Ok(Some(_)) => sys::kill_group(&self.pidfd, self.pid, libc::SIGKILL),
             Err(_) => {}
         }
         let reaped = match sys::reap(&self.pidfd) {
             Ok(Some(reaped)) => reaped,
-            // Somebody else has waited for it: its status is lost, its end is not.
+            // It has ended, so the kernel has nothing else to say.
             Ok(None) | Err(_) => {
-                sys::Reaped { status: sys::Status::Exited(255), usage: sys::Usage::default() }
+                sys::Reaped { status: sys::Status::Unknown, usage: sys::Usage::default() }
             }
         };
         let status = ExitStatus::from(reaped.status);

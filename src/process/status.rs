@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::entry::CANNOT_SERVE;
 use super::page::{CrashKind, Page, Stage};
-use super::sys::Status;
+use super::sys::{Status, forgets_children};
 use crate::error::{Error, ErrorKind, signal_name};
 use crate::process::crash;
 
@@ -32,6 +32,8 @@ pub enum ExitStatus {
         /// Whether it left a core file.
         core_dumped: bool,
     },
+    /// It has ended, and how is not known. See [`ErrorKind::EndUnknown`].
+    Unknown,
 }
 
 impl ExitStatus {
@@ -52,7 +54,17 @@ impl fmt::Display for ExitStatus {
                 }
                 if core_dumped { f.write_str(", core dumped") } else { Ok(()) }
             }
+            ExitStatus::Unknown => f.write_str("ended, and how is not known"),
         }
+    }
+}
+
+/// Why it is not known how a process ended that has ended just now, and what to do.
+pub(super) fn why_unknown() -> &'static str {
+    if forgets_children() {
+        "this program ignores SIGCHLD, so the kernel forgets its children as they end: leave SIGCHLD alone, or run on Linux 6.15"
+    } else {
+        "something else in this program has waited for it: wait only for what you started, by its number, or run on Linux 6.15"
     }
 }
 
@@ -63,6 +75,7 @@ impl From<Status> for ExitStatus {
             Status::Signaled { signal, core_dumped } => {
                 ExitStatus::Signaled { signal, core_dumped }
             }
+            Status::Unknown => ExitStatus::Unknown,
         }
     }
 }
@@ -111,6 +124,7 @@ pub(crate) fn explain(page: &Page, status: ExitStatus, cause: Option<&Cause>) ->
                 None => error,
             }
         }
+        (ExitStatus::Unknown, _) => Error::new(ErrorKind::EndUnknown).with_message(why_unknown()),
         (ExitStatus::Exited(code), _) if page.stage() == Stage::Ready => {
             Error::new(ErrorKind::Exited(code))
         }

@@ -112,6 +112,9 @@ impl<T: Send + 'static> Child<T> {
 
     /// Waits until the thread has ended, the destructors of its thread-locals included, and takes the outcome.
     ///
+    /// A coroutine is suspended until there is an outcome. While those destructors run, it holds up its thread: nothing is told of
+    /// their end but by the system's join. One that must not wait for them takes the outcome by [`into_handle`](Child::into_handle).
+    ///
     /// # Errors
     ///
     /// [`Panicked`](ErrorKind::Panicked) if its function panicked; [`AlreadyTaken`](ErrorKind::AlreadyTaken) if an earlier

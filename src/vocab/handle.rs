@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use super::outcome::{Core, Promise};
+use super::outcome::{Core, Promise, Value};
 use super::wait::{self, Pending, for_a_task, park};
 use crate::error::Outcome;
 use crate::sync::park::{Wait, after};
@@ -148,7 +148,7 @@ impl<T: Send + 'static> Handle<T> {
     ///
     /// As [`join_timeout`](Handle::join_timeout).
     pub fn try_join(&mut self) -> Option<Outcome<T>> {
-        self.core().take()
+        self.core().take().or_else(|| self.settle().then(|| self.core().take())?)
     }
 
     /// Whether the task has an outcome, whatever it is.
@@ -235,11 +235,24 @@ impl<T: Send + 'static> Handle<T> {
             if let Some(outcome) = self.core().take() {
                 return Some(outcome);
             }
+            if self.settle() {
+                continue;
+            }
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return None;
             }
             self.promise.clone().wait(self.core(), wait, deadline);
         }
+    }
+
+    /// In a fork of the process that the task is in, puts the outcome that it has none here. Whether this call did.
+    fn settle(&self) -> bool {
+        let Some(error) = self.promise.lost() else { return false };
+        let (put, due) = self.core().finish(Value::Plain(Err(error)));
+        if let Some(due) = due {
+            self.promise.clone().call(due);
+        }
+        put
     }
 
     pub(super) fn promise(&self) -> &Arc<dyn Promise<T>> {
@@ -264,6 +277,7 @@ impl<T: Send + 'static> Future for Handle<T> {
         if let Some(outcome) = self.core().take() {
             return Poll::Ready(outcome);
         }
+        self.settle();
         // A registration on a finished task wakes at once, so an outcome that came in between is not missed.
         self.core().register(context.waker());
         Poll::Pending
@@ -273,6 +287,7 @@ impl<T: Send + 'static> Future for Handle<T> {
 /// Ready when there is an outcome, or it was taken.
 impl<T: Send + 'static> Waitable for Handle<T> {
     fn watch(&self) -> Watch<'_> {
+        self.settle();
         wait::watch(self.core())
     }
 }

@@ -18,13 +18,14 @@
 
 use std::any::Any;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::task::Waker;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::wait::{Backend, Pending};
 use crate::error::{Error, ErrorKind, Outcome, shield};
 use crate::sync::park::{self, Wait};
+use crate::system::forks;
 
 /// What a handle holds: a task's outcome, and what stands behind it.
 pub(crate) trait Promise<T>: Send + Sync {
@@ -44,6 +45,11 @@ pub(crate) trait Promise<T>: Send + Sync {
     /// The handle is gone: nobody will take the outcome. For those whose memory outlives the handle and the end of the task, both.
     fn abandon(&self) {}
 
+    /// Why the task will never have an outcome in this process, which is a fork of the one that the task is in. `None` if that is not so.
+    fn lost(&self) -> Option<Error> {
+        None
+    }
+
     /// Runs callbacks that are due where this task's callbacks are run.
     fn call(self: Arc<Self>, due: Due<T>);
 
@@ -56,8 +62,13 @@ pub(crate) trait Promise<T>: Send + Sync {
 pub(crate) struct Core<T> {
     pub(crate) id: u64,
     progress: AtomicU8,
+    /// Which fork it was made in.
+    fork: u32,
     state: Mutex<State<T>>,
 }
+
+/// Longer than any thread has the lock of an outcome.
+const LONGEST_HELD: Duration = Duration::from_millis(200);
 
 // The values of `progress`, one for each phase.
 const WAITING: u8 = 0;
@@ -131,14 +142,8 @@ impl<T> Value<T> {
 
 impl<T> Core<T> {
     pub(crate) fn new(id: u64) -> Core<T> {
-        let state = State {
-            phase: Phase::Waiting,
-            cancelled: false,
-            abandoned: false,
-            waker: None,
-            left: None,
-        };
-        Core { id, progress: AtomicU8::new(WAITING), state: Mutex::new(state) }
+        let state = State::of(Phase::Waiting);
+        Core { id, progress: AtomicU8::new(WAITING), fork: forks(), state: Mutex::new(state) }
     }
 
     /// Puts the outcome, unless there is one: then false. Callbacks are for the caller to run.
@@ -245,8 +250,35 @@ impl<T> Core<T> {
         self.lock().cancelled
     }
 
+    #[inline]
     fn lock(&self) -> MutexGuard<'_, State<T>> {
+        if self.fork != forks() {
+            return self.lock_in_fork();
+        }
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// In a fork of the process that it was made in. A thread that is not here may have held the lock at that moment, and then holds it for
+    /// ever: whoever waits longer than anything here takes gets the state of an outcome that is lost instead, which is never freed.
+    #[cold]
+    fn lock_in_fork(&self) -> MutexGuard<'_, State<T>> {
+        let begun = Instant::now();
+        loop {
+            match self.state.try_lock() {
+                Ok(state) => return state,
+                Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) if begun.elapsed() < LONGEST_HELD => {
+                    std::thread::yield_now();
+                }
+                Err(TryLockError::WouldBlock) => break,
+            }
+        }
+        let lost = Error::new(ErrorKind::NotStarted)
+            .with_message("this process is a fork, and its parent was just putting the outcome");
+        let state = State::of(Phase::Ready(Value::Plain(Err(lost))));
+        let lost: &Mutex<State<T>> = Box::leak(Box::new(Mutex::new(state)));
+        self.progress.store(DONE, Ordering::Release);
+        lost.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     fn transition_to_ready(&self, mut state: MutexGuard<'_, State<T>>, value: Value<T>) {
@@ -327,11 +359,15 @@ impl<T: Send + 'static> Promise<T> for Cell<T> {
     }
 
     fn cancel(&self, even_running: bool) -> bool {
-        self.backend.cancel(self.core.id, even_running)
+        self.backend.lost().is_none() && self.backend.cancel(self.core.id, even_running)
     }
 
     fn is_running(&self) -> bool {
-        self.backend.is_running(self.core.id)
+        self.backend.lost().is_none() && self.backend.is_running(self.core.id)
+    }
+
+    fn lost(&self) -> Option<Error> {
+        self.backend.lost()
     }
 
     fn call(self: Arc<Self>, due: Due<T>) {
@@ -391,6 +427,10 @@ impl<T> Pending for Core<T> {
 }
 
 impl<T> State<T> {
+    fn of(phase: Phase<T>) -> State<T> {
+        State { phase, cancelled: false, abandoned: false, waker: None, left: None }
+    }
+
     fn left(&mut self) -> &mut Left<T> {
         self.left.get_or_insert_default()
     }
@@ -410,5 +450,23 @@ impl<T> State<T> {
             Phase::Calling(who) => who == Some(park::current_id()),
             Phase::Ready(_) | Phase::Taken => true,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_is_held_for_ever_in_a_fork_gives_a_lost_outcome() {
+        let core = Core::<u32>::new(1);
+        assert!(matches!(core.lock_in_fork().phase, Phase::Waiting));
+        // By a thread that a fork would not have.
+        let held = core.state.lock().unwrap();
+        let state = core.lock_in_fork();
+        assert!(core.is_finished() && state.is_done());
+        let Phase::Ready(Value::Plain(Err(error))) = &state.phase else { panic!("an outcome") };
+        assert_eq!(error.kind(), ErrorKind::NotStarted);
+        drop((state, held));
     }
 }

@@ -4,6 +4,7 @@ use std::panic::Location;
 use std::task::{Poll, Waker};
 use std::time::Instant;
 
+use crate::error::Error;
 use crate::sync::park::{Parker, Wait};
 use crate::wait::Watch;
 
@@ -36,6 +37,11 @@ pub(crate) trait Backend: Send + Sync {
 
     /// Whether a worker has taken the task up, and has not finished it.
     fn is_running(&self, task: u64) -> bool;
+
+    /// Why none of its tasks will ever have an outcome in this process, which is a fork of theirs. `None` if that is not so.
+    fn lost(&self) -> Option<Error> {
+        None
+    }
 
     /// Runs the callbacks of a finished task where this backend runs callbacks.
     fn call(&self, callbacks: Box<dyn FnOnce() + Send>) {

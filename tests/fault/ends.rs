@@ -54,6 +54,21 @@ fn a_child_inherits_also_where_the_session_is_none_of_this_namespace() {
     Program::new(Build::Same, "fault-plain", &["heir"]).below("unshare", &namespace).succeed();
 }
 
+#[test]
+fn are_told_also_where_the_kernel_keeps_no_children() {
+    for name in ["fault-plain", "fault-attribute"] {
+        for args in [&["forgotten", "inherited"][..], &["forgotten", "inherited", "old"]] {
+            let program = Program::new(Build::Same, name, args);
+            program.below("env", &["--ignore-signal=CHLD"]).succeed();
+        }
+        for how in ["ignored", "not-kept"] {
+            Program::new(Build::Same, name, &["forgotten", how]).succeed();
+            Program::new(Build::Same, name, &["forgotten", how, "old"]).succeed();
+        }
+        Program::new(Build::Same, name, &["forgotten", "stolen"]).succeed();
+    }
+}
+
 /// Runs `main` to one of its ends, and gives its status and what its child wrote.
 fn leave(name: &str, build: Build, how: &str, method: &str, kind: &str) -> (Option<i32>, String) {
     let folder = tempfile::TempDir::new().unwrap();

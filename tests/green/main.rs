@@ -14,6 +14,7 @@ mod stress;
 mod support;
 mod switching;
 mod threads;
+mod unwound;
 mod values;
 mod words;
 

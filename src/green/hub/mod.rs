@@ -39,7 +39,7 @@ use crate::task::aside::Aside;
 pub(super) use self::descriptors::may_suspend;
 pub(super) use self::descriptors::{Sources, poll_until, wait_for_any};
 use self::remote::Request;
-pub(super) use self::remote::{Remote, Slot};
+pub(super) use self::remote::{Remote, Slot, hold};
 pub(super) use self::run::{run, serve};
 pub(super) use self::switch::{
     Interrupt, current, current_id, current_pool, give_way_on, limited, running, with_hub,

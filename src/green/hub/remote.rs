@@ -18,13 +18,14 @@
 #![allow(unsafe_code)]
 
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
 use rustix::event::{EventfdFlags, eventfd};
 
-use super::Hub;
+use super::{Hub, with_hub};
+use crate::system::forks;
 
 /// What another thread asks of a hub.
 pub(in crate::green) type Request = Box<dyn FnOnce(&Hub) + Send>;
@@ -41,6 +42,8 @@ pub(in crate::green) struct Remote {
     pub(in crate::green) thread: std::sync::atomic::AtomicI32,
     /// Made by the first hub, and for good.
     bell: OnceLock<OwnedFd>,
+    /// Which fork its hub is in.
+    fork: AtomicU32,
 }
 
 struct Inner {
@@ -69,10 +72,33 @@ static ALL: Mutex<Vec<&'static Remote>> = Mutex::new(Vec::new());
 /// Remotes without a hub.
 static SPARE: Mutex<Vec<&'static Remote>> = Mutex::new(Vec::new());
 
+fn spares() -> MutexGuard<'static, Vec<&'static Remote>> {
+    SPARE.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+#[cfg(feature = "watch")]
+fn all() -> MutexGuard<'static, Vec<&'static Remote>> {
+    ALL.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// Holds still what all hubs have in common, and what others reach of the hub of this thread, for a fork: the child finds the locks free.
+/// Those of other hubs are left alone in the child.
+pub(in crate::green) fn hold() -> impl Sized + 'static {
+    #[cfg(feature = "watch")]
+    let all = all();
+    #[cfg(not(feature = "watch"))]
+    let all = ();
+    (all, spares(), with_hub(|hub| hub.remote.lock()))
+}
+
 impl Remote {
     /// One for a new hub, and the slots it has already.
     pub(super) fn take() -> std::io::Result<(&'static Remote, Vec<&'static Slot>)> {
-        let spare = SPARE.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).pop();
+        // One of before a fork may be locked for ever: somebody woke what was long gone.
+        let spare = {
+            let mut spares = spares();
+            std::iter::from_fn(|| spares.pop()).find(|remote| !remote.is_left_behind())
+        };
         let remote = spare.unwrap_or_else(|| {
             let remote = Box::leak(Box::new(Remote {
                 inner: Mutex::new(Inner {
@@ -88,9 +114,10 @@ impl Remote {
                 #[cfg(feature = "watch")]
                 thread: Default::default(),
                 bell: OnceLock::new(),
+                fork: AtomicU32::new(forks()),
             }));
             #[cfg(feature = "watch")]
-            ALL.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(remote);
+            all().push(remote);
             remote
         });
         #[cfg(feature = "watch")]
@@ -113,7 +140,7 @@ impl Remote {
     /// All of them, in the order in which they were made.
     #[cfg(feature = "watch")]
     pub(in crate::green) fn all() -> Vec<&'static Remote> {
-        ALL.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+        all().iter().copied().filter(|remote| !remote.is_left_behind()).collect()
     }
 
     /// A coroutine begins or ends to run.
@@ -137,7 +164,7 @@ impl Remote {
     }
 
     fn put_back(&'static self) {
-        SPARE.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(self);
+        spares().push(self);
     }
 
     pub(super) fn new_slot(&'static self, index: u32) -> &'static Slot {
@@ -153,8 +180,29 @@ impl Remote {
         self.bell.get().expect("made before the hub")
     }
 
+    /// Whether its hub is on a thread of the process that this one is a fork of, and so is not here. Its lock may be held for ever.
+    #[inline]
+    pub(in crate::green) fn is_left_behind(&self) -> bool {
+        // Relaxed: it changes in a fork that has one thread.
+        self.fork.load(Ordering::Relaxed) != forks()
+    }
+
+    /// In a fork that was made on its thread: the hub goes on here. Who was about to wake one of these may not be here.
+    pub(super) fn come_along(&self, slots: impl Iterator<Item = &'static Slot>) {
+        self.fork.store(forks(), Ordering::Relaxed);
+        let mut inner = self.lock();
+        inner.asleep = false;
+        let flagged = slots.filter(|slot| slot.queued.load(Ordering::Relaxed));
+        // With those that are there.
+        inner.wakes = flagged.map(|slot| slot.index).collect();
+        self.has_incoming.store(true, Ordering::Relaxed);
+    }
+
     /// Has the hub carry out a request. It comes back if the hub is gone.
     pub(in crate::green) fn ask(&self, request: Request) -> Result<(), Request> {
+        if self.is_left_behind() {
+            return Err(request);
+        }
         let mut inner = self.lock();
         if !inner.open {
             return Err(request);
@@ -165,6 +213,9 @@ impl Remote {
     }
 
     fn wake(&self, index: u32) {
+        if self.is_left_behind() {
+            return;
+        }
         let mut inner = self.lock();
         if inner.open {
             inner.wakes.push(index);

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::super::control::{Control, Name, Place, Record};
 use super::super::fault;
+use super::super::fork;
 use super::super::stack::{Cache, Class};
 use super::super::thread_end;
 use super::poller::Poller;
@@ -34,6 +35,7 @@ impl Hub {
     fn new() -> Result<Hub> {
         park::install(&Green);
         name_in_panics();
+        fork::look_after();
         let (remote, slots) = Remote::take().map_err(not_started)?;
         let poller = match Poller::new(remote) {
             Ok(poller) => poller,
@@ -79,6 +81,13 @@ impl Hub {
     /// Has it end when no foreground coroutine is left.
     pub(in crate::green) fn stop(&self) {
         self.stopping.set(true);
+    }
+
+    /// In a fork that was made on its thread.
+    pub(in crate::green) fn come_along(&self) {
+        if let Ok(entries) = self.entries.try_borrow() {
+            self.remote.come_along(entries.iter().map(|entry| entry.slot));
+        }
     }
 
     /// Addresses in the functions that it was begun by.

@@ -13,10 +13,15 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Status {
     Exited(i32),
-    Signaled { signal: i32, core_dumped: bool },
+    Signaled {
+        signal: i32,
+        core_dumped: bool,
+    },
+    /// It has ended, and been forgotten before it could be asked how. See [`forgets_children`].
+    Unknown,
 }
 
-/// What a process used, it and its children that it has waited for.
+/// What a process used, it and its children that it has waited for. Zeroes where it was forgotten.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Usage {
     pub(crate) user: Duration,
@@ -32,7 +37,8 @@ pub(crate) struct Reaped {
     pub(crate) usage: Usage,
 }
 
-/// Waits for a child if it has ended.
+/// Waits for a child if it has ended. One that was waited for by somebody else, or that the kernel has not kept, has a status
+/// too, if there is a way to know it.
 pub(crate) fn reap(pidfd: impl AsFd) -> io::Result<Option<Reaped>> {
     wait(pidfd, libc::WEXITED | libc::WNOHANG)
 }
@@ -70,8 +76,10 @@ fn wait(pidfd: impl AsFd, options: libc::c_int) -> io::Result<Option<Reaped>> {
             break;
         }
         let error = io::Error::last_os_error();
-        if error.kind() != io::ErrorKind::Interrupted {
-            return Err(error);
+        match error.raw_os_error() {
+            Some(libc::EINTR) => {}
+            Some(libc::ECHILD) => return status_of_gone(pidfd).ok_or(error).map(Some),
+            _ => return Err(error),
         }
     }
     // SAFETY: filled by the kernel, or still of zeroes.
@@ -96,18 +104,84 @@ fn wait(pidfd: impl AsFd, options: libc::c_int) -> io::Result<Option<Reaped>> {
     Ok(Some(Reaped { status, usage }))
 }
 
+/// Whether this process has the kernel forget its children as they end: it ignores SIGCHLD, or has set `SA_NOCLDWAIT`.
+pub(crate) fn forgets_children() -> bool {
+    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: reads the present action into a place of its type, for which zeroes are valid.
+    let action = unsafe {
+        libc::sigaction(libc::SIGCHLD, std::ptr::null(), action.as_mut_ptr());
+        action.assume_init()
+    };
+    action.sa_sigaction == libc::SIG_IGN || action.sa_flags & libc::SA_NOCLDWAIT != 0
+}
+
+/// What `PIDFD_GET_INFO` asks and tells, in its first size.
+#[repr(C)]
+#[derive(Default)]
+struct Info {
+    /// What is asked for, and then what was told.
+    mask: u64,
+    cgroup: u64,
+    ids: [u32; 11],
+    exit_code: i32,
+}
+
+/// Since 6.13: `_IOWR(0xff, 11, Info)`.
+const PIDFD_GET_INFO: libc::Ioctl = 0xc040_ff0b_u32 as libc::Ioctl;
+/// Since 6.15: how it ended, as the status of `wait`, once nothing is left of it.
+const PIDFD_INFO_EXIT: u64 = 1 << 3;
+
+/// How a process ended that cannot be waited for, since it has been, or was never kept for that. `None` if it has not ended: it is
+/// no child of this process.
+fn status_of_gone(pidfd: libc::c_int) -> Option<Reaped> {
+    let mut asked = libc::pollfd { fd: pidfd, events: libc::POLLIN, revents: 0 };
+    // SAFETY: a place for one descriptor.
+    if unsafe { libc::poll(&mut asked, 1, 0) } != 1 {
+        return None;
+    }
+    let mut status = Status::Unknown;
+    loop {
+        let mut info = Info { mask: PIDFD_INFO_EXIT, ..Info::default() };
+        // SAFETY: the place is of the size that is part of the request.
+        let told = unsafe { libc::ioctl(pidfd, PIDFD_GET_INFO, &raw mut info) } == 0;
+        if told && info.mask & PIDFD_INFO_EXIT != 0 {
+            let code = info.exit_code;
+            status = match libc::WIFEXITED(code) {
+                true => Status::Exited(libc::WEXITSTATUS(code)),
+                false => Status::Signaled {
+                    signal: libc::WTERMSIG(code),
+                    core_dumped: libc::WCOREDUMP(code),
+                },
+            };
+        } else if asked.events != 0 {
+            asked.events = 0;
+            if told {
+                // Ended, and about to be forgotten: then it is told, and the descriptor hangs up, since 6.9.
+                // SAFETY: as above. It is a matter of microseconds; the limit is for what nobody thought of.
+                unsafe { libc::poll(&mut asked, 1, 1_000) };
+            }
+            // Or forgotten just now: the kernel looks whether the process is there after it has looked for how it ended.
+            continue;
+        }
+        return Some(Reaped { status, usage: Usage::default() });
+    }
+}
+
 /// A descriptor for a child that came without one. The number means it: it has not been waited for. Where there is no
-/// descriptor to be had, the child is ended and waited for.
+/// descriptor to be had, the child is ended and waited for, unless there is none any more.
 pub(crate) fn adopt(pid: u32) -> io::Result<OwnedFd> {
     let Some(number) = Pid::from_raw(pid as libc::pid_t) else {
         return Err(io::ErrorKind::InvalidInput.into());
     };
     pidfd_open(number, PidfdFlags::empty()).map_err(|error| {
-        kill_group(pid, libc::SIGKILL);
-        // SAFETY: system calls on numbers; it may not lead a group yet.
-        unsafe {
-            libc::kill(pid as libc::pid_t, libc::SIGKILL);
-            libc::waitpid(pid as libc::pid_t, std::ptr::null_mut(), 0);
+        // Else it was killed, and not kept for us.
+        if error != rustix::io::Errno::SRCH {
+            // SAFETY: system calls on numbers; it may not lead a group yet.
+            unsafe {
+                libc::kill(-(pid as libc::pid_t), libc::SIGKILL);
+                libc::kill(pid as libc::pid_t, libc::SIGKILL);
+                libc::waitpid(pid as libc::pid_t, std::ptr::null_mut(), 0);
+            }
         }
         error.into()
     })
@@ -151,11 +225,21 @@ pub(crate) fn group_exists(pid: u32) -> bool {
     unsafe { libc::kill(-(pid as libc::pid_t), 0) == 0 }
 }
 
-/// Sends a signal to the group that the process leads.
+/// Sends a signal to the group that the process leads, or led.
 ///
-/// The number means that group as long as the process has not been waited for, or the group still has members: the
-/// caller holds the lock under which it is waited for, and has seen that it was not.
-pub(crate) fn kill_group(pid: u32, signal: libc::c_int) {
-    // SAFETY: a system call on numbers.
-    unsafe { libc::kill(-(pid as libc::pid_t), signal) };
+/// Since 6.9 the descriptor means that group in any case. Before, the number does, as long as the process has not been waited for,
+/// or the group still has members: the caller holds the lock under which it is waited for, and has seen that it was not.
+pub(crate) fn kill_group(pidfd: impl AsFd, pid: u32, signal: libc::c_int) {
+    const PIDFD_SIGNAL_PROCESS_GROUP: libc::c_uint = 1 << 2;
+    let pidfd = pidfd.as_fd().as_raw_fd();
+    // SAFETY: system calls on numbers, without a siginfo.
+    unsafe {
+        let flags = PIDFD_SIGNAL_PROCESS_GROUP;
+        let none = std::ptr::null::<()>();
+        if libc::syscall(libc::SYS_pidfd_send_signal, pidfd, signal, none, flags) == -1
+            && *libc::__errno_location() == libc::EINVAL
+        {
+            libc::kill(-(pid as libc::pid_t), signal);
+        }
+    }
 }

@@ -80,7 +80,8 @@ pub(crate) fn spawn(plan: &Plan<'_>) -> io::Result<Spawned> {
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
     let (number, step) = context.failure.get();
     if number != 0 {
-        pidfd::reap_blocking(&pidfd)?;
+        // Nor is anything left to be waited for where SIGCHLD is ignored.
+        let _ = pidfd::reap_blocking(&pidfd);
         let error = io::Error::from_raw_os_error(number);
         return Err(match step {
             "execve" => error,
@@ -284,7 +285,8 @@ fn prepare(context: &Context<'_>) -> Result<(), &'static str> {
     }
 }
 
-/// Puts SIGPIPE back, which Rust programs ignore, and, where clone has not done it, all that is handled.
+/// Puts SIGPIPE back, which Rust programs ignore, and SIGCHLD, without which no program can wait for its children; and, where clone
+/// has not done it, all that is handled.
 unsafe fn reset_signals(handlers: bool) {
     // SAFETY: a `sigaction` of zeroes is the default action with an empty mask; the calls are async-signal-safe.
     unsafe {
@@ -301,6 +303,7 @@ unsafe fn reset_signals(handlers: bool) {
             }
         }
         libc::sigaction(libc::SIGPIPE, &default, ptr::null_mut());
+        libc::sigaction(libc::SIGCHLD, &default, ptr::null_mut());
     }
 }
 

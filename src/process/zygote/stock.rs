@@ -200,13 +200,18 @@ impl Zygote {
         let parts = spare.map_or_else(|| self.order(), Ok)?;
         let (parts, spawned) = match self.receive(parts) {
             Err(error) if is_spare && error.kind() == ErrorKind::NotStarted => return Ok(None),
+            Err(error) if is_gone(&error) => return Ok(None),
             received => received?,
         };
-        if sys::peek(&spawned.pidfd).is_ok_and(|ended| ended.is_some()) {
-            let _ = sys::reap(&spawned.pidfd);
-            return Ok(None);
+        match sys::peek(&spawned.pidfd) {
+            Ok(None) => Ok(Some((parts, spawned))),
+            Ok(Some(_)) => {
+                let _ = sys::reap(&spawned.pidfd);
+                Ok(None)
+            }
+            // The kernel has not kept it, and its number is another's by now.
+            Err(_) => Ok(None),
         }
-        Ok(Some((parts, spawned)))
     }
 
     /// Asks for a fork.
@@ -284,6 +289,13 @@ impl Zygote {
     }
 }
 
+/// Whether a fork was killed, and the kernel has not kept it for us.
+fn is_gone(error: &Error) -> bool {
+    let source = std::error::Error::source(error);
+    let source = source.and_then(|source| source.downcast_ref::<io::Error>());
+    source.is_some_and(|source| source.raw_os_error() == Some(libc::ESRCH))
+}
+
 /// What is told when the zygote is gone.
 fn lost() -> Error {
     io::Error::from(io::ErrorKind::UnexpectedEof).into()
@@ -301,7 +313,7 @@ impl Drop for Zygote {
             if let Some(Ok(spawned)) = forked
                 && sys::peek(&spawned.pidfd).is_ok()
             {
-                sys::kill_group(spawned.pid, libc::SIGKILL);
+                sys::kill_group(&spawned.pidfd, spawned.pid, libc::SIGKILL);
                 sys::signal(&spawned.pidfd, libc::SIGKILL);
                 let _ = sys::reap_blocking(&spawned.pidfd);
             }

@@ -5,6 +5,7 @@ mod counts;
 mod ends;
 mod failing;
 mod family;
+mod forgotten;
 mod heir;
 mod kills;
 mod leaks;
@@ -29,6 +30,7 @@ const ROLES: &[(&str, Role)] = &[
     ("no-room", failing::no_room),
     ("bad-starts", failing::bad_starts),
     ("family", family::family),
+    ("forgotten", forgotten::forgotten),
     ("heir", heir::heir),
     ("states", kills::states),
     ("random-workers", kills::random_workers),

@@ -27,6 +27,8 @@ pub(crate) enum Outcome {
     NotStarted(String),
     /// What it wrote could not be kept.
     OutputLost(String),
+    /// It ended, and the system did not say how.
+    Unknown(String),
     /// Cut off, by a signal or by `--halt now`.
     Cancelled,
 }
@@ -41,6 +43,7 @@ impl Outcome {
             End::TimedOut => Outcome::TimedOut { limit: time_limit.unwrap_or_default() },
             End::OutOfMemory { limit, seen } => Outcome::OutOfMemory { limit, seen },
             End::Cancelled => Outcome::Cancelled,
+            ref end @ End::Unknown => Outcome::Unknown(end.to_string()),
             ref other => Outcome::OutputLost(other.to_string()),
         }
     }
@@ -58,7 +61,7 @@ impl Outcome {
             Outcome::TimedOut { .. } => (-1, 15),
             Outcome::OutOfMemory { .. } => (-1, 9),
             Outcome::NotStarted(_) => (127, 0),
-            Outcome::OutputLost(_) | Outcome::Cancelled => (-1, 0),
+            Outcome::OutputLost(_) | Outcome::Unknown(_) | Outcome::Cancelled => (-1, 0),
         }
     }
 
@@ -72,6 +75,7 @@ impl Outcome {
             Outcome::OutOfMemory { .. } => "out of memory",
             Outcome::NotStarted(_) => "not started",
             Outcome::OutputLost(_) => "output lost",
+            Outcome::Unknown(_) => "unknown",
             Outcome::Cancelled => "cancelled",
         }
     }
@@ -106,7 +110,7 @@ impl fmt::Display for Outcome {
             Outcome::NotStarted(reason) if reason.is_empty() => f.write_str("not started"),
             Outcome::NotStarted(reason) => write!(f, "not started: {reason}"),
             Outcome::OutputLost(reason) if reason.is_empty() => f.write_str("output lost"),
-            Outcome::OutputLost(reason) => f.write_str(reason),
+            Outcome::OutputLost(reason) | Outcome::Unknown(reason) => f.write_str(reason),
             Outcome::Cancelled => f.write_str("cut off"),
         }
     }

@@ -35,6 +35,20 @@ fn wrong_usage_is_255() {
     assert_eq!(end(&mut fourfold_alone(&[])).status, 255);
 }
 
+#[test]
+fn ends_are_told_also_below_one_that_ignores_sigchld() {
+    let mut below = fourfold::process::Command::new("env");
+    below.args(["--ignore-signal=CHLD", env!("CARGO_BIN_EXE_fourfold"), "run", "--json"]);
+    below.args(["sh", "-c", "{}", ":::", "exit 3", "kill -KILL $$", "true"]);
+    below.stdout(fourfold::process::Stdio::Capture).stderr(fourfold::process::Stdio::Capture);
+    let run = end(below.timeout(DEADLINE));
+    let told = run.printed(2);
+    for part in ["\"outcome\":\"failed\"", "\"outcome\":\"signaled\"", "\"outcome\":\"succeeded\""]
+    {
+        assert!(told.contains(part), "{told}");
+    }
+}
+
 fn fourfold_alone(arguments: &[&str]) -> fourfold::process::Command {
     let mut command = fourfold::process::Command::new(env!("CARGO_BIN_EXE_fourfold"));
     command.args(arguments).stdout(fourfold::process::Stdio::Capture);
