@@ -112,9 +112,10 @@ fn prepare(core: &Core, socket: &Socket) {
         let _ = tcp.set_nodelay(true);
     }
     if let Some(silence) = core.settings.keepalive {
-        let second = Duration::from_secs(1);
+        let [second, most] = [1, 32_767].map(Duration::from_secs);
+        let silence = silence.clamp(second, most);
         let _ = sockopt::set_socket_keepalive(tcp, true);
-        let _ = sockopt::set_tcp_keepidle(tcp, silence.max(second));
+        let _ = sockopt::set_tcp_keepidle(tcp, silence);
         let _ = sockopt::set_tcp_keepintvl(tcp, (silence / 3).max(second));
         let _ = sockopt::set_tcp_keepcnt(tcp, 3);
     }

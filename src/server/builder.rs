@@ -138,7 +138,7 @@ impl Builder {
     }
 
     /// After how long a silence over TCP the kernel asks whether the peer is still there: three times, then the connection is broken.
-    /// By default it never asks.
+    /// It counts in seconds, from 1 to 32,767 (nine hours). By default it never asks.
     pub fn keepalive(mut self, silence: Duration) -> Builder {
         self.settings.keepalive = Some(silence);
         self
