@@ -2,6 +2,7 @@
 
 mod faults;
 mod forms;
+mod interrupted;
 mod limits;
 mod listeners;
 mod shutdown;
