@@ -97,7 +97,8 @@ impl Server {
 
     /// Ends the server. It accepts no more at once; a connection between turns is over; a turn that has begun is read, answered, and the
     /// connection's last; a handler that asks [`Conn::draining`](super::Conn::draining) is told. What is there after `limit` is cut. The second
-    /// call, from wherever, waits for the first. In a fork of its process it has no effect, and neither has dropping the server there.
+    /// call, from wherever, waits for the first. In a fork of its process it has no effect, and neither has dropping the server there; while the
+    /// fork lives, clients do not see the end of connections that it has copies of.
     pub fn shutdown(&self, limit: Duration) -> Ended {
         if self.owner != std::process::id() {
             return Ended { cut: 0, abandoned: 0, signal: None };

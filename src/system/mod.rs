@@ -6,7 +6,7 @@ pub(crate) mod reactor;
 pub(crate) mod ready;
 mod signal_stack;
 
-pub(crate) use self::forks::{count_forks, forks};
+pub(crate) use self::forks::{ByDefault, Withheld, count_forks, forks, go_by_signals};
 pub(crate) use self::handlers::{Handlers, raise_default};
 pub(crate) use self::signal_stack::SignalStack;
 

@@ -20,6 +20,7 @@ use super::aide::Aide;
 use super::{Begin, Crew, guarded};
 use crate::error::{Error, Outcome, Result};
 use crate::process::{self, Child, Fd, Receiver, Sender, StartMethod};
+use crate::system::Withheld;
 
 /// A process of its own for each connection, forked from one that is kept ready: what the handler does to its process, it
 /// does to that connection alone.
@@ -28,8 +29,9 @@ pub struct Processes;
 
 struct Family<H> {
     handler: H,
-    /// Nothing is ever sent: that it has ended tells the children of the shutdown.
-    ends: Mutex<Option<Sender<()>>>,
+    /// Nothing is ever sent: that it has ended tells the children of the shutdown. A fork of this process has no copy of it, which they
+    /// would wait for.
+    ends: Mutex<Option<(Withheld, Sender<()>)>>,
     news: Receiver<()>,
     shared: Arc<Shared>,
 }
@@ -60,7 +62,7 @@ impl<H: Portable> Begin<H> for Processes {
     fn crew(&self, core: &Arc<Core>, handler: H) -> Result<Box<dyn Crew>> {
         let (ends, news) = process::pipe()?;
         let shared = Shared { core: Arc::clone(core), state: Mutex::default() };
-        let ends = Mutex::new(Some(ends));
+        let ends = Mutex::new(Some((Withheld::new(ends.descriptor())?, ends)));
         Ok(Box::new(Family { handler, ends, news, shared: Arc::new(shared) }))
     }
 }
