@@ -94,7 +94,7 @@ fn accept_from(core: &Arc<Core>, listener: &Listener, crew: &dyn Crew, is_first:
                     _ => {
                         count(&core.tally.accept_errors);
                         if is_first {
-                            core.tell(&Event::AcceptFailed { error });
+                            core.tell(Event::AcceptFailed { error });
                         }
                         return false;
                     }
