@@ -147,7 +147,7 @@ impl<H: Portable> Family<H> {
         })?;
         let pid = child.pid();
         let shared = Arc::clone(&self.shared);
-        child.on_done(move |outcome| {
+        child.on_end(move |outcome| {
             let event = shared.done(id, pid, &peer, outcome);
             // Its seat is kept until it has ended, however; not while somebody hears of it.
             drop(seat);
