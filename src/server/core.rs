@@ -269,6 +269,15 @@ impl Core {
         }
     }
 
+    /// Starts the thread that tells, for a crew whose own threads may not wait for a user.
+    pub(super) fn begin_telling(&self) -> Result<()> {
+        let mut teller = self.teller();
+        if teller.is_none() {
+            *teller = Some(self.start_teller()?);
+        }
+        Ok(())
+    }
+
     fn teller(&self) -> MutexGuard<'_, Option<Teller>> {
         self.teller.lock().unwrap_or_else(PoisonError::into_inner)
     }

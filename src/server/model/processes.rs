@@ -60,6 +60,8 @@ impl Shared {
 #[allow(private_interfaces)]
 impl<H: Portable> Begin<H> for Processes {
     fn crew(&self, core: &Arc<Core>, handler: H) -> Result<Box<dyn Crew>> {
+        // The supervisor hears of the children's ends, and calls nobody.
+        core.begin_telling()?;
         let (ends, news) = process::pipe()?;
         let shared = Shared { core: Arc::clone(core), state: Mutex::default() };
         let ends = Mutex::new(Some((Withheld::new(ends.descriptor())?, ends)));
