@@ -209,7 +209,8 @@ impl<T: Payload> Queue<T> {
         self.bounded.get_async().await
     }
 
-    /// Takes what there is, at most so many items, and waits for the first.
+    /// Takes what there is, at most so many items, and waits for the first. Who has to wait gives those that follow it some microseconds
+    /// to come along.
     ///
     /// # Errors
     ///

@@ -16,7 +16,7 @@ use super::atomic::Ordering;
 use super::gate::{Gate, Look, sleep_until};
 use super::host::{Host, Member};
 use super::lock_word::{LockWord, Taken};
-use super::ring::{Cell, Left, Refusal, Ring, RingHead};
+use super::ring::{Cell, Distance, Left, Refusal, Ring, RingHead};
 
 loom::thread_local! {
     /// How many steps the thread may still do; endless if negative.
@@ -247,9 +247,9 @@ impl Ringed {
 
     fn try_put(&self, item: u64, search: bool) -> Option<bool> {
         let (ring, me) = (self.ring(), self.world.me());
-        let mut claimed = ring.claim(me);
+        let mut claimed = ring.claim(me, Distance::Unknown);
         if search && matches!(claimed, Err(Refusal::Not)) && self.search() {
-            claimed = ring.claim(me);
+            claimed = ring.claim(me, Distance::Unknown);
         }
         match claimed {
             Ok(hold) => {
@@ -282,9 +282,9 @@ impl Ringed {
     fn try_get(&self, search: bool) -> Option<Option<u64>> {
         let (ring, me) = (self.ring(), self.world.me());
         loop {
-            let mut taken = ring.take(me);
+            let mut taken = ring.take(me, Distance::Unknown);
             if search && taken.is_err() && self.search() {
-                taken = ring.take(me);
+                taken = ring.take(me, Distance::Unknown);
             }
             match taken {
                 Ok(hold) => {

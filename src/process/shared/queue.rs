@@ -16,7 +16,7 @@ use super::item::{
 };
 use super::journal::Transaction;
 use super::object::{Attached, ObjectKind, type_mark};
-use super::ring::{Cell, FIRST_LINE, Hold, INLINE, Left, Refusal, Ring, RingHead};
+use super::ring::{self, Cell, Distance, FIRST_LINE, Hold, INLINE, Left, Refusal, Ring, RingHead};
 use super::wait::{self, Watch};
 use crate::error::{Error, Result};
 use crate::process::OnDeath;
@@ -101,7 +101,9 @@ impl<T: Payload> Bounded<T> {
 
     /// Puts an item, if there is room.
     pub(crate) fn try_put(&self, item: T) -> Result<(), PutError<T>> {
-        self.put_bytes(&mut Short::new(), item, |bytes| self.put_now(bytes, true))
+        self.put_bytes(&mut Short::new(), item, |bytes| {
+            self.put_now(bytes, true, Distance::Unknown)
+        })
     }
 
     /// Puts an item, and waits for room.
@@ -111,9 +113,11 @@ impl<T: Payload> Bounded<T> {
         wait: &Wait,
         limit: Option<Duration>,
     ) -> Result<(), PutError<T>> {
-        self.put_bytes(&mut Short::new(), item, |bytes| match self.put_now(bytes, false) {
-            Err(Refused::Full) => self.put_slowly(bytes, wait, limit),
-            other => other,
+        self.put_bytes(&mut Short::new(), item, |bytes| {
+            match self.put_now(bytes, false, Distance::Unknown) {
+                Err(Refused::Full) => self.put_slowly(bytes, wait, limit),
+                other => other,
+            }
         })
     }
 
@@ -148,7 +152,7 @@ impl<T: Payload> Bounded<T> {
         let mut room = Short::new();
         for item in items {
             room.clear();
-            self.put_bytes(&mut room, item, |bytes| match ring.claim(me) {
+            self.put_bytes(&mut room, item, |bytes| match ring.claim(me, Distance::Unknown) {
                 Ok(hold) => {
                     self.write(ring, hold, bytes)?;
                     ring.publish(hold, Ordering::Release);
@@ -161,7 +165,7 @@ impl<T: Payload> Bounded<T> {
                 }
                 Err(_) => {
                     batch.flush();
-                    match self.put_now(bytes, false) {
+                    match self.put_now(bytes, false, Distance::Unknown) {
                         Err(Refused::Full) => self.put_slowly(bytes, wait, None),
                         other => other,
                     }
@@ -196,11 +200,11 @@ impl<T: Payload> Bounded<T> {
     }
 
     #[inline]
-    fn put_now(&self, bytes: Written<'_>, search: bool) -> Result<(), Refused> {
+    fn put_now(&self, bytes: Written<'_>, search: bool, other: Distance) -> Result<(), Refused> {
         let (ring, me) = self.ring();
-        let mut claimed = ring.claim(me);
+        let mut claimed = ring.claim(me, other);
         if search && matches!(claimed, Err(Refusal::Not)) && self.search(ring, me) {
-            claimed = ring.claim(me);
+            claimed = ring.claim(me, other);
         }
         match claimed {
             Ok(hold) => {
@@ -247,12 +251,12 @@ impl<T: Payload> Bounded<T> {
             if ring.has_room_for(some as u64) {
                 return;
             }
-            (0..32).for_each(|_| std::hint::spin_loop());
+            (0..ring::PAUSES).for_each(|_| std::hint::spin_loop());
         }
     }
 
     fn put_look(&self, bytes: Written<'_>, now: Look) -> Option<Result<(), Refused>> {
-        match self.put_now(bytes, now.ask) {
+        match self.put_now(bytes, now.ask, Distance::Near) {
             Err(Refused::Full) => None,
             other => {
                 let (ring, _) = self.ring();
@@ -334,7 +338,7 @@ impl<T: Payload> Bounded<T> {
     pub(crate) fn try_get(&self) -> Result<T, GetError> {
         let mut looks = 0;
         loop {
-            match self.get_now(true) {
+            match self.get_now(true, Distance::Unknown) {
                 // Another has put one behind that which is on its way, maybe: so it is waited for, unless it is stopped.
                 Got::Soon if looks < SOON => {
                     looks += 1;
@@ -352,7 +356,7 @@ impl<T: Payload> Bounded<T> {
     /// Takes an item, and waits for one.
     #[inline]
     pub(crate) fn get(&self, wait: &Wait, limit: Option<Duration>) -> Result<T, GetError> {
-        match self.get_now(false) {
+        match self.get_now(false, Distance::Unknown) {
             Got::Some(result) => result,
             Got::Soon | Got::Nothing => self.get_slowly(wait, limit),
         }
@@ -391,41 +395,66 @@ impl<T: Payload> Bounded<T> {
         if most == 0 {
             return Ok(items);
         }
+        items.reserve_exact(most.min((FIRST_ROOM / size_of::<T>().max(1)).max(4)));
+        self.gather(&mut items, most, Distance::Unknown)?;
+        if items.is_empty() {
+            items.push(self.get(wait, None)?);
+            let other = self.let_items_come(most);
+            self.gather(&mut items, most, other)?;
+        }
+        Ok(items)
+    }
+
+    /// Takes what there is, up to `most` items in all. Only if there was none before it, an item that cannot be read is an error.
+    fn gather(&self, items: &mut Vec<T>, most: usize, other: Distance) -> Result<(), GetError> {
         let (ring, me) = self.ring();
         let batch = Batch { gate: self.not_full(), arena: ring.host, some: false.into() };
-        items.reserve_exact(most.min((FIRST_ROOM / size_of::<T>().max(1)).max(4)));
-        let mut failed = None;
+        let mut failed = Ok(());
         while items.len() < most {
-            let Ok(hold) = ring.take(me) else { break };
+            let Ok(hold) = ring.take(me, other) else { break };
             if ring.is_emptied() {
                 self.leave(ring, hold);
                 continue;
             }
             batch.some.set(true);
             let alone = items.is_empty();
-            match self.read(ring, hold, Ordering::Release, alone, |item| items.push(item)) {
-                Ok(()) => {}
-                // It was handed back, and comes out by itself; what was taken before it must not be lost.
-                Err(_) if !items.is_empty() => break,
-                Err(error) => {
-                    failed = Some(error);
-                    break;
-                }
+            if let Err(error) =
+                self.read(ring, hold, Ordering::Release, alone, |item| items.push(item))
+            {
+                // Else it was handed back, and comes out by itself; what was taken before it must not be lost.
+                failed = if alone { Err(error) } else { Ok(()) };
+                break;
             }
         }
         drop(batch);
         self.tell_of_the_end(ring);
-        if let Some(error) = failed {
-            return Err(error);
+        failed
+    }
+
+    /// Waits for more items than one, for as long as more come, and a few microseconds at most.
+    ///
+    /// Who comes back for each of them takes from those who put it the lines that they are writing to.
+    fn let_items_come(&self, most: usize) -> Distance {
+        let some = most.min(self.cells.len() / 8);
+        if cfg!(all(loom, test)) || some < 2 || !park::may_spin() {
+            return Distance::Unknown;
         }
-        if items.is_empty() {
-            items.push(self.get(wait, None)?);
+        let (ring, _) = self.ring();
+        let mut before = 0;
+        for _ in 0..ring::LOOKS {
+            (0..ring::PAUSES).for_each(|_| std::hint::spin_loop());
+            let now = ring.len();
+            match now {
+                _ if now >= some => return Distance::Far,
+                _ if now <= before => break,
+                _ => before = now,
+            }
         }
-        Ok(items)
+        Distance::Unknown
     }
 
     fn get_look(&self, now: Look) -> Option<Result<T, GetError>> {
-        match self.get_now(now.ask) {
+        match self.get_now(now.ask, Distance::Near) {
             Got::Some(result) => {
                 let (ring, _) = self.ring();
                 if now.slept && ring.len() > 0 {
@@ -439,12 +468,12 @@ impl<T: Payload> Bounded<T> {
     }
 
     #[inline]
-    fn get_now(&self, search: bool) -> Got<T> {
+    fn get_now(&self, search: bool, other: Distance) -> Got<T> {
         let (ring, me) = self.ring();
         loop {
-            let mut taken = ring.take(me);
+            let mut taken = ring.take(me, other);
             if search && taken.is_err() && self.search(ring, me) {
-                taken = ring.take(me);
+                taken = ring.take(me, other);
             }
             match taken {
                 Ok(hold) if ring.is_emptied() => self.leave(ring, hold),
@@ -587,7 +616,7 @@ impl<T: Payload> Bounded<T> {
         self.not_full().open_all(ring.host);
         if immediate {
             // A look at an emptied queue drops all that it finds.
-            let _ = self.get_now(true);
+            let _ = self.get_now(true, Distance::Unknown);
         }
     }
 

@@ -152,7 +152,7 @@ struct Position {
 
 impl Position {
     fn from_word(word: u64) -> Position {
-        Position { lap: word >> 32, index: word & 0xffff_ffff }
+        Position { lap: (word >> 32) % LAPS, index: word & 0xffff_ffff }
     }
 
     fn word(self) -> u64 {
@@ -241,6 +241,27 @@ pub(super) enum Left<'a> {
 /// How many cells ahead of the one that is being used the next are fetched.
 const AHEAD: usize = 6;
 
+/// So many before that had not to wait say that the next will not have to: as many as the three highest bits of a hint count. Who
+/// is at the heels of the other side would take from it, with what it fetches, the cells that it is about to use.
+const RUN: u64 = 7;
+
+/// A ring of so few cells is used to pass single items to and fro, which is faster with all of them fetched.
+const FEW: usize = 16;
+
+/// Where a run stands in a hint, above the position.
+const RUN_AT: u32 = 61;
+
+/// How far the other side is, for all that is known.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Distance {
+    /// It was waited for.
+    Near,
+    /// The cell is there at once, or it is not: a run of such is far enough.
+    Unknown,
+    /// Whoever asks has seen it.
+    Far,
+}
+
 /// Has the processor fetch a cell to be written, which the other side had last. A hint: nothing is read or written.
 #[inline(always)]
 fn fetch(cell: &Cell) {
@@ -259,13 +280,27 @@ fn fetch(cell: &Cell) {
     let _ = place;
 }
 
-/// After another was faster: the longer, the more often. What it has just taken is left to it meanwhile.
-#[inline]
-fn pause(lost: &mut u32) {
+/// How often who finds that the hint is behind looks whether it comes along.
+const LOST: u32 = if cfg!(all(loom, test)) { 0 } else { 4 };
+
+/// Looks of who stands back, and the pauses between them: a few microseconds in all, and a quarter of that if nobody else is there.
+pub(super) const LOOKS: u32 = 4;
+pub(super) const PAUSES: u32 = 32;
+
+/// After another was faster: it is left alone while it goes on, as the lines that it needs are its own then, so both are faster.
+#[cold]
+fn stand_back(hint: &Number64) -> Position {
+    let mut word = hint.load(Ordering::Relaxed);
     if !cfg!(all(loom, test)) {
-        (0..1u32 << (*lost).min(6)).for_each(|_| std::hint::spin_loop());
+        for _ in 0..LOOKS {
+            (0..PAUSES).for_each(|_| std::hint::spin_loop());
+            let now = hint.load(Ordering::Relaxed);
+            if std::mem::replace(&mut word, now) == now {
+                break;
+            }
+        }
     }
-    *lost += 1;
+    Position::from_word(word)
 }
 
 impl<'a, H: Host> Ring<'a, H> {
@@ -290,14 +325,30 @@ impl<'a, H: Host> Ring<'a, H> {
         self.cells.len() as u64
     }
 
-    /// Makes a cell ours to write into.
+    /// After a put or a get at this position: where the next begins.
     #[inline(always)]
-    pub(super) fn claim(&self, me: Member) -> Result<Hold<'a>, Refusal> {
+    fn advance(&self, hint: &Number64, position: Position, run: u64, other: Distance) {
+        let run = match other {
+            Distance::Near => 0,
+            Distance::Unknown => (run + 1).min(RUN),
+            Distance::Far => RUN,
+        };
+        if run == RUN || self.cells.len() <= FEW {
+            self.fetch_ahead(position.index);
+        }
+        // A hint, which is never ahead: all before it have been claimed, or taken.
+        hint.store(position.next(self.capacity()).word() | run << RUN_AT, Ordering::Relaxed);
+    }
+
+    /// Makes a cell ours to write into, with the other side at that distance.
+    #[inline(always)]
+    pub(super) fn claim(&self, me: Member, other: Distance) -> Result<Hold<'a>, Refusal> {
         if self.is_closed() {
             return Err(Refusal::Closed);
         }
-        let mut position = Position::from_word(self.head.tail.0.load(Ordering::Relaxed));
-        let mut lost = 0;
+        let hint = &self.head.tail.0;
+        let word = hint.load(Ordering::Relaxed);
+        let (mut position, run, mut lost) = (Position::from_word(word), word >> RUN_AT, 0);
         loop {
             let cell = self.cell(position);
             let state = State(cell.state.load(Ordering::Acquire));
@@ -306,16 +357,10 @@ impl<'a, H: Host> Ring<'a, H> {
                     let claimed = State::new(position.lap, CLAIMED, brief(me));
                     // SeqCst, with the look at the ring's own state: see `README.md`.
                     if cell.state.exchange(state.0, claimed.0, Ordering::SeqCst).is_err() {
-                        pause(&mut lost);
-                        position = Position::from_word(self.head.tail.0.load(Ordering::Relaxed));
+                        position = stand_back(hint);
                         continue;
                     }
-                    // A hint, which is never ahead: all before it have been claimed.
-                    self.head
-                        .tail
-                        .0
-                        .store(position.next(self.capacity()).word(), Ordering::Relaxed);
-                    self.fetch_ahead(position.index);
+                    self.advance(hint, position, run, other);
                     let hold = Hold::new(cell, position.lap, false);
                     if self.is_closed() {
                         self.leave(hold);
@@ -323,7 +368,11 @@ impl<'a, H: Host> Ring<'a, H> {
                     }
                     return Ok(hold);
                 }
-                // It was claimed in this lap.
+                // It was claimed in this lap, a moment ago, or by one who was stopped before it could say so.
+                0 if lost < LOST => {
+                    lost += 1;
+                    position = stand_back(hint);
+                }
                 0 => position = position.next(self.capacity()),
                 // What was put a lap before is still there.
                 -1 => return Err(Refusal::Not),
@@ -359,9 +408,9 @@ impl<'a, H: Host> Ring<'a, H> {
         }
     }
 
-    /// Makes the next item's cell ours.
+    /// Makes the next item's cell ours, with the other side at that distance.
     #[inline(always)]
-    pub(super) fn take(&self, me: Member) -> Result<Hold<'a>, Refusal> {
+    pub(super) fn take(&self, me: Member, other: Distance) -> Result<Hold<'a>, Refusal> {
         // Before the look at the cells: what was put before it was closed is found.
         let closed = self.is_closed();
         if closed {
@@ -373,8 +422,9 @@ impl<'a, H: Host> Ring<'a, H> {
         {
             return Ok(hold);
         }
-        let mut position = Position::from_word(self.head.head.0.load(Ordering::Relaxed));
-        let mut lost = 0;
+        let hint = &self.head.head.0;
+        let word = hint.load(Ordering::Relaxed);
+        let (mut position, run, mut lost) = (Position::from_word(word), word >> RUN_AT, 0);
         loop {
             let cell = self.cell(position);
             let state = State(cell.state.load(Ordering::Acquire));
@@ -383,19 +433,18 @@ impl<'a, H: Host> Ring<'a, H> {
                     let taken = State::new(position.lap, TAKEN, brief(me));
                     // Acquire: the item is seen.
                     if cell.state.exchange(state.0, taken.0, Ordering::AcqRel).is_err() {
-                        pause(&mut lost);
-                        position = Position::from_word(self.head.head.0.load(Ordering::Relaxed));
+                        position = stand_back(hint);
                         continue;
                     }
-                    self.fetch_ahead(position.index);
-                    self.head
-                        .head
-                        .0
-                        .store(position.next(self.capacity()).word(), Ordering::Relaxed);
+                    self.advance(hint, position, run, other);
                     return Ok(Hold::new(cell, position.lap, false));
                 }
                 (0, CLAIMED) => return Err(Refusal::Soon),
                 (0, EMPTY) => return Err(if closed { Refusal::Closed } else { Refusal::Not }),
+                (0, _) if lost < LOST => {
+                    lost += 1;
+                    position = stand_back(hint);
+                }
                 (0, _) => position = position.next(self.capacity()),
                 // The item of the lap before is being read, or was handed back.
                 (-1, _) => return Err(if closed { Refusal::Closed } else { Refusal::Not }),
@@ -608,12 +657,17 @@ mod tests {
         for lap in [0, 1, 5, LAPS / 2 - 2, LAPS / 2 - 1, LAPS / 2, LAPS / 2 + 5, LAPS - 9] {
             with_old_hint(lap, |ring| assert!(ring.is_ready(), "lap {lap}"));
             with_old_hint(lap, |ring| {
-                let hold = ring.take(Alone.me()).unwrap_or_else(|_| panic!("lap {lap}"));
+                let hold = ring
+                    .take(Alone.me(), Distance::Unknown)
+                    .unwrap_or_else(|_| panic!("lap {lap}"));
                 assert!(!ring.is_ready(), "lap {lap}: it is taken");
                 ring.close(false);
                 assert!(!ring.is_ready(), "lap {lap}: it may come back");
                 ring.leave(hold);
-                assert!(ring.is_ready() && ring.take(Alone.me()).is_err(), "lap {lap}");
+                assert!(
+                    ring.is_ready() && ring.take(Alone.me(), Distance::Unknown).is_err(),
+                    "lap {lap}"
+                );
             });
         }
     }
