@@ -66,9 +66,11 @@ const UNSAFE: &[&str] = &[
     "src/sync/lock.rs",
     "src/sync/ring.rs",
     "src/sync/rwlock.rs",
+    "src/system/by_default.rs",
     "src/system/forks.rs",
     "src/system/handlers.rs",
     "src/system/signal_stack.rs",
+    "src/system/withheld.rs",
     "src/task/image.rs",
 ];
 

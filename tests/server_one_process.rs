@@ -203,3 +203,43 @@ fn the_servers_limits_are_kept() {
     assert!(began.elapsed() >= idle, "it was over early");
     wait_until(|| server.counters().timed_out == 1);
 }
+
+extern "C" fn nothing(_signal: i32) {}
+
+/// Says who it is, and is not ended by the signal that comes then.
+fn interruptible(conn: &mut Conn) -> io::Result<()> {
+    // SAFETY: zeroes are an action without flags and with an empty mask; the handler does nothing.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = nothing as *const () as usize;
+        assert_eq!(libc::sigaction(libc::SIGALRM, &action, std::ptr::null_mut()), 0);
+    }
+    writeln!(conn, "{}", std::process::id())?;
+    shout(conn)
+}
+
+/// How often it has begun to wait for something.
+fn waits(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let field = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+    field.unwrap().trim().parse().unwrap()
+}
+
+#[test]
+fn a_signal_of_somebody_elses_does_not_keep_the_shutdown_from_it() {
+    let server = start(interruptible);
+    let mut client = Client::of(&server);
+    let pid: u32 = client.line().trim().parse().unwrap();
+    client.turns(1);
+    let is_asleep = || {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        stat.rsplit_once(')').unwrap().1.starts_with(" S")
+    };
+    wait_until(is_asleep);
+    let before = waits(pid);
+    let number = rustix::process::Pid::from_raw(pid as i32).unwrap();
+    rustix::process::kill_process(number, rustix::process::Signal::ALARM).unwrap();
+    wait_until(|| waits(pid) > before && is_asleep());
+    ends_by_itself(&server);
+    assert_eq!(client.line(), "");
+}

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -52,6 +53,7 @@ pub(crate) struct Body {
     pub(crate) daemon: bool,
     pub(crate) parent: u32,
     watch: OnceLock<Arc<Watch>>,
+    is_called_back_at_once: AtomicBool,
 }
 
 /// The work of a child, ready to be sent.
@@ -81,14 +83,13 @@ pub(crate) fn start<T: Payload>(
     // One with a memory limit is put in its group before it has a task.
     let at_once = parcel.fd_count() == 0 && bytes.len() <= AT_ONCE && memory.is_none();
     let proc = if at_once {
-        Arc::new(launch_with(settings, &bytes)?)
+        launch_with(settings, &bytes, |_| Ok(()))?
     } else {
-        let proc = Arc::new(launch_with(settings, &[])?);
         // Of descriptors only some can be on their way, until the child takes them off.
-        unless_gone(send_bytes(&proc.socket, &bytes, &parcel))
-            .inspect_err(|_| proc.end_and_reap())?;
-        proc
+        let send = |proc: &Proc| Ok(unless_gone(send_bytes(&proc.socket, &bytes, &parcel))?);
+        launch_with(settings, &[], send)?
     };
+    let proc = Arc::new(proc);
     // Until the child has ended: it may not have read them yet.
     let tickets = super::callbacks::Late::of(&mut parcel);
     drop(parcel);
@@ -99,6 +100,7 @@ pub(crate) fn start<T: Payload>(
         daemon,
         parent: std::process::id(),
         watch: OnceLock::new(),
+        is_called_back_at_once: AtomicBool::new(false),
     });
     let cell = Cell::new(body.id, body.clone());
     registry::insert(Entry { body: body.clone() });
@@ -154,6 +156,7 @@ pub(crate) fn adopt(proc: Arc<Proc>, name: String) -> Result<Child<()>> {
         daemon: false,
         parent,
         watch: OnceLock::new(),
+        is_called_back_at_once: AtomicBool::new(false),
     });
     let cell = Cell::new(id, body.clone());
     registry::insert(Entry { body: body.clone() });
@@ -227,7 +230,12 @@ impl Backend for Body {
     }
 
     fn call(&self, callbacks: Box<dyn FnOnce() + Send>) {
-        super::callbacks::run(callbacks);
+        // Relaxed: it is set before there is a callback.
+        if self.is_called_back_at_once.load(Ordering::Relaxed) {
+            callbacks();
+        } else {
+            super::callbacks::run(callbacks);
+        }
     }
 
     fn wait(&self, pending: &dyn Pending, wait: &Wait, deadline: Option<Instant>) {
@@ -337,6 +345,12 @@ impl<T: Payload> Child<T> {
 
     /// Has `callback` called in this process with the outcome, once. See [`Handle::on_done`].
     pub fn on_done(&self, callback: impl FnOnce(&Outcome<T>) + Send + 'static) {
+        self.handle.on_done(callback);
+    }
+
+    /// The same for a callback of the library's own, which is short and waits for nobody: it is spared another thread, and called by the supervisor.
+    pub(crate) fn on_end(&self, callback: impl FnOnce(&Outcome<T>) + Send + 'static) {
+        self.body.is_called_back_at_once.store(true, Ordering::Relaxed);
         self.handle.on_done(callback);
     }
 

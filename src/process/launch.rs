@@ -191,20 +191,37 @@ pub(crate) const LIFELINE: RawFd = 7;
 
 /// Starts a child and greets it.
 pub(crate) fn launch(settings: Settings) -> Result<Proc> {
-    launch_with(settings, &[])
+    launch_with(settings, &[], |_| Ok(()))
 }
 
-/// Starts a child, and greets it with the frames in `work` behind the greeting: together they must fit in a socket.
-pub(crate) fn launch_with(settings: Settings, work: &[u8]) -> Result<Proc> {
+/// Starts a child, and greets it with the frames in `work` behind the greeting: together they must fit in a socket. `send` sends what else it is to
+/// have at once, before anything that can be done while it is at work; if it cannot, the child is ended.
+pub(crate) fn launch_with(
+    settings: Settings,
+    work: &[u8],
+    send: impl FnOnce(&Proc) -> Result<()>,
+) -> Result<Proc> {
     check_may_start()?;
     let name = settings.name.clone();
-    start(settings, work).map_err(|error| match error.kind() {
+    let is_forked = is_forked(&settings);
+    let started = if is_forked { zygote::start(&settings, work) } else { start(settings, work) };
+    let proc = started.map_err(|error| match error.kind() {
         ErrorKind::Io => Error::new(ErrorKind::NotStarted)
             .with_task(name)
             .with_scale(Scale::Process)
             .with_source(error),
         _ => error,
-    })
+    })?;
+    send(&proc).inspect_err(|_| proc.end_and_reap())?;
+    if is_forked {
+        zygote::order_spares();
+    }
+    Ok(proc)
+}
+
+/// Whether a child of these settings is a fork of the forkserver.
+fn is_forked(settings: &Settings) -> bool {
+    settings.method == StartMethod::Forkserver && !settings.fork && zygote::is_possible()
 }
 
 /// Bytes of a name: the greeting, which has it, fits one frame.
@@ -254,9 +271,6 @@ pub(crate) fn hello(settings: &Settings, nonce: u64, shape: Option<Shape>) -> He
 }
 
 fn start(settings: Settings, work: &[u8]) -> Result<Proc> {
-    if settings.method == StartMethod::Forkserver && !settings.fork && zygote::is_possible() {
-        return zygote::start(&settings, work);
-    }
     let (ours, theirs) = socket_pair()?;
     let (page, page_fd) = Page::create()?;
     let lifeline = Lifeline::new()?;

@@ -94,7 +94,7 @@ fn accept_from(core: &Arc<Core>, listener: &Listener, crew: &dyn Crew, is_first:
                     _ => {
                         count(&core.tally.accept_errors);
                         if is_first {
-                            core.tell(&Event::AcceptFailed { error });
+                            core.tell(Event::AcceptFailed { error });
                         }
                         return false;
                     }
@@ -112,9 +112,10 @@ fn prepare(core: &Core, socket: &Socket) {
         let _ = tcp.set_nodelay(true);
     }
     if let Some(silence) = core.settings.keepalive {
-        let second = Duration::from_secs(1);
+        let [second, most] = [1, 32_767].map(Duration::from_secs);
+        let silence = silence.clamp(second, most);
         let _ = sockopt::set_socket_keepalive(tcp, true);
-        let _ = sockopt::set_tcp_keepidle(tcp, silence.max(second));
+        let _ = sockopt::set_tcp_keepidle(tcp, silence);
         let _ = sockopt::set_tcp_keepintvl(tcp, (silence / 3).max(second));
         let _ = sockopt::set_tcp_keepcnt(tcp, 3);
     }

@@ -138,7 +138,7 @@ impl Builder {
     }
 
     /// After how long a silence over TCP the kernel asks whether the peer is still there: three times, then the connection is broken.
-    /// By default it never asks.
+    /// It counts in seconds, from 1 to 32,767 (nine hours). By default it never asks.
     pub fn keepalive(mut self, silence: Duration) -> Builder {
         self.settings.keepalive = Some(silence);
         self
@@ -212,11 +212,11 @@ impl Builder {
         self
     }
 
-    /// Hears of what happens to the server itself, in place of a line on standard error. It is called by threads of the server, which
-    /// wait for it: it is to return soon, and may not wait for the server's end. What happens in worker processes, as where one has no thread for
-    /// a connection, is a line on their standard error.
+    /// Hears of what happens to the server itself, and to its workers, in place of a line on standard error. It is called by a thread for that, with
+    /// one event after the other, and may shut the server down. The server does not wait for it, but at its end: then all has been told. If more than
+    /// 1,024 events have come that it has not heard, what else comes is not told.
     pub fn on_event(mut self, hear: impl Fn(&Event) + Send + Sync + 'static) -> Builder {
-        self.on_event = Box::new(hear);
+        self.on_event = Box::new(move |event| hear(&event));
         self
     }
 

@@ -1,9 +1,11 @@
 //! What the parts of a server in one process share: settings, connections, counters, and how far its end has come.
 
+use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, eventfd};
@@ -11,15 +13,25 @@ use rustix::event::{EventfdFlags, eventfd};
 use super::address::Address;
 use super::counters::{Tally, count};
 use super::event::Event;
-use super::handle::start;
+use super::handle::{join, start};
 use super::ledger::{Entry, Ledger, Verdict};
 use super::listener::Socket;
 use super::model::aide::Aide;
 use super::settings::Settings;
 use crate::error::{Error, Result, shield};
 
+type Teller = (mpsc::SyncSender<Event>, JoinHandle<()>);
+
+/// So many events wait to be told. What comes while so many wait is not.
+const UNTOLD: usize = 1024;
+
+thread_local! {
+    /// The address of the server that this thread tells of; 0 if it is none that tells.
+    static TELLS: Cell<usize> = const { Cell::new(0) };
+}
+
 /// A function that hears what happens: see [`Builder::on_event`](super::Builder::on_event).
-pub(super) type OnEvent = dyn Fn(&Event) + Send + Sync;
+pub(super) type OnEvent = dyn Fn(Event) + Send + Sync;
 
 pub(super) struct Core {
     pub(super) settings: Settings,
@@ -38,7 +50,9 @@ pub(super) struct Core {
     /// How many have left their seat, for whoever waits for that.
     left: Mutex<u64>,
     on_left: Condvar,
-    on_event: Box<OnEvent>,
+    on_event: Arc<OnEvent>,
+    /// The thread that tells the user, once there is something to tell.
+    teller: Mutex<Option<Teller>>,
     /// In the process of one connection: who hears of the shutdown.
     pub(super) aide: Option<Aide>,
     /// The watch has been started.
@@ -108,7 +122,8 @@ impl Core {
             full: AtomicBool::new(false),
             left: Mutex::new(0),
             on_left: Condvar::new(),
-            on_event,
+            on_event: on_event.into(),
+            teller: Mutex::new(None),
             aide,
             is_watched: AtomicBool::new(false),
         }))
@@ -234,12 +249,65 @@ impl Core {
     /// There is nobody to serve a connection, which is closed.
     pub(super) fn reject(&self, peer: Address, error: Error) {
         count(&self.tally.rejected);
-        self.tell(&Event::Rejected { peer, error });
+        self.tell(Event::Rejected { peer, error });
     }
 
-    /// Tells the user of the server. What the user's function panics with is not the server's.
-    pub(super) fn tell(&self, event: &Event) {
-        shield(|| (self.on_event)(event));
+    /// Tells the user of the server, on a thread for that: what the user's function waits for may be this one, and what it panics with is
+    /// not the server's.
+    pub(super) fn tell(&self, event: Event) {
+        let mut teller = self.teller();
+        if teller.is_none() {
+            *teller = self.start_teller().ok();
+        }
+        match &*teller {
+            // One too many is not told of.
+            Some((events, _)) => drop(events.try_send(event)),
+            None => {
+                drop(teller);
+                shield(|| (self.on_event)(event));
+            }
+        }
+    }
+
+    /// Starts the thread that tells, for a crew whose own threads may not wait for a user.
+    pub(super) fn begin_telling(&self) -> Result<()> {
+        let mut teller = self.teller();
+        if teller.is_none() {
+            *teller = Some(self.start_teller()?);
+        }
+        Ok(())
+    }
+
+    fn teller(&self) -> MutexGuard<'_, Option<Teller>> {
+        self.teller.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn start_teller(&self) -> Result<Teller> {
+        let (events, told) = mpsc::sync_channel::<Event>(UNTOLD);
+        let (server, hear) = (self.address(), Arc::clone(&self.on_event));
+        let thread = start("fourfold-event", move || {
+            TELLS.set(server);
+            told.iter().for_each(|event| shield(|| hear(event)));
+        })?;
+        Ok((events, thread))
+    }
+
+    /// Waits until all is told, unless that waits for this thread.
+    pub(super) fn tell_all(&self) {
+        let teller = self.teller().take();
+        if let Some((events, thread)) = teller {
+            drop(events);
+            join(thread);
+        }
+    }
+
+    /// Whether this thread is in a call of the user's function, and so is one that the server's end may wait for.
+    pub(super) fn is_telling(&self) -> bool {
+        TELLS.get() == self.address()
+    }
+
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
     }
 }
 

@@ -1,7 +1,7 @@
 //! A server that runs, as its owner has it.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -97,12 +97,22 @@ impl Server {
 
     /// Ends the server. It accepts no more at once; a connection between turns is over; a turn that has begun is read, answered, and the
     /// connection's last; a handler that asks [`Conn::draining`](super::Conn::draining) is told. What is there after `limit` is cut. The second
-    /// call, from wherever, waits for the first. In a fork of its process it has no effect, and neither has dropping the server there.
+    /// call, from wherever, waits for the first, but for one from where [events](Builder::on_event) are heard: that returns at once. A handler that
+    /// calls this is itself one that cannot end before `limit` is over. In a fork of its process it has no effect, and neither has dropping the server there; while the
+    /// fork lives, clients do not see the end of connections that it has copies of.
     pub fn shutdown(&self, limit: Duration) -> Ended {
         if self.owner != std::process::id() {
             return Ended { cut: 0, abandoned: 0, signal: None };
         }
-        let mut threads = self.threads();
+        let mut threads = match self.threads.try_lock() {
+            Ok(threads) => threads,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            // The first call may wait for this thread.
+            Err(TryLockError::WouldBlock) if self.core.is_telling() => {
+                return Ended { cut: 0, abandoned: 0, signal: None };
+            }
+            Err(TryLockError::WouldBlock) => self.threads(),
+        };
         let before = self.counters().cut;
         let deadline = Instant::now().checked_add(limit);
         self.core.stop();
@@ -127,6 +137,7 @@ impl Server {
                 join(accept);
             }
         }
+        self.core.tell_all();
         // Workers cut by themselves when the time is over; they have counted it.
         let cut = (self.counters().cut - before) as usize + abandoned;
         Ended { cut, abandoned, signal: None }

@@ -58,11 +58,14 @@ pub(super) struct Place {
     path: PathBuf,
     /// Device and number of the file, so that nobody else's is removed.
     file: (u64, u64),
+    /// The process that made it: a fork of it leaves it there.
+    owner: u32,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if file_of(&self.path).is_ok_and(|file| file == self.file) {
+        let is_ours = self.owner == std::process::id();
+        if is_ours && file_of(&self.path).is_ok_and(|file| file == self.file) {
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -172,7 +175,7 @@ fn bind_path(path: &Path) -> io::Result<Listener> {
         }
         result => result?,
     };
-    let place = Place { path: path.to_owned(), file: file_of(path)? };
+    let place = Place { path: path.to_owned(), file: file_of(path)?, owner: std::process::id() };
     Ok(Listener::Unix(listener, Some(place)))
 }
 

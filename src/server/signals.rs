@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use signal_hook::SigId;
@@ -13,48 +13,71 @@ use signal_hook::low_level::{pipe, unregister};
 
 use super::handle::{Ended, Server};
 use crate::error::Result;
+use crate::system::{ByDefault, Withheld, count_forks, forks, go_by_signals};
 
 const SIGNALS: [i32; 3] = [SIGTERM, SIGINT, SIGHUP];
 const ENDING: [i32; 2] = [SIGTERM, SIGINT];
 
-/// How many servers go by the signals, and whether signals do what they do by default: while none does. A handler once
-/// installed stays, so it has to be told.
-static USERS: Mutex<(usize, Option<Arc<AtomicBool>>)> = Mutex::new((0, None));
+/// Who goes by the signals. While nobody does, they do what they do by default; a handler once installed stays, so it has to be told
+/// (`ByDefault`).
+static USERS: Mutex<Users> = Mutex::new(Users { count: 0, are_installed: false, forks: 0 });
 
-/// Signals come through a pipe, one for those that end and one for that which renews.
+struct Users {
+    count: usize,
+    are_installed: bool,
+    /// Those of another process, which this is a fork of, are not counted here.
+    forks: u32,
+}
+
+fn users() -> MutexGuard<'static, Users> {
+    let mut users = USERS.lock().unwrap_or_else(PoisonError::into_inner);
+    if users.forks != forks() {
+        (users.forks, users.count) = (forks(), 0);
+    }
+    users
+}
+
+/// Signals come through a pipe, one for those that end and one for that which renews. Its other end is not there in a fork of this process,
+/// whose signals are its own.
 #[derive(Debug)]
-struct Taken(Vec<SigId>);
+struct Taken {
+    ids: Vec<SigId>,
+    ends: Vec<Withheld>,
+    forks: u32,
+}
 
 impl Taken {
     fn begin() -> Result<Taken> {
-        let mut users = USERS.lock().unwrap_or_else(PoisonError::into_inner);
-        if users.1.is_none() {
-            let default = Arc::new(AtomicBool::new(true));
+        count_forks();
+        let mut users = users();
+        if !users.are_installed {
             for signal in SIGNALS {
-                register_conditional_default(signal, Arc::clone(&default))?;
+                register_conditional_default(signal, ByDefault)?;
             }
-            users.1 = Some(default);
+            users.are_installed = true;
         }
-        users.0 += 1;
-        Ok(Taken(Vec::new()))
+        users.count += 1;
+        Ok(Taken { ids: Vec::new(), ends: Vec::new(), forks: users.forks })
     }
 
     /// They have somebody to come to now.
     fn are_taken(&self) {
-        if let (_, Some(default)) = &*USERS.lock().unwrap_or_else(PoisonError::into_inner) {
-            default.store(false, Ordering::SeqCst);
-        }
+        let _users = users();
+        go_by_signals(true);
     }
 }
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        let mut users = USERS.lock().unwrap_or_else(PoisonError::into_inner);
-        users.0 -= 1;
-        if let (0, Some(default)) = &*users {
-            default.store(true, Ordering::SeqCst);
+        let mut users = users();
+        if users.forks == self.forks {
+            users.count -= 1;
+            if users.count == 0 {
+                go_by_signals(false);
+            }
         }
-        for id in self.0.drain(..) {
+        self.ends.clear();
+        for id in self.ids.drain(..) {
             unregister(id);
         }
     }
@@ -64,7 +87,9 @@ impl Drop for Taken {
 fn take(signals: &[i32], taken: &mut Taken) -> Result<UnixStream> {
     let (ours, theirs) = UnixStream::pair()?;
     for signal in signals {
-        taken.0.push(pipe::register(*signal, theirs.try_clone()?)?);
+        let theirs = theirs.try_clone()?;
+        taken.ends.push(Withheld::new(&theirs)?);
+        taken.ids.push(pipe::register(*signal, theirs)?);
     }
     Ok(ours)
 }
@@ -123,7 +148,7 @@ impl Signals {
         let which = Arc::new(AtomicUsize::new(0));
         for signal in ENDING {
             // Before the byte is written: who reads it finds the number.
-            taken.0.push(register_usize(signal, Arc::clone(&which), signal as usize)?);
+            taken.ids.push(register_usize(signal, Arc::clone(&which), signal as usize)?);
         }
         let end = take(&ENDING, &mut taken)?;
         let renew = take(&[SIGHUP], &mut taken)?;

@@ -24,6 +24,8 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Once, OnceLock};
 
+use super::withheld;
+
 static FORKS: AtomicU32 = AtomicU32::new(0);
 
 /// What is held still while this process forks.
@@ -55,8 +57,9 @@ pub(crate) fn count_forks() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         // SAFETY: the handlers are functions of this library, which is never unloaded while they are set, since it is linked into the
-        // program or library that calls this. What they do in the child, which may have one thread of many, is to count, to free
-        // memory, for which the C library has put its allocator right, and to give back locks that the same thread has taken.
+        // program or library that calls this. What they do in the child, which may have one thread of many, is to count, to call the
+        // kernel, to free memory, for which the C library has put its allocator right, and to give back locks that the same thread
+        // has taken.
         unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
     });
 }
@@ -80,6 +83,7 @@ extern "C" fn in_parent() {
 
 extern "C" fn in_child() {
     FORKS.fetch_add(1, Ordering::Relaxed);
+    withheld::take_from_fork();
     let _ = HELD.try_with(Cell::take);
     if let Some(still) = STILL.get() {
         (still.in_child)();

@@ -1,7 +1,9 @@
 //! Servers: the same transcript, the same limits and the same end under every model, and what workers do when they die.
 
 mod faults;
+mod forked;
 mod forms;
+mod interrupted;
 mod limits;
 mod listeners;
 mod shutdown;

@@ -12,7 +12,7 @@ use fourfold::process::Fd;
 use fourfold::server::{Conn, Event, Model, Server};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::support::{Client, eventually, model, serve, serve_with, within};
+use super::support::{Client, SOON, eventually, model, serve, serve_with, within};
 
 const MODELS: [&str; 4] =
     ["prefork:2:coroutines", "prefork:2:events", "prefork:2:threads", "prefork:2:pool:4"];
@@ -125,6 +125,7 @@ fn a_worker_that_aborts_is_told_of_with_its_end() {
         client.send("abort\n");
         client.is_over();
         Client::connect(&server).is_served();
+        eventually("all is told", || told.lock().unwrap().len() == 3);
         let told = told.lock().unwrap().join("\n");
         assert!(told.contains("is lost") && told.contains("SIGABRT"), "{told}");
         assert!(told.contains("takes connections"), "{told}");
@@ -298,5 +299,34 @@ fn a_worker_with_no_descriptor_left_keeps_its_connections() {
         drop(clients);
         drop(ends);
         assert_eq!(child.join().unwrap(), (0, 0));
+    });
+}
+
+#[test]
+fn what_happens_in_a_worker_is_told_where_the_server_is() {
+    within(|| {
+        // More than there is: no thread can be made for a connection.
+        let huge = 1 << 46;
+        for name in ["prefork:1:threads", "prefork:2:threads"] {
+            let (tell, told) = std::sync::mpsc::channel();
+            let tell = Mutex::new(tell);
+            let hear = move |event: &Event| {
+                if let Event::Rejected { peer, error } = event {
+                    let _ = tell.lock().unwrap().send((peer.tcp(), error.to_string()));
+                }
+            };
+            let server =
+                serve_with(&model(name), |builder| builder.stack_size(huge).on_event(hear));
+            for _ in 0..3 {
+                let mut client = Client::silent(&server);
+                let own = client.stream.local_addr().unwrap();
+                client.is_over();
+                let (peer, error) = told.recv_timeout(SOON).expect("it is told of");
+                assert_eq!(peer, Some(own), "{name}");
+                assert!(error.contains("no thread for it"), "{name}: {error}");
+            }
+            eventually("they are counted", || server.counters().rejected == 3);
+            assert_eq!(server.counters().workers_lost, 0);
+        }
     });
 }

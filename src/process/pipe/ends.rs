@@ -48,6 +48,11 @@ impl<T> Sender<T> {
         Sender { socket, messages: PhantomData }
     }
 
+    /// What a fork of this process may be kept from having.
+    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
     /// A copy of this end, for another process. The pipe ends when all copies are gone.
     ///
     /// # Errors

@@ -15,4 +15,4 @@ mod stock;
 
 pub(crate) use fork::{is_possible, run};
 pub(crate) use shape::{Shape, apply, shape};
-pub(crate) use stock::{hold, leave, start};
+pub(crate) use stock::{hold, leave, order_spares, start};

@@ -77,7 +77,8 @@ pub(crate) fn leave() {
     drop(theirs);
 }
 
-/// Has a child forked, and gives it what is to be in its socket after its greeting.
+/// Has a child forked, and gives it what is to be in its socket after its greeting. Once it has all of its work, the next forks are
+/// [ordered](order_spares).
 pub(crate) fn start(settings: &Settings, work: &[u8]) -> Result<Proc> {
     let (mut shape, stdio) = shape(settings)?;
     let (parts, spawned) = take_fork(settings, &mut shape)?;
@@ -86,8 +87,6 @@ pub(crate) fn start(settings: &Settings, work: &[u8]) -> Result<Proc> {
     proc.limit_memory(settings.memory);
     greet(&proc, &launch::hello(settings, nonce, Some(shape)), stdio, work)
         .inspect_err(|_| proc.end_and_reap())?;
-    // While the child is at work.
-    order_spares();
     Ok(proc)
 }
 
@@ -127,8 +126,8 @@ fn take_fork(settings: &Settings, shape: &mut Shape) -> Result<(Parts, Spawned)>
     Err(Error::new(ErrorKind::NotStarted).with_message("the forkserver ends again and again"))
 }
 
-/// Has the next forks made, ahead. If that cannot be done now, it is when they are needed.
-fn order_spares() {
+/// Has the next forks made, ahead, while the child is at work. If that cannot be done now, it is when they are needed.
+pub(crate) fn order_spares() {
     if let Some(zygote) = lock().as_mut()
         && zygote.is_ours()
     {

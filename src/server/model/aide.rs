@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 
 use super::super::core::Core;
 use super::super::handle::start;
@@ -65,8 +66,15 @@ impl Aide {
         self.reads.store(reads, Relaxed);
         let (socket, news) = (socket.as_fd(), self.news.as_fd());
         let mut fds = [socket, news].map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
-        // Interrupted or failed, it looks again before the next read, and this one is as it would be.
-        if poll(&mut fds, None).is_ok() && !fds[1].revents().is_empty() {
+        // A signal that came meanwhile is no news: the read would not hear of the end.
+        let ready = loop {
+            match poll(&mut fds, None) {
+                Err(Errno::INTR) => {}
+                ready => break ready,
+            }
+        };
+        // Failed, it looks again before the next read, and this one is as it would be.
+        if ready.is_ok() && !fds[1].revents().is_empty() {
             core.ledger.drain();
         }
     }

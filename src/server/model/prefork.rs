@@ -278,7 +278,7 @@ where
                         return;
                     }
                     self.state().lost += 1;
-                    self.core.tell(&Event::WorkerLost { pid: None, error });
+                    self.core.tell(Event::WorkerLost { pid: None, error });
                     End::Lost(Duration::ZERO)
                 }
             };
@@ -352,7 +352,7 @@ where
             match end.recv_timeout(if is_homeless { SHORT } else { LOOK }) {
                 Ok(FromWorker::Ready) => {
                     let pid = self.ready(id, replaces.take());
-                    self.core.tell(&Event::WorkerStarted { pid });
+                    self.core.tell(Event::WorkerStarted { pid });
                     if let Some(first) = first.take() {
                         let _ = first.send(Ok(()));
                     }
@@ -380,6 +380,9 @@ where
                     state.homeless.extend(accepted);
                     drop(state);
                     self.hand_out();
+                }
+                Ok(FromWorker::Rejected(peer, error)) => {
+                    self.core.tell(Event::Rejected { peer, error });
                 }
                 Ok(FromWorker::Report(left, counters)) => self.report(id, left, *counters),
                 Err(GetError::Empty) => self.hand_out(),
@@ -513,7 +516,7 @@ where
             let _ = first.send(Err(error));
             return End::Drained;
         }
-        self.core.tell(&Event::WorkerLost { pid: Some(child.pid()), error });
+        self.core.tell(Event::WorkerLost { pid: Some(child.pid()), error });
         // Another keeper has a worker for its place already.
         if is_due || was_retired || is_stopping { End::Drained } else { End::Lost(began.elapsed()) }
     }

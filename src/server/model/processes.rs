@@ -20,6 +20,7 @@ use super::aide::Aide;
 use super::{Begin, Crew, guarded};
 use crate::error::{Error, Outcome, Result};
 use crate::process::{self, Child, Fd, Receiver, Sender, StartMethod};
+use crate::system::Withheld;
 
 /// A process of its own for each connection, forked from one that is kept ready: what the handler does to its process, it
 /// does to that connection alone.
@@ -28,8 +29,9 @@ pub struct Processes;
 
 struct Family<H> {
     handler: H,
-    /// Nothing is ever sent: that it has ended tells the children of the shutdown.
-    ends: Mutex<Option<Sender<()>>>,
+    /// Nothing is ever sent: that it has ended tells the children of the shutdown. A fork of this process has no copy of it, which they
+    /// would wait for.
+    ends: Mutex<Option<(Withheld, Sender<()>)>>,
     news: Receiver<()>,
     shared: Arc<Shared>,
 }
@@ -43,7 +45,7 @@ struct Shared {
 struct State {
     next: u64,
     /// `None` while the child is being started.
-    children: HashMap<u64, Option<Child<Counters>>>,
+    children: HashMap<u64, Option<Child<Result<Counters>>>>,
     counted: Counters,
     lost: u64,
     is_killed: bool,
@@ -58,9 +60,11 @@ impl Shared {
 #[allow(private_interfaces)]
 impl<H: Portable> Begin<H> for Processes {
     fn crew(&self, core: &Arc<Core>, handler: H) -> Result<Box<dyn Crew>> {
+        // The supervisor hears of the children's ends, and calls nobody.
+        core.begin_telling()?;
         let (ends, news) = process::pipe()?;
         let shared = Shared { core: Arc::clone(core), state: Mutex::default() };
-        let ends = Mutex::new(Some(ends));
+        let ends = Mutex::new(Some((Withheld::new(ends.descriptor())?, ends)));
         Ok(Box::new(Family { handler, ends, news, shared: Arc::new(shared) }))
     }
 }
@@ -76,20 +80,14 @@ struct Given<A> {
 }
 
 /// In the child: one connection.
-fn serve<H: Portable>(code: H::Code, given: Given<H::Args>) -> Counters {
+fn serve<H: Portable>(code: H::Code, given: Given<H::Args>) -> Result<Counters> {
     let Given { socket: Fd(socket), peer, settings, news, args } = given;
     let handler = H::again(code, args);
-    let core = match Core::of_one(settings, Aide::new(news)) {
-        Ok(core) => core,
-        Err(error) => {
-            crate::system::tell(format_args!("fourfold server: a connection is closed: {error}"));
-            return Counters { rejected: 1, ..Counters::default() };
-        }
-    };
+    let core = Core::of_one(settings, Aide::new(news))?;
     let seat = core.seat();
     let socket = Socket::from_fd(socket, &peer);
     attend::in_thread(&core, &handler, Accepted { socket, peer, seat });
-    core.tally.counters()
+    Ok(core.tally.counters())
 }
 
 impl<H: Portable> Crew for Family<H> {
@@ -143,7 +141,7 @@ impl<H: Portable> Family<H> {
         };
         let child = guarded(|| {
             let (code, args) = self.handler.parts();
-            let given = Given { socket: Fd(socket), peer, settings, news, args };
+            let given = Given { socket: Fd(socket), peer: peer.clone(), settings, news, args };
             builder.spawn(move |given| serve::<H>(code, given), given)
         });
         let child = child.inspect_err(|_| {
@@ -151,12 +149,12 @@ impl<H: Portable> Family<H> {
         })?;
         let pid = child.pid();
         let shared = Arc::clone(&self.shared);
-        child.on_done(move |outcome| {
-            let event = shared.done(id, pid, outcome);
+        child.on_end(move |outcome| {
+            let event = shared.done(id, pid, &peer, outcome);
             // Its seat is kept until it has ended, however; not while somebody hears of it.
             drop(seat);
-            if let Some(error) = event {
-                shared.core.tell(&Event::WorkerLost { pid: Some(pid), error });
+            if let Some(event) = event {
+                shared.core.tell(event);
             }
         });
         let mut state = self.shared.state();
@@ -173,13 +171,25 @@ impl<H: Portable> Family<H> {
 
 impl Shared {
     /// Gives what is to be told of its end.
-    fn done(&self, id: u64, pid: u32, outcome: &Outcome<Counters>) -> Option<Error> {
+    fn done(
+        &self,
+        id: u64,
+        pid: u32,
+        peer: &Address,
+        outcome: &Outcome<Result<Counters>>,
+    ) -> Option<Event> {
         let mut state = self.state();
         let child = state.children.remove(&id);
-        let lost = match outcome {
-            Ok(counters) => {
+        let event = match outcome {
+            Ok(Ok(counters)) => {
                 state.counted.add(counters);
                 None
+            }
+            // Its handler has not begun.
+            Ok(Err(error)) => {
+                state.counted.rejected += 1;
+                let error = Error::new(error.kind()).with_message(error.to_string());
+                Some(Event::Rejected { peer: peer.clone(), error })
             }
             Err(_) if state.is_killed => {
                 state.counted.cut += 1;
@@ -187,12 +197,12 @@ impl Shared {
             }
             Err(error) => {
                 state.lost += 1;
-                Some(again(error, pid))
+                Some(Event::WorkerLost { pid: Some(pid), error: again(error, pid) })
             }
         };
         drop(state);
         drop(child);
-        lost
+        event
     }
 }
 

@@ -14,12 +14,13 @@ use serde::{Deserialize, Serialize};
 use super::super::address::Address;
 use super::super::core::{Accepted, Core};
 use super::super::counters::Counters;
+use super::super::event::Event;
 use super::super::handle::{LAST, start};
 use super::super::handler::Portable;
 use super::super::listener::Socket;
 use super::super::settings::Settings;
 use super::{Begin, Crew};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::process::{Duplex, Fd, GetError};
 
 #[derive(Serialize, Deserialize)]
@@ -41,6 +42,8 @@ pub(super) enum FromWorker {
     Taken,
     /// It has no descriptor for the next of those that were sent, which it does not have.
     Refused,
+    /// It had nobody to serve a connection of those that it has taken, for the user to hear.
+    Rejected(Address, Error),
     /// So many connections are over, all in all, and what it has counted.
     Report(u64, Box<Counters>),
 }
@@ -67,10 +70,9 @@ where
 {
     let Given { end, settings, is_awaited, model, args } = given;
     let handler = H::again(code, args);
-    let core = Core::new(
-        settings,
-        Box::new(|event| crate::system::tell(format_args!("fourfold server: {event}"))),
-    )?;
+    let end = Arc::new(end);
+    let for_events = Arc::clone(&end);
+    let core = Core::new(settings, Box::new(move |event| pass_on(event, &for_events)))?;
     let crew: Arc<dyn Crew> = Arc::from(model.crew(&core, handler)?);
     let for_watch = Arc::clone(&core);
     start("fourfold-watch", move || for_watch.ledger.watch())?;
@@ -85,7 +87,6 @@ where
             }
         }
     })?;
-    let end = Arc::new(end);
     let is_over = Arc::new(AtomicBool::new(false));
     let reporter = {
         let (core, crew, end) = (Arc::clone(&core), Arc::clone(&crew), Arc::clone(&end));
@@ -106,11 +107,26 @@ where
         core.wait_cut(Instant::now() + LAST);
     }
     crew.close(core.seated() == 0);
+    core.tell_all();
     is_over.store(true, Ordering::SeqCst);
     core.nudge();
     reporter.thread().unpark();
     let _ = reporter.join();
     Ok(counters(&core, &*crew))
+}
+
+/// Has the parent tell its user.
+fn pass_on(event: Event, end: &Duplex<FromWorker, ToWorker>) {
+    let Event::Rejected { peer, error } = event else { return say(&event) };
+    if let Err(unsent) = end.send(FromWorker::Rejected(peer, error))
+        && let FromWorker::Rejected(peer, error) = unsent.into_item()
+    {
+        say(&Event::Rejected { peer, error });
+    }
+}
+
+fn say(event: &Event) {
+    crate::system::tell(format_args!("fourfold server: {event}"));
 }
 
 /// How often a worker that retires looks whether it has connections.
