@@ -102,10 +102,21 @@ pub(crate) fn client(args: &[String]) -> Result<(), Failure> {
     }
 }
 
-/// How far a measurement has come.
-const WARM: u8 = 0;
-const COUNT: u8 = 1;
-const OVER: u8 = 2;
+/// How far a measurement has come. At first each connection asks once only: a server that makes a process for each could not go on
+/// accepting beside all those that it has made.
+const FIRST: u8 = 0;
+const WARM: u8 = 1;
+const COUNT: u8 = 2;
+const OVER: u8 = 3;
+
+/// Ends it, however it is left: clients go on until then.
+struct Ends<'a>(&'a AtomicU8);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(OVER, Relaxed);
+    }
+}
 
 fn make_load(
     address: SocketAddr,
@@ -119,8 +130,9 @@ fn make_load(
     for index in 0..connections {
         streams[index % threads].push(TcpStream::connect(address)?);
     }
-    let (phase, answered) = (AtomicU8::new(WARM), AtomicUsize::new(0));
+    let (phase, answered) = (AtomicU8::new(FIRST), AtomicUsize::new(0));
     thread::scope(|scope| {
+        let ends = Ends(&phase);
         let run = |streams| {
             let (phase, answered) = (&phase, &answered);
             let run = move || ask(streams, size, phase, answered).map_err(|e| e.to_string());
@@ -137,6 +149,7 @@ fn make_load(
             }
             thread::sleep(Duration::from_millis(5));
         }
+        phase.store(WARM, Relaxed);
         thread::sleep(limit / 8);
         let tree = account::tree(pid)?;
         let before = account::times(&tree);
@@ -148,7 +161,7 @@ fn make_load(
         phase.store(WARM, Relaxed);
         let after = account::times(&tree);
         let memory = account::memory(&account::tree(pid)?);
-        phase.store(OVER, Relaxed);
+        drop(ends);
         let mut latencies = Vec::new();
         for client in clients {
             latencies.extend(client.join().map_err(|_| "a client panicked")??);
@@ -194,13 +207,21 @@ fn ask(
     let mut latencies = Vec::with_capacity(1 << 20);
     let mut events = Vec::with_capacity(256);
     let mut buffer = vec![0; size];
-    let patience = Duration::from_millis(100).try_into()?;
+    let patience = Duration::from_millis(20).try_into()?;
+    let mut is_first = true;
     loop {
         events.clear();
         epoll::wait(&epoll, spare_capacity(&mut events), Some(&patience))?;
         let phase = phase.load(Relaxed);
         if phase == OVER {
             return Ok(latencies);
+        }
+        if phase != FIRST && std::mem::take(&mut is_first) {
+            // All have been answered, and have not asked again.
+            for asking in &mut streams {
+                asking.asked = Instant::now();
+                asking.stream.write_all(&message)?;
+            }
         }
         for event in &events {
             let asking = &mut streams[event.data.u64() as usize];
@@ -220,7 +241,9 @@ fn ask(
                 answered.fetch_add(1, Relaxed);
             }
             (asking.have, asking.asked) = (0, now);
-            asking.stream.write_all(&message)?;
+            if !is_first {
+                asking.stream.write_all(&message)?;
+            }
         }
     }
 }
@@ -234,6 +257,7 @@ fn make_connects(
 ) -> Result<(), Failure> {
     let (phase, counted) = (AtomicU8::new(WARM), AtomicU64::new(0));
     thread::scope(|scope| {
+        let ends = Ends(&phase);
         let run = |caller| {
             let (phase, counted) = (&phase, &counted);
             let run =
@@ -250,7 +274,7 @@ fn make_connects(
         let elapsed = began.elapsed().as_secs_f64();
         phase.store(WARM, Relaxed);
         let all = all()? - before;
-        phase.store(OVER, Relaxed);
+        drop(ends);
         for client in clients {
             client.join().map_err(|_| "a client panicked")??;
         }
