@@ -16,7 +16,7 @@ use self::partner::{Partner, Work};
 use self::peers::{C, Python};
 use crate::Failure;
 use crate::contest::{Contest, Verdict, each};
-use crate::place::{self, Seats};
+use crate::place::{self, Placing, Seats};
 use crate::submit;
 
 pub(crate) use self::peers::{IPC, ipc_partner};
@@ -48,7 +48,9 @@ pub(crate) fn run() -> Result<Vec<Verdict>, Failure> {
     }
     verdicts.push(served(&partner, &mut c)?);
     verdicts.push(handed_over(&partner)?);
-    verdicts.push(submit(&mut c)?);
+    for placing in [Placing::Pinned, Placing::Free] {
+        verdicts.push(place::with(placing, || submit(placing, &mut c))?);
+    }
     many::run()?;
     Ok(verdicts)
 }
@@ -159,13 +161,19 @@ fn handed_over(partner: &Partner) -> Result<Verdict, Failure> {
     Ok(contest.run(ROUNDS)?.within(20e-6, OURS))
 }
 
-/// Submit and join on an idle pool of two.
-fn submit(c: &mut C) -> Result<Verdict, Failure> {
+/// Submit and join on an idle pool of two. Where the kernel places them, caller and worker are on one core at one time, and on two at
+/// another.
+fn submit(placing: Placing, c: &mut C) -> Result<Verdict, Failure> {
     const CALLS: u32 = 500;
     let bare = format!("futex, {LOOKS} looks");
-    let pool = submit::idle_pool()?;
-    let mut contest = Contest::new("Submit and join a no-op, idle pool of 2 processes, not pinned");
+    let seats = match placing {
+        Placing::Pinned => Seats::Pinned,
+        Placing::Free => Seats::Free,
+    };
+    let pool = placing.place(submit::idle_pool)?;
+    let title = format!("Submit and join a no-op, idle pool of 2 processes, {}", placing.name());
+    let mut contest = Contest::new(title);
     contest.entry(OURS, || each(CALLS, || Ok(pool.submit(submit::nothing, ()).join()?)));
-    contest.entry(&*bare, || c.futex(CALLS, LOOKS, Seats::Free));
+    contest.entry(&*bare, || c.futex(CALLS, LOOKS, seats));
     Ok(contest.run(ROUNDS)?.at_most(1.5, OURS, &bare))
 }
