@@ -31,6 +31,7 @@ use super::shared_hub::{self, Presence, Serving};
 use super::stack::Class;
 use crate::error::{Error, ErrorKind, Outcome, Result, Scale, shield};
 use crate::sync::park::Wait;
+use crate::system::forks;
 use crate::task::name_of;
 use crate::vocab::wait::{Backend, Pending, park};
 
@@ -39,8 +40,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) struct Pool {
     id: u64,
-    /// The process that its threads are of: a fork takes along none of them.
-    process: u32,
+    /// Which fork its threads are in: a fork of that one takes along none of them.
+    fork: u32,
     pub(super) settings: Settings,
     state: Mutex<State>,
     hubs: Mutex<Hubs>,
@@ -97,7 +98,7 @@ impl Pool {
         fork::look_after();
         Arc::new(Pool {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
-            process: std::process::id(),
+            fork: forks(),
             settings,
             state: Mutex::default(),
             hubs: Mutex::default(),
@@ -111,8 +112,7 @@ impl Pool {
         call: impl FnOnce() -> T + Send + 'static,
         complete: impl FnOnce(Outcome<T>) + Send + 'static,
     ) {
-        let pid = std::process::id();
-        if pid != self.process {
+        if self.is_the_parents() {
             shield(|| drop(call));
             let error = fork::of_an_executor().with_task(name_of::<F>());
             return shield(|| complete(Err(error)));
@@ -123,7 +123,7 @@ impl Pool {
             Record::alone(Control::new(name, hub::current_id(), true, place).of_pool(self.id));
         let job: Job = {
             let pool = self.clone();
-            let (control, presence) = (control.clone(), Presence::of(pid));
+            let (control, presence) = (control.clone(), Presence::of(std::process::id()));
             Box::new(move |fate| {
                 let class = pool.settings.class;
                 match fate {
@@ -298,8 +298,9 @@ impl Pool {
     }
 
     /// Whether this process is a fork of the one that made it. Then its locks may be held by threads that are not there.
+    #[inline]
     fn is_the_parents(&self) -> bool {
-        self.process != std::process::id()
+        self.fork != forks()
     }
 
     /// Whether the caller is on a thread of this executor: a task, a coroutine that one has started, a callback.
