@@ -18,7 +18,7 @@
 
 use std::any::Any;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, TryLockError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -65,6 +65,8 @@ pub(crate) struct Core<T> {
     /// Which fork it was made in.
     fork: u32,
     state: Mutex<State<T>>,
+    /// What stands in for `state` in a fork where that is locked for ever.
+    lost: OnceLock<Box<Mutex<State<T>>>>,
 }
 
 /// Longer than any thread has the lock of an outcome.
@@ -143,7 +145,8 @@ impl<T> Value<T> {
 impl<T> Core<T> {
     pub(crate) fn new(id: u64) -> Core<T> {
         let state = State::of(Phase::Waiting);
-        Core { id, progress: AtomicU8::new(WAITING), fork: forks(), state: Mutex::new(state) }
+        let progress = AtomicU8::new(WAITING);
+        Core { id, progress, fork: forks(), state: Mutex::new(state), lost: OnceLock::new() }
     }
 
     /// Puts the outcome, unless there is one: then false. Callbacks are for the caller to run.
@@ -259,11 +262,14 @@ impl<T> Core<T> {
     }
 
     /// In a fork of the process that it was made in. A thread that is not here may have held the lock at that moment, and then holds it for
-    /// ever: whoever waits longer than anything here takes gets the state of an outcome that is lost instead, which is never freed.
+    /// ever: from when somebody has waited longer than anything here takes, all get the state of an outcome that is lost instead.
     #[cold]
     fn lock_in_fork(&self) -> MutexGuard<'_, State<T>> {
         let begun = Instant::now();
         loop {
+            if let Some(lost) = self.lost.get() {
+                return lost.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            }
             match self.state.try_lock() {
                 Ok(state) => return state,
                 Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
@@ -273,11 +279,14 @@ impl<T> Core<T> {
                 Err(TryLockError::WouldBlock) => break,
             }
         }
-        let lost = Error::new(ErrorKind::NotStarted)
-            .with_message("this process is a fork, and its parent was just putting the outcome");
-        let state = State::of(Phase::Ready(Value::Plain(Err(lost))));
-        let lost: &Mutex<State<T>> = Box::leak(Box::new(Mutex::new(state)));
-        self.progress.store(DONE, Ordering::Release);
+        let lost = self.lost.get_or_init(|| {
+            let lost = Error::new(ErrorKind::NotStarted).with_message(
+                "this process is a fork, and its parent was just putting the outcome",
+            );
+            // Before anyone has that state: what becomes of it is noted as of any other.
+            self.progress.store(DONE, Ordering::Release);
+            Box::new(Mutex::new(State::of(Phase::Ready(Value::Plain(Err(lost))))))
+        });
         lost.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
@@ -459,7 +468,8 @@ mod tests {
 
     #[test]
     fn a_lock_that_is_held_for_ever_in_a_fork_gives_a_lost_outcome() {
-        let core = Core::<u32>::new(1);
+        // Of a process that this one is a fork of, as far as it knows.
+        let core = Core::<u32> { fork: forks().wrapping_sub(1), ..Core::new(1) };
         assert!(matches!(core.lock_in_fork().phase, Phase::Waiting));
         // By a thread that a fork would not have.
         let held = core.state.lock().unwrap();
@@ -467,6 +477,16 @@ mod tests {
         assert!(core.is_finished() && state.is_done());
         let Phase::Ready(Value::Plain(Err(error))) = &state.phase else { panic!("an outcome") };
         assert_eq!(error.kind(), ErrorKind::NotStarted);
-        drop((state, held));
+        drop(state);
+        // The same one from then on: a callback is called with it, and it is taken once.
+        let (sender, called) = std::sync::mpsc::channel();
+        let due = core.on_done(Box::new(move |outcome: &Outcome<u32>| {
+            sender.send(outcome.is_err()).unwrap();
+        }));
+        core.run(due.unwrap());
+        assert!(called.try_recv().unwrap());
+        let kind = || core.take().unwrap().unwrap_err().kind();
+        assert_eq!([kind(), kind()], [ErrorKind::NotStarted, ErrorKind::AlreadyTaken]);
+        drop(held);
     }
 }
