@@ -13,7 +13,7 @@ use fourfold::green;
 use fourfold::process::{
     self, Array, Buffer, Event, Executor, ExitStatus, Forked, Lock, Queue, Semaphore,
 };
-use fourfold::{ErrorKind, Result};
+use fourfold::{ErrorKind, Result, TaskState};
 
 /// No test takes longer.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -27,7 +27,7 @@ fn main() {
         eprintln!("the tests did not end within {:?}", 2 * LIMIT);
         std::process::abort();
     });
-    let tests: [(&str, fn()); 20] = [
+    let tests: [(&str, fn()); 21] = [
         ("both_branches_know_who_they_are", both_branches_know_who_they_are),
         ("each_end_is_told", each_end_is_told),
         ("memory_is_the_child_s_own_from_then_on", memory_is_the_child_s_own_from_then_on),
@@ -45,6 +45,7 @@ fn main() {
         ("a_fork_has_each_handle_that_it_finds", a_fork_has_each_handle_that_it_finds),
         ("a_fork_has_no_poller_of_its_parent", a_fork_has_no_poller_of_its_parent),
         ("a_coroutine_of_the_parent_s_is_told_to_be_lost", a_coroutine_of_the_parent_s),
+        ("whoever_asks_is_told_of_a_lost_coroutine", whoever_asks_is_told),
         ("a_coroutine_that_is_woken_in_a_fork_is_the_parent_s", a_coroutine_that_is_woken),
         ("a_hub_that_forks_goes_on_in_both", a_hub_that_forks_goes_on_in_both),
         ("a_fork_has_coroutines_whatever_its_parent_s_do", a_fork_has_coroutines),
@@ -258,6 +259,57 @@ fn a_coroutine_of_the_parent_s() {
     task.join().unwrap();
 }
 
+/// Also of one whose callbacks its thread was just calling.
+fn whoever_asks_is_told() {
+    let go = Arc::new(green::Event::new());
+    let (begun, begins) = std::sync::mpsc::channel();
+    let start = || {
+        let (on, begun) = (go.clone(), begun.clone());
+        let wait = move || {
+            begun.send(()).unwrap();
+            on.wait();
+        };
+        let child = green::spawn(wait, ()).unwrap();
+        begins.recv_timeout(LIMIT).unwrap();
+        child
+    };
+    let (asked, looked_at, told) = (start(), start(), start());
+    let calling = {
+        let first = Arc::new(green::Event::new());
+        let (wait, on, begun) = (first.clone(), go.clone(), begun.clone());
+        let calling = green::spawn(move || wait.wait(), ()).unwrap();
+        calling.on_done(move |_| {
+            begun.send(()).unwrap();
+            on.wait();
+        });
+        first.set();
+        begins.recv_timeout(LIMIT).unwrap();
+        calling
+    };
+    let all = Cell::new(Some((asked, looked_at, told, calling)));
+    let child = fork(|| {
+        let (asked, looked_at, told, mut calling) = all.take().unwrap();
+        let (sender, kinds) = std::sync::mpsc::channel();
+        told.on_done(move |outcome| {
+            sender.send(outcome.as_ref().unwrap_err().kind()).unwrap();
+        });
+        let Some(Err(error)) = calling.join_timeout(LIMIT / 4) else { return 1 };
+        let right = [
+            asked.is_finished(),
+            looked_at.state() == TaskState::Finished,
+            kinds.try_recv() == Ok(ErrorKind::NotStarted),
+            error.kind() == ErrorKind::NotStarted,
+        ];
+        if right == [true; 4] { 0 } else { 2 }
+    });
+    child.join().unwrap();
+    go.set();
+    let (asked, looked_at, told, calling) = all.take().unwrap();
+    for one in [asked, looked_at, told, calling] {
+        one.join().unwrap();
+    }
+}
+
 /// The words that coroutines wait at are the fork's too, with who waits there.
 fn a_coroutine_that_is_woken() {
     let go = Arc::new(green::Event::new());
@@ -272,7 +324,7 @@ fn a_coroutine_that_is_woken() {
     let child = fork(|| {
         let cancelled = waits.cancel();
         go.set();
-        i32::from(!cancelled || green::spawn(|| 8, ()).unwrap().join().unwrap() != 8)
+        i32::from(cancelled || green::spawn(|| 8, ()).unwrap().join().unwrap() != 8)
     });
     child.join().unwrap();
     assert!(!waits.is_finished());

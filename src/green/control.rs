@@ -273,11 +273,13 @@ impl<T: Send + 'static> Promise<T> for Record<Core<T>> {
     }
 
     fn cancel(&self, even_running: bool) -> bool {
-        (even_running || !self.is_started()) && self.transition_to_cancelled()
+        !self.is_left_behind()
+            && (even_running || !self.is_started())
+            && self.transition_to_cancelled()
     }
 
     fn is_running(&self) -> bool {
-        self.is_started()
+        !self.is_left_behind() && self.is_started()
     }
 
     fn known(&self) -> &dyn Any {

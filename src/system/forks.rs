@@ -28,6 +28,12 @@ use super::withheld;
 
 static FORKS: AtomicU32 = AtomicU32::new(0);
 
+/// The number that the next thread gets.
+static NEXT: AtomicU32 = AtomicU32::new(1);
+/// Of the last fork: the thread that made it, and the number that the next thread got in the child.
+static FORKER: AtomicU32 = AtomicU32::new(0);
+static FIRST: AtomicU32 = AtomicU32::new(0);
+
 /// What is held still while this process forks.
 pub(crate) struct Still {
     /// Takes the locks. Dropping what it returns gives them back.
@@ -41,6 +47,8 @@ static STILL: OnceLock<Still> = OnceLock::new();
 thread_local! {
     /// The guards of the fork that this thread is making.
     static HELD: Cell<Option<Box<dyn Any>>> = const { Cell::new(None) };
+    /// 0 until it is asked for.
+    static NUMBER: Cell<u32> = const { Cell::new(0) };
 }
 
 /// How many forks lie between this process and the first that asked. A child that is no fork but runs a program begins anew.
@@ -50,6 +58,23 @@ thread_local! {
 pub(crate) fn forks() -> u32 {
     // Relaxed: the child has one thread when it is counted.
     FORKS.load(Ordering::Relaxed)
+}
+
+/// The number of this thread, for [`is_here`]. No thread of this process or of one that it is a fork of has the same.
+pub(crate) fn this_thread() -> u32 {
+    let number = NUMBER.get();
+    if number != 0 {
+        return number;
+    }
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    NUMBER.set(number);
+    number
+}
+
+/// Whether a thread was not left behind in a counted fork: it made the last one, or was made after it.
+pub(crate) fn is_here(thread: u32) -> bool {
+    // Relaxed: they change in a fork that has one thread.
+    thread >= FIRST.load(Ordering::Relaxed) || thread == FORKER.load(Ordering::Relaxed)
 }
 
 /// Counts forks from now on.
@@ -83,6 +108,8 @@ extern "C" fn in_parent() {
 
 extern "C" fn in_child() {
     FORKS.fetch_add(1, Ordering::Relaxed);
+    FORKER.store(this_thread(), Ordering::Relaxed);
+    FIRST.store(NEXT.load(Ordering::Relaxed), Ordering::Relaxed);
     withheld::take_from_fork();
     let _ = HELD.try_with(Cell::take);
     if let Some(still) = STILL.get() {

@@ -9,7 +9,7 @@ mod signal_stack;
 mod withheld;
 
 pub(crate) use self::by_default::{ByDefault, go_by_signals};
-pub(crate) use self::forks::{Still, count_forks, forks, hold_over_forks};
+pub(crate) use self::forks::{Still, count_forks, forks, hold_over_forks, is_here, this_thread};
 pub(crate) use self::handlers::{Handlers, raise_default};
 pub(crate) use self::signal_stack::SignalStack;
 pub(crate) use self::withheld::Withheld;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use super::outcome::{Core, Promise, Value};
+use super::outcome::{Core, Promise};
 use super::wait::{self, Pending, for_a_task, park};
 use crate::error::Outcome;
 use crate::sync::park::{Wait, after};
@@ -153,6 +153,9 @@ impl<T: Send + 'static> Handle<T> {
 
     /// Whether the task has an outcome, whatever it is.
     pub fn is_finished(&self) -> bool {
+        if !self.core().is_finished() {
+            self.settle();
+        }
         self.core().is_finished()
     }
 
@@ -160,7 +163,7 @@ impl<T: Send + 'static> Handle<T> {
     pub fn state(&self) -> TaskState {
         // Looked at again at the end, since the task may have finished after the first look: it must not seem to wait
         // for a worker once more.
-        if !self.core().is_finished() && self.promise.is_running() {
+        if !self.is_finished() && self.promise.is_running() {
             TaskState::Running
         } else if !self.core().is_finished() {
             TaskState::Pending
@@ -198,7 +201,7 @@ impl<T: Send + 'static> Handle<T> {
     }
 
     fn cancel_if(&self, even_running: bool) -> bool {
-        if self.core().is_finished() {
+        if self.is_finished() {
             return self.core().is_cancelled();
         }
         // Looked at again at the end, since another thread may be cancelling it too.
@@ -228,6 +231,7 @@ impl<T: Send + 'static> Handle<T> {
         if let Some(due) = self.core().on_done(Box::new(callback)) {
             self.promise.clone().call(due);
         }
+        self.settle();
     }
 
     fn wait(&self, wait: &Wait, deadline: Option<Instant>) -> Option<Outcome<T>> {
@@ -248,7 +252,7 @@ impl<T: Send + 'static> Handle<T> {
     /// In a fork of the process that the task is in, puts the outcome that it has none here. Whether this call did.
     fn settle(&self) -> bool {
         let Some(error) = self.promise.lost() else { return false };
-        let (put, due) = self.core().finish(Value::Plain(Err(error)));
+        let (put, due) = self.core().finish_lost(error);
         if let Some(due) = due {
             self.promise.clone().call(due);
         }

@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use super::wait::{Backend, Pending};
 use crate::error::{Error, ErrorKind, Outcome, shield};
 use crate::sync::park::{self, Wait};
-use crate::system::forks;
+use crate::system::{forks, is_here, this_thread};
 
 /// What a handle holds: a task's outcome, and what stands behind it.
 pub(crate) trait Promise<T>: Send + Sync {
@@ -83,6 +83,8 @@ struct State<T> {
     cancelled: bool,
     /// Whether nobody will take the outcome: who puts it drops it.
     abandoned: bool,
+    /// The thread that calls the callbacks, or hands them on, in `Calling`.
+    caller: u32,
     /// Most often there is one who waits.
     waker: Option<Waker>,
     /// Boxed, since most tasks have none when they finish: a task is all the smaller.
@@ -151,10 +153,26 @@ impl<T> Core<T> {
 
     /// Puts the outcome, unless there is one: then false. Callbacks are for the caller to run.
     pub(crate) fn finish(&self, value: Value<T>) -> (bool, Option<Due<T>>) {
-        let mut state = self.lock();
+        let state = self.lock();
         if !matches!(state.phase, Phase::Waiting) {
             return (false, None);
         }
+        self.put(state, value)
+    }
+
+    /// In a fork that does not have the thread which would bring the outcome: puts this one, as `finish` does, also where that thread was
+    /// just running the callbacks.
+    pub(crate) fn finish_lost(&self, error: Error) -> (bool, Option<Due<T>>) {
+        let state = self.lock();
+        match state.phase {
+            Phase::Waiting => {}
+            Phase::Calling(_) if !is_here(state.caller) => {}
+            _ => return (false, None),
+        }
+        self.put(state, Value::Plain(Err(error)))
+    }
+
+    fn put(&self, mut state: MutexGuard<'_, State<T>>, value: Value<T>) -> (bool, Option<Due<T>>) {
         state.cancelled = value.is_cancelled();
         if state.callbacks().is_empty() {
             self.transition_to_ready(state, value);
@@ -192,6 +210,7 @@ impl<T> Core<T> {
         let outcome = value.get();
         let mut state = self.lock();
         state.phase = Phase::Calling(Some(park::current_id()));
+        state.caller = this_thread();
         while !state.callbacks().is_empty() {
             let callbacks = std::mem::take(&mut state.left().callbacks);
             drop(state);
@@ -320,6 +339,7 @@ impl<T> Core<T> {
     /// What the phase was. Who could take the outcome and has not must wait for the callbacks from now on.
     fn transition_to_calling(&self, state: &mut State<T>) -> Phase<T> {
         self.progress.store(CALLING, Ordering::Release);
+        state.caller = this_thread();
         std::mem::replace(&mut state.phase, Phase::Calling(None))
     }
 }
@@ -437,7 +457,7 @@ impl<T> Pending for Core<T> {
 
 impl<T> State<T> {
     fn of(phase: Phase<T>) -> State<T> {
-        State { phase, cancelled: false, abandoned: false, waker: None, left: None }
+        State { phase, cancelled: false, abandoned: false, caller: 0, waker: None, left: None }
     }
 
     fn left(&mut self) -> &mut Left<T> {
