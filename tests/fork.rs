@@ -27,7 +27,7 @@ fn main() {
         eprintln!("the tests did not end within {:?}", 2 * LIMIT);
         std::process::abort();
     });
-    let tests: [(&str, fn()); 21] = [
+    let tests: [(&str, fn()); 22] = [
         ("both_branches_know_who_they_are", both_branches_know_who_they_are),
         ("each_end_is_told", each_end_is_told),
         ("memory_is_the_child_s_own_from_then_on", memory_is_the_child_s_own_from_then_on),
@@ -46,6 +46,7 @@ fn main() {
         ("a_fork_has_no_poller_of_its_parent", a_fork_has_no_poller_of_its_parent),
         ("a_coroutine_of_the_parent_s_is_told_to_be_lost", a_coroutine_of_the_parent_s),
         ("whoever_asks_is_told_of_a_lost_coroutine", whoever_asks_is_told),
+        ("who_waits_for_a_coroutine_at_a_fork_is_told_too", who_waits_at_a_fork),
         ("a_coroutine_that_is_woken_in_a_fork_is_the_parent_s", a_coroutine_that_is_woken),
         ("a_hub_that_forks_goes_on_in_both", a_hub_that_forks_goes_on_in_both),
         ("a_fork_has_coroutines_whatever_its_parent_s_do", a_fork_has_coroutines),
@@ -308,6 +309,42 @@ fn whoever_asks_is_told() {
     for one in [asked, looked_at, told, calling] {
         one.join().unwrap();
     }
+}
+
+/// A coroutine of the hub that forks waits for one of another thread already.
+fn who_waits_at_a_fork() {
+    let run = || {
+        let go = Arc::new(green::Event::new());
+        let on = go.clone();
+        // Both on the hub that all share.
+        let far = std::thread::spawn(move || green::spawn(move || on.wait(), ()).unwrap());
+        let far = far.join().unwrap();
+        let on = go.clone();
+        let other =
+            std::thread::spawn(move || green::spawn(move || on.wait(), ()).unwrap().into_handle());
+        let other = other.join().unwrap();
+        let joins = [
+            green::spawn(move || far.join().map_err(|error| error.kind()), ()).unwrap(),
+            green::spawn(move || other.join().map_err(|error| error.kind()), ()).unwrap(),
+        ];
+        green::yield_now();
+        // SAFETY: as in `fork`.
+        let forked = unsafe { process::fork() }.unwrap();
+        let join = |mut child: green::Child<_>| child.join_timeout(LIMIT / 4).map(Result::unwrap);
+        match forked {
+            Forked::Child => {
+                let told = joins.map(join);
+                let is_lost = told == [Some(Err(ErrorKind::NotStarted)); 2];
+                std::process::exit(i32::from(!is_lost))
+            }
+            Forked::Parent(child) => {
+                child.join().unwrap();
+                go.set();
+                assert_eq!(joins.map(join), [Some(Ok(())); 2]);
+            }
+        }
+    };
+    green::run(run).unwrap();
 }
 
 /// The words that coroutines wait at are the fork's too, with who waits there.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use super::outcome::{Core, Promise};
@@ -113,7 +113,7 @@ impl<T: Send + 'static> Handle<T> {
             if let Some(outcome) = self.core().take() {
                 return outcome;
             }
-            park(self.core(), &wait, None);
+            park(&self, &wait, None);
         }
     }
 
@@ -245,7 +245,7 @@ impl<T: Send + 'static> Handle<T> {
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return None;
             }
-            self.promise.clone().wait(self.core(), wait, deadline);
+            self.promise.clone().wait(self, wait, deadline);
         }
     }
 
@@ -291,8 +291,30 @@ impl<T: Send + 'static> Future for Handle<T> {
 /// Ready when there is an outcome, or it was taken.
 impl<T: Send + 'static> Waitable for Handle<T> {
     fn watch(&self) -> Watch<'_> {
-        self.settle();
-        wait::watch(self.core())
+        wait::watch(self)
+    }
+}
+
+/// That there is an outcome for who waits. Also where a fork lies between two looks, so that there will be none: then it is put.
+impl<T: Send + 'static> Pending for Handle<T> {
+    fn is_done(&self) -> bool {
+        self.core().is_done() || (self.settle() && self.core().is_done())
+    }
+
+    fn register(&self, waker: &Waker) {
+        self.core().register(waker);
+    }
+
+    fn forget(&self, waker: &Waker) {
+        self.core().forget(waker);
+    }
+
+    fn task(&self) -> Option<u64> {
+        self.core().task()
+    }
+
+    fn is_of(&self, task: u64) -> bool {
+        self.core().is_of(task)
     }
 }
 

@@ -187,14 +187,18 @@ impl Remote {
         self.fork.load(Ordering::Relaxed) != forks()
     }
 
-    /// In a fork that was made on its thread: the hub goes on here. Who was about to wake one of these may not be here.
+    /// In a fork that was made on its thread: the hub goes on here, with the coroutines at `slots`. All of them look again: who was about to
+    /// wake one may not be here, and what one waits for may be lost.
     pub(super) fn come_along(&self, slots: impl Iterator<Item = &'static Slot>) {
         self.fork.store(forks(), Ordering::Relaxed);
         let mut inner = self.lock();
         inner.asleep = false;
-        let flagged = slots.filter(|slot| slot.queued.load(Ordering::Relaxed));
-        // With those that are there.
-        inner.wakes = flagged.map(|slot| slot.index).collect();
+        // In place of those that are there.
+        inner.wakes.clear();
+        inner.wakes.extend(slots.map(|slot| {
+            slot.queued.store(true, Ordering::Relaxed);
+            slot.index
+        }));
         self.has_incoming.store(true, Ordering::Relaxed);
     }
 

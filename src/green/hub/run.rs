@@ -86,7 +86,8 @@ impl Hub {
     /// In a fork that was made on its thread.
     pub(in crate::green) fn come_along(&self) {
         if let Ok(entries) = self.entries.try_borrow() {
-            self.remote.come_along(entries.iter().map(|entry| entry.slot));
+            let alive = entries.iter().filter(|entry| entry.control.is_some());
+            self.remote.come_along(alive.map(|entry| entry.slot));
         }
     }
 
