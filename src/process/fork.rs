@@ -290,7 +290,7 @@ unsafe fn divide(lifeline: &Lifeline) -> io::Result<Side> {
             }
             drop(opens);
             // Should the parent die meanwhile, so does this process.
-            let _ = opened.read(&mut [0]);
+            while opened.read(&mut [0]).is_err_and(|e| e.kind() == io::ErrorKind::Interrupted) {}
             sys::lifeline::let_go_of_all(null, lifeline.readers());
             // Whoever is connected with the parent is to find out when that is gone.
             let door = context::inherited_end().map(|end| end.as_raw_fd());

@@ -112,7 +112,7 @@ impl Server {
                 self.page.set_stage(Stage::Ready);
                 let mut code = 0;
                 if let Some(answer) =
-                    self.next_frame().and_then(|frame| self.run_task(frame, None, || ()))
+                    self.next_frame().and_then(|frame| self.run_task(frame, || ()))
                 {
                     let Answer { kind, id, took, parcel } = answer;
                     self.answer(kind, id, took, parcel);
@@ -140,7 +140,7 @@ impl Server {
                             let _ = tasks.send(Kind::Taken, task, 0, &Parcel::default());
                         }
                     };
-                    if let Some(answer) = self.run_task(frame, tasks.seen_at(), taken) {
+                    if let Some(answer) = self.run_task(frame, taken) {
                         let Answer { kind, id, took, mut parcel } = answer;
                         std::mem::take(&mut parcel.tickets).sent();
                         parent_is_there = tasks.send(kind, id, took, &parcel).is_ok();
@@ -181,9 +181,9 @@ impl Server {
         std::process::exit(PANICKED)
     }
 
-    /// Takes a task up, says so, and runs it. `None` if it has been taken back. What time it is is read again if nobody knows.
-    fn run_task(&mut self, frame: Frame, now: Option<u64>, taken: impl FnOnce()) -> Option<Answer> {
-        let began = now.unwrap_or_else(monotonic);
+    /// Takes a task up, says so, and runs it. `None` if it has been taken back.
+    fn run_task(&mut self, frame: Frame, taken: impl FnOnce()) -> Option<Answer> {
+        let began = monotonic();
         if !self.page.take(frame.epoch, began) {
             return None;
         }

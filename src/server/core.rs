@@ -20,7 +20,14 @@ use super::model::aide::Aide;
 use super::settings::Settings;
 use crate::error::{Error, Result, shield};
 
-type Teller = (mpsc::SyncSender<Event>, JoinHandle<()>);
+/// Who tells the user what happens.
+enum Teller {
+    /// A thread, once there is something to tell.
+    None,
+    Thread(mpsc::SyncSender<Event>, JoinHandle<()>),
+    /// The server is over, and all was told.
+    Over,
+}
 
 /// So many events wait to be told. What comes while so many wait is not.
 const UNTOLD: usize = 1024;
@@ -51,8 +58,7 @@ pub(super) struct Core {
     left: Mutex<u64>,
     on_left: Condvar,
     on_event: Arc<OnEvent>,
-    /// The thread that tells the user, once there is something to tell.
-    teller: Mutex<Option<Teller>>,
+    teller: Mutex<Teller>,
     /// In the process of one connection: who hears of the shutdown.
     pub(super) aide: Option<Aide>,
     /// The watch has been started.
@@ -123,7 +129,7 @@ impl Core {
             left: Mutex::new(0),
             on_left: Condvar::new(),
             on_event: on_event.into(),
-            teller: Mutex::new(None),
+            teller: Mutex::new(Teller::None),
             aide,
             is_watched: AtomicBool::new(false),
         }))
@@ -256,46 +262,46 @@ impl Core {
     /// not the server's.
     pub(super) fn tell(&self, event: Event) {
         let mut teller = self.teller();
-        if teller.is_none() {
-            *teller = self.start_teller().ok();
-        }
+        let _ = self.start_teller(&mut teller);
         match &*teller {
             // One too many is not told of.
-            Some((events, _)) => drop(events.try_send(event)),
-            None => {
+            Teller::Thread(events, _) => drop(events.try_send(event)),
+            Teller::None => {
                 drop(teller);
                 shield(|| (self.on_event)(event));
             }
+            Teller::Over => {}
         }
     }
 
     /// Starts the thread that tells, for a crew whose own threads may not wait for a user.
     pub(super) fn begin_telling(&self) -> Result<()> {
-        let mut teller = self.teller();
-        if teller.is_none() {
-            *teller = Some(self.start_teller()?);
-        }
-        Ok(())
+        self.start_teller(&mut self.teller())
     }
 
-    fn teller(&self) -> MutexGuard<'_, Option<Teller>> {
+    fn teller(&self) -> MutexGuard<'_, Teller> {
         self.teller.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn start_teller(&self) -> Result<Teller> {
+    /// Starts its thread, if there is to be one, and is none.
+    fn start_teller(&self, teller: &mut Teller) -> Result<()> {
+        if !matches!(teller, Teller::None) {
+            return Ok(());
+        }
         let (events, told) = mpsc::sync_channel::<Event>(UNTOLD);
         let (server, hear) = (self.address(), Arc::clone(&self.on_event));
         let thread = start("fourfold-event", move || {
             TELLS.set(server);
             told.iter().for_each(|event| shield(|| hear(event)));
         })?;
-        Ok((events, thread))
+        *teller = Teller::Thread(events, thread);
+        Ok(())
     }
 
     /// Waits until all is told, unless that waits for this thread.
     pub(super) fn tell_all(&self) {
-        let teller = self.teller().take();
-        if let Some((events, thread)) = teller {
+        let teller = std::mem::replace(&mut *self.teller(), Teller::Over);
+        if let Teller::Thread(events, thread) = teller {
             drop(events);
             join(thread);
         }

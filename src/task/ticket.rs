@@ -140,10 +140,19 @@ pub(crate) fn collect<R>(write: impl FnOnce() -> R) -> (R, Tickets) {
 struct Inner(Scope);
 
 impl Inner {
+    /// Goes on with the outer value, and gives how many tickets there are. What was met meanwhile of descriptors and marks stays with the
+    /// value that has them: it may be the outer one.
+    #[inline]
+    fn leave(&self) -> u32 {
+        let Scope { writes, kept, .. } = self.0;
+        let inner = aside::scope();
+        aside::replace(Scope { writes, kept, ..inner });
+        inner.kept
+    }
+
     #[inline]
     fn end(self) -> Tickets {
-        let Scope { kept, .. } = aside::replace(self.0);
-        let first = self.0.kept;
+        let (kept, first) = (self.leave(), self.0.kept);
         std::mem::forget(self);
         if kept == first { Tickets::default() } else { taken(first) }
     }
@@ -152,8 +161,7 @@ impl Inner {
 impl Drop for Inner {
     #[cold]
     fn drop(&mut self) {
-        let Scope { kept, .. } = aside::replace(self.0);
-        if kept != self.0.kept {
+        if self.leave() != self.0.kept {
             drop(taken(self.0.kept));
         }
     }
@@ -229,6 +237,17 @@ mod tests {
         assert!(!is_writing());
         keep(Counted(outer.clone()));
         assert_eq!(back(&outer), 3);
+    }
+
+    #[test]
+    fn what_a_value_in_a_value_leaves_beside_its_tickets_is_the_outer_ones() {
+        use super::super::travel;
+        let ((), marks) = travel::collect(|| {
+            let ((), _) = collect(|| assert!(travel::leave(1)));
+            assert!(travel::leave(2));
+        });
+        assert_eq!(marks, [1, 2]);
+        assert!(!travel::leave(3));
     }
 
     #[test]

@@ -56,17 +56,23 @@ fn each_is_whole(leave: impl Fn(Rc<Cell<u64>>)) {
     }
 }
 
+/// A greenlet that has gone down, and waits there.
+fn deep_within(seen: Rc<Cell<u64>>) -> Greenlet<u32> {
+    let deep = Greenlet::new(move |first: u32| {
+        descend(1, &seen, &mut || {
+            Greenlet::parent().switch_to(first + 1);
+        });
+        0
+    });
+    let deep = deep.unwrap();
+    assert_eq!(deep.switch_to(1), 2);
+    deep
+}
+
 #[test]
 fn a_throw_at_a_greenlet_that_is_deep_within() {
     each_is_whole(|seen| {
-        let deep = Greenlet::new(move |first: u32| {
-            descend(1, &seen, &mut || {
-                Greenlet::parent().switch_to(first + 1);
-            });
-            0
-        });
-        let deep = deep.unwrap();
-        assert_eq!(deep.switch_to(1), 2);
+        let deep = deep_within(seen);
         // Nobody catches it there, so it comes out here.
         let caught = catch_unwind(AssertUnwindSafe(|| deep.throw(String::from("thrown"))));
         assert_eq!(*caught.unwrap_err().downcast::<String>().unwrap(), "thrown");
@@ -93,15 +99,7 @@ fn a_throw_at_a_greenlet_that_catches_it_and_goes_on() {
 #[test]
 fn a_greenlet_that_is_dropped_deep_within() {
     each_is_whole(|seen| {
-        let deep = Greenlet::new(move |first: u32| {
-            descend(1, &seen, &mut || {
-                Greenlet::parent().switch_to(first + 1);
-            });
-            0
-        });
-        let deep = deep.unwrap();
-        assert_eq!(deep.switch_to(1), 2);
-        drop(deep);
+        drop(deep_within(seen));
     });
 }
 

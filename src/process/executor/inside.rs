@@ -85,7 +85,6 @@ struct HungUp;
 pub(crate) struct Tasks {
     inside: &'static Inside,
     patience: Patience,
-    seen_at: Option<u64>,
     forwarded: Receiver<Frame>,
 }
 
@@ -112,17 +111,11 @@ impl Tasks {
             }),
             changed: Condvar::new(),
         });
-        Tasks { inside, patience: Patience::at_memory(), seen_at: None, forwarded }
-    }
-
-    /// When the last task came, as [`monotonic`] tells it and as far as it was looked for: to a microsecond.
-    pub(crate) fn seen_at(&self) -> Option<u64> {
-        self.seen_at
+        Tasks { inside, patience: Patience::at_memory(), forwarded }
     }
 
     /// The next task; `None` when the pool has hung up.
     pub(crate) fn next(&mut self) -> Option<Frame> {
-        self.seen_at = None;
         let mut state = self.inside.lock();
         let mut inbox = match std::mem::replace(&mut state.reading, Reading::Main) {
             Reading::Idle(inbox) => inbox,
@@ -151,14 +144,13 @@ impl Tasks {
     /// As `Inside::read`, but looks for a moment before it sleeps, if the last task was soon there too.
     fn read(&mut self, inbox: &mut Inbox) -> Result<Frame, HungUp> {
         let inside = self.inside;
-        self.seen_at = None;
         if let Some(frame) = inside.next(inbox)? {
             return Ok(frame);
         }
         let began = monotonic();
-        self.seen_at = self.patience.look(|| inside.stream.has_some());
+        let seen = self.patience.look(|| inside.stream.has_some());
         let frame = inside.read(inbox);
-        if self.seen_at.is_none() {
+        if seen.is_none() {
             self.patience.learn(Duration::from_nanos(monotonic().saturating_sub(began)));
         }
         frame

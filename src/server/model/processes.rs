@@ -150,12 +150,11 @@ impl<H: Portable> Family<H> {
         let pid = child.pid();
         let shared = Arc::clone(&self.shared);
         child.on_end(move |outcome| {
-            let event = shared.done(id, pid, &peer, outcome);
-            // Its seat is kept until it has ended, however; not while somebody hears of it.
-            drop(seat);
-            if let Some(event) = event {
+            if let Some(event) = shared.done(id, pid, &peer, outcome) {
                 shared.core.tell(event);
             }
+            // Its seat is kept until it has ended, however: then the server may be over, and tells nothing more.
+            drop(seat);
         });
         let mut state = self.shared.state();
         if state.is_killed {
