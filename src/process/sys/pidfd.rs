@@ -49,15 +49,6 @@ pub(crate) fn peek(pidfd: impl AsFd) -> io::Result<Option<Status>> {
     Ok(reaped.map(|reaped| reaped.status))
 }
 
-/// Whether it is a child of this process that nobody has waited for, alive or a zombie: then its number is its own.
-pub(crate) fn is_kept(pidfd: impl AsFd) -> bool {
-    let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
-    let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
-    let pidfd = pidfd.as_fd().as_raw_fd() as libc::id_t;
-    // SAFETY: a place of the type that is filled.
-    unsafe { libc::waitid(libc::P_PIDFD, pidfd, info.as_mut_ptr(), options) == 0 }
-}
-
 /// Waits until a child has ended.
 pub(crate) fn reap_blocking(pidfd: impl AsFd) -> io::Result<Reaped> {
     let reaped = wait(pidfd, libc::WEXITED)?;
@@ -236,19 +227,17 @@ pub(crate) fn group_exists(pid: u32) -> bool {
 
 /// Sends a signal to the group that the process leads, or led.
 ///
-/// Since 6.9 the descriptor means that group in any case. Before, the number does, as long as the process has not been waited for:
-/// the caller holds the lock under which it is, and if the kernel has not kept it, or another part of the program was faster, nothing happens.
+/// Since 6.9 the descriptor means that group in any case. Before, the number does, as long as the process has not been waited for,
+/// or the group still has members: the caller holds the lock under which it is waited for, and has seen that it was not.
 pub(crate) fn kill_group(pidfd: impl AsFd, pid: u32, signal: libc::c_int) {
     const PIDFD_SIGNAL_PROCESS_GROUP: libc::c_uint = 1 << 2;
-    let child = pidfd.as_fd();
-    let pidfd = child.as_raw_fd();
+    let pidfd = pidfd.as_fd().as_raw_fd();
     // SAFETY: system calls on numbers, without a siginfo.
     unsafe {
         let flags = PIDFD_SIGNAL_PROCESS_GROUP;
         let none = std::ptr::null::<()>();
         if libc::syscall(libc::SYS_pidfd_send_signal, pidfd, signal, none, flags) == -1
             && *libc::__errno_location() == libc::EINVAL
-            && is_kept(child)
         {
             libc::kill(-(pid as libc::pid_t), signal);
         }

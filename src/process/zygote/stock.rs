@@ -308,9 +308,9 @@ impl Drop for Zygote {
         self.proc.end();
         for parts in self.spares.drain(..) {
             let forked = parts.page.forked().map(own);
-            // Else its number may be another's by now.
+            // Still ours, if nobody else has waited for it.
             if let Some(Ok(spawned)) = forked
-                && sys::is_kept(&spawned.pidfd)
+                && sys::peek(&spawned.pidfd).is_ok()
             {
                 sys::kill_group(&spawned.pidfd, spawned.pid, libc::SIGKILL);
                 sys::signal(&spawned.pidfd, libc::SIGKILL);
