@@ -33,6 +33,14 @@ use super::stack::Stack;
 #[repr(transparent)]
 pub(super) struct Point(NonZeroUsize);
 
+impl Point {
+    /// Where it lies on its stack.
+    #[inline(always)]
+    pub(super) fn address(self) -> usize {
+        self.0.get()
+    }
+}
+
 /// So much may lie at the beginning of a stack at most. Of the smallest it is a quarter.
 const ROOM: usize = 4096;
 
