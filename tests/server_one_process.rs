@@ -5,7 +5,8 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use fourfold::server::{Builder, Conn, Ended, Portable, Processes, Server};
+use fourfold::process::{Lock, shared_memory};
+use fourfold::server::{self, Builder, Conn, Ended, Portable, Processes, Server};
 
 /// Longer than anything here takes; who waits so long has failed.
 const LONG: Duration = Duration::from_secs(30);
@@ -242,4 +243,43 @@ fn a_signal_of_somebody_elses_does_not_keep_the_shutdown_from_it() {
     wait_until(|| waits(pid) > before && is_asleep());
     ends_by_itself(&server);
     assert_eq!(client.line(), "");
+}
+
+/// Cannot be read.
+#[derive(Clone)]
+struct Unreadable;
+
+impl serde::Serialize for Unreadable {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_unit()
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Unreadable {
+    fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Unreadable, D::Error> {
+        Err(serde::de::Error::custom("it cannot be read"))
+    }
+}
+
+#[test]
+fn words_among_arguments_that_nobody_has_read_are_given_back() {
+    // No other test here has words.
+    let before = shared_memory().unwrap();
+    let lock = Lock::new(0_u32).unwrap();
+    let handler =
+        server::with((Unreadable, lock), |_: &mut Conn, _: &(Unreadable, Lock<u32>)| Ok(()));
+    let server = builder().on_event(|_| {}).start(Processes, handler).unwrap();
+    let mut most = 0;
+    for count in 1..=100 {
+        assert_eq!(Client::of(&server).line(), "");
+        wait_until(|| server.counters().rejected == count);
+        most = most.max(shared_memory().unwrap().bytes);
+    }
+    assert!(most < before.bytes + 4096, "{most} bytes");
+    ends_by_itself(&server);
+    drop(server);
+    wait_until(|| {
+        let now = shared_memory().unwrap();
+        (now.words, now.bytes) == (before.words, before.bytes)
+    });
 }

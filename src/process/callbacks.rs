@@ -67,6 +67,10 @@ pub(crate) fn run(job: Job) {
 pub(crate) struct Late(Tickets);
 
 impl Late {
+    pub(crate) fn new(tickets: Tickets) -> Late {
+        Late(tickets)
+    }
+
     pub(crate) fn of(parcel: &mut Parcel) -> Late {
         Late(std::mem::take(&mut parcel.tickets))
     }

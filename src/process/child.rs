@@ -3,7 +3,6 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -53,7 +52,6 @@ pub(crate) struct Body {
     pub(crate) daemon: bool,
     pub(crate) parent: u32,
     watch: OnceLock<Arc<Watch>>,
-    is_called_back_at_once: AtomicBool,
 }
 
 /// The work of a child, ready to be sent.
@@ -100,7 +98,6 @@ pub(crate) fn start<T: Payload>(
         daemon,
         parent: std::process::id(),
         watch: OnceLock::new(),
-        is_called_back_at_once: AtomicBool::new(false),
     });
     let cell = Cell::new(body.id, body.clone());
     registry::insert(Entry { body: body.clone() });
@@ -156,7 +153,6 @@ pub(crate) fn adopt(proc: Arc<Proc>, name: String) -> Result<Child<()>> {
         daemon: false,
         parent,
         watch: OnceLock::new(),
-        is_called_back_at_once: AtomicBool::new(false),
     });
     let cell = Cell::new(id, body.clone());
     registry::insert(Entry { body: body.clone() });
@@ -230,12 +226,7 @@ impl Backend for Body {
     }
 
     fn call(&self, callbacks: Box<dyn FnOnce() + Send>) {
-        // Relaxed: it is set before there is a callback.
-        if self.is_called_back_at_once.load(Ordering::Relaxed) {
-            callbacks();
-        } else {
-            super::callbacks::run(callbacks);
-        }
+        super::callbacks::run(callbacks);
     }
 
     fn wait(&self, pending: &dyn Pending, wait: &Wait, deadline: Option<Instant>) {
@@ -345,12 +336,6 @@ impl<T: Payload> Child<T> {
 
     /// Has `callback` called in this process with the outcome, once. See [`Handle::on_done`].
     pub fn on_done(&self, callback: impl FnOnce(&Outcome<T>) + Send + 'static) {
-        self.handle.on_done(callback);
-    }
-
-    /// The same for a callback of the library's own, which is short and waits for nobody: it is spared another thread, and called by the supervisor.
-    pub(crate) fn on_end(&self, callback: impl FnOnce(&Outcome<T>) + Send + 'static) {
-        self.body.is_called_back_at_once.store(true, Ordering::Relaxed);
         self.handle.on_done(callback);
     }
 

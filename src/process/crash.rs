@@ -5,14 +5,16 @@
 use std::ffi::{c_int, c_void};
 use std::ptr;
 use std::sync::Once;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
-use super::page::{CrashKind, Page};
+use super::page::{CrashKind, Front};
 use crate::error::Panic;
 use crate::system::{Handlers, raise_default};
 
 /// The page of this child. Set once, before the handlers are installed, and never freed.
-static PAGE: AtomicPtr<Page> = AtomicPtr::new(ptr::null_mut());
+static PAGE: AtomicPtr<Front> = AtomicPtr::new(ptr::null_mut());
+/// Whose it is: what a fork of the child dies of is not what the child died of.
+static OWNER: AtomicU32 = AtomicU32::new(0);
 
 static HANDLERS: Handlers<6> = Handlers::of([
     libc::SIGSEGV,
@@ -28,8 +30,9 @@ static HANDLERS: Handlers<6> = Handlers::of([
 const NEAR: usize = 256 << 10;
 
 /// Writes panics and fatal signals of this process into `page` from now on.
-pub(crate) fn install(page: &'static Page) {
-    // Release: a handler, in whatever thread, that sees the pointer sees the page.
+pub(crate) fn install(page: &'static Front) {
+    OWNER.store(std::process::id(), Ordering::Relaxed);
+    // Release: a handler, in whatever thread, that sees the pointer sees the page, and whose it is.
     PAGE.store(ptr::from_ref(page).cast_mut(), Ordering::Release);
     // Once: a fork of a zygote has both from it, and changes the page alone.
     static ONCE: Once = Once::new();
@@ -46,14 +49,16 @@ pub(crate) fn install(page: &'static Page) {
     });
 }
 
-fn page_of_this_child() -> Option<&'static Page> {
+/// Async-signal-safe.
+fn page_of_this_child() -> Option<&'static Front> {
     // Acquire pairs with the Release of `install`.
     let page = PAGE.load(Ordering::Acquire);
     // SAFETY: null, or a page that `install` was given for ever.
-    unsafe { page.as_ref() }
+    let page = unsafe { page.as_ref() }?;
+    (OWNER.load(Ordering::Relaxed) == std::process::id()).then_some(page)
 }
 
-fn record_panic(page: &Page, panic: &Panic) {
+fn record_panic(page: &Front, panic: &Panic) {
     let text: [&[u8]; 5] = [
         panic.message.as_bytes(),
         b"\0",

@@ -11,8 +11,8 @@
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::ptr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Once};
 
 use rustix::mm::{Advice, MapFlags, ProtFlags};
 
@@ -28,7 +28,7 @@ use super::{
     supervisor as supervising, zygote,
 };
 use crate::error::{Error, ErrorKind, Result, Scale};
-use crate::system::reactor;
+use crate::system::{count_forks, forks, reactor};
 
 /// Which branch of a [`fork`] this is.
 #[derive(Debug)]
@@ -172,22 +172,10 @@ pub(crate) fn start(
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Generation(u32);
 
-/// How many forks this process is away from one that was executed.
-static GENERATION: AtomicU32 = AtomicU32::new(0);
-
 /// Which of its forks this process is.
 pub(crate) fn generation() -> Generation {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        extern "C" fn in_child() {
-            // Relaxed: the child has one thread.
-            GENERATION.fetch_add(1, Ordering::Relaxed);
-        }
-        // SAFETY: the handler adds to an atomic.
-        unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
-    });
-    // Relaxed: it changes only where there is one thread.
-    Generation(GENERATION.load(Ordering::Relaxed))
+    count_forks();
+    Generation(forks())
 }
 
 /// Tells a process from its forks, by a system call of whatever kind, and without one of its own.

@@ -17,6 +17,7 @@
 //! A child is this executable, run again: see [`init`](crate::init) for where it begins. Sockets, files and locks are not
 //! inherited; what a function needs is passed to it.
 
+pub(crate) mod brood;
 mod builder;
 mod callbacks;
 mod capture;
@@ -31,6 +32,7 @@ mod executor;
 mod fork;
 mod jobs;
 mod launch;
+mod maps;
 mod memory;
 mod owner_died;
 mod page;
@@ -76,4 +78,6 @@ pub use self::status::ExitStatus;
 pub use crate::sync::Itself;
 pub use crate::task::fd::Fd;
 
+pub(crate) use self::callbacks::Late;
 pub(crate) use self::registry::end_of_main;
+pub(crate) use self::zygote::rights;

@@ -16,6 +16,7 @@
 #![allow(unsafe_code)]
 
 use std::cell::UnsafeCell;
+use std::ops::Deref;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
@@ -72,8 +73,9 @@ struct Layout {
     from_worker: Stream,
 }
 
+/// What is about the child itself, and lies in memory that it shares with its parent. All zeroes are a new one.
 #[repr(C)]
-struct Front {
+pub(crate) struct Front {
     progress: AtomicU64,
     taken_at: AtomicU64,
     crash_address: AtomicU64,
@@ -97,6 +99,8 @@ pub(crate) struct Page {
 
 // SAFETY: all fields are atomics but the `text` of the record, which is written only by the thread that moved `crash` to 1, and read only
 // after `crash` shows that it is complete.
+unsafe impl Sync for Front {}
+// SAFETY: the mapping is nobody's in particular, and what lies in it is shared as above.
 unsafe impl Send for Page {}
 // SAFETY: as above.
 unsafe impl Sync for Page {}
@@ -134,10 +138,6 @@ impl Page {
         Ok(Page { layout })
     }
 
-    fn layout(&self) -> &Front {
-        &self.whole().front
-    }
-
     fn whole(&self) -> &Layout {
         // SAFETY: the mapping is of the size of `Layout`, page-aligned, any bytes are valid for it, and it lives as long
         // as `self`.
@@ -154,86 +154,6 @@ impl Page {
         &self.whole().from_worker
     }
 
-    // The child's side.
-
-    pub(crate) fn set_stage(&self, stage: Stage) {
-        self.layout().stage.store(stage as u32, Ordering::Release);
-    }
-
-    /// Takes up a task that was sent in this epoch. False if it has been taken back.
-    pub(crate) fn take(&self, epoch: u32, now: u64) -> bool {
-        let layout = self.layout();
-        // Before the task is taken, so that the parent never sees it taken with the time of an earlier one.
-        layout.taken_at.store(now, Ordering::Relaxed);
-        let mut seen = layout.progress.load(Ordering::Relaxed);
-        loop {
-            if (seen >> 32) as u32 != epoch {
-                return false;
-            }
-            let next = seen & !0xffff_ffff | u64::from((seen as u32).wrapping_add(1));
-            // Release: the parent that sees the task taken sees its time. The word alone decides between both sides.
-            match layout.progress.compare_exchange_weak(
-                seen,
-                next,
-                Ordering::Release,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => return true,
-                Err(now) => seen = now,
-            }
-        }
-    }
-
-    /// Leaves a crash record. It replaces that of a panic, which may have been caught, and no other. Async-signal-safe.
-    pub(crate) fn record_crash(&self, kind: CrashKind, signal: i32, address: u64, text: &[&[u8]]) {
-        let layout = self.layout();
-        let kind = match kind {
-            CrashKind::Panic => 2,
-            CrashKind::Signal => 3,
-            CrashKind::StackOverflow => 4,
-        };
-        // One thread at a time writes, and what it writes over is complete.
-        let claimed = [0, 2].into_iter().any(|free| {
-            layout.crash.compare_exchange(free, 1, Ordering::Acquire, Ordering::Relaxed).is_ok()
-        });
-        if !claimed {
-            return;
-        }
-        let mut len = 0;
-        for part in text {
-            let part = &part[..part.len().min(TEXT - len)];
-            // SAFETY: `len + part.len() <= TEXT`; this thread alone writes the text, since it moved `crash` to 1,
-            // and the parent reads it only after the store below.
-            unsafe {
-                let target = layout.text.get().cast::<u8>().add(len);
-                ptr::copy_nonoverlapping(part.as_ptr(), target, part.len());
-            }
-            len += part.len();
-        }
-        layout.crash_signal.store(signal, Ordering::Relaxed);
-        layout.crash_address.store(address, Ordering::Relaxed);
-        layout.text_len.store(len as u32, Ordering::Relaxed);
-        // Release: who sees the kind sees the record.
-        layout.crash.store(kind, Ordering::Release);
-    }
-
-    /// Forgets a record: the panic was caught, and its task answered for it.
-    pub(crate) fn clear_crash(&self) {
-        self.layout().crash.store(0, Ordering::Release);
-    }
-
-    // The zygote's side.
-
-    /// Where the kernel is to put the number of the process that is forked to be this child. In place, and zero.
-    pub(crate) fn forked_address(&self) -> u64 {
-        let forked = &self.layout().forked;
-        // Written to, so that the kernel need not fetch the memory while the zygote is being killed.
-        forked.store(0, Ordering::Relaxed);
-        ptr::from_ref(forked) as u64
-    }
-
-    // The parent's side.
-
     /// Has all of the streams' memory there: an error now, and not a signal at its first use.
     pub(crate) fn fetch_streams(&self) -> io::Result<()> {
         let start = self.layout.as_ptr().cast::<u8>();
@@ -247,15 +167,103 @@ impl Page {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+impl Deref for Page {
+    type Target = Front;
+
+    fn deref(&self) -> &Front {
+        &self.whole().front
+    }
+}
+
+impl Front {
+    // The child's side.
+
+    pub(crate) fn set_stage(&self, stage: Stage) {
+        self.stage.store(stage as u32, Ordering::Release);
+    }
+
+    /// Takes up a task that was sent in this epoch. False if it has been taken back.
+    pub(crate) fn take(&self, epoch: u32, now: u64) -> bool {
+        // Before the task is taken, so that the parent never sees it taken with the time of an earlier one.
+        self.taken_at.store(now, Ordering::Relaxed);
+        let mut seen = self.progress.load(Ordering::Relaxed);
+        loop {
+            if (seen >> 32) as u32 != epoch {
+                return false;
+            }
+            let next = seen & !0xffff_ffff | u64::from((seen as u32).wrapping_add(1));
+            // Release: the parent that sees the task taken sees its time. The word alone decides between both sides.
+            match self.progress.compare_exchange_weak(
+                seen,
+                next,
+                Ordering::Release,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return true,
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    /// Leaves a crash record. It replaces that of a panic, which may have been caught, and no other. Async-signal-safe.
+    pub(crate) fn record_crash(&self, kind: CrashKind, signal: i32, address: u64, text: &[&[u8]]) {
+        let kind = match kind {
+            CrashKind::Panic => 2,
+            CrashKind::Signal => 3,
+            CrashKind::StackOverflow => 4,
+        };
+        // One thread at a time writes, and what it writes over is complete.
+        let claimed = [0, 2].into_iter().any(|free| {
+            self.crash.compare_exchange(free, 1, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        });
+        if !claimed {
+            return;
+        }
+        let mut len = 0;
+        for part in text {
+            let part = &part[..part.len().min(TEXT - len)];
+            // SAFETY: `len + part.len() <= TEXT`; this thread alone writes the text, since it moved `crash` to 1,
+            // and the parent reads it only after the store below.
+            unsafe {
+                let target = self.text.get().cast::<u8>().add(len);
+                ptr::copy_nonoverlapping(part.as_ptr(), target, part.len());
+            }
+            len += part.len();
+        }
+        self.crash_signal.store(signal, Ordering::Relaxed);
+        self.crash_address.store(address, Ordering::Relaxed);
+        self.text_len.store(len as u32, Ordering::Relaxed);
+        // Release: who sees the kind sees the record.
+        self.crash.store(kind, Ordering::Release);
+    }
+
+    /// Forgets a record: the panic was caught, and its task answered for it.
+    pub(crate) fn clear_crash(&self) {
+        self.crash.store(0, Ordering::Release);
+    }
+
+    // The zygote's side.
+
+    /// Where the kernel is to put the number of the process that is forked to be this child. In place, and zero.
+    pub(crate) fn forked_address(&self) -> u64 {
+        let forked = &self.forked;
+        // Written to, so that the kernel need not fetch the memory while the zygote is being killed.
+        forked.store(0, Ordering::Relaxed);
+        ptr::from_ref(forked) as u64
+    }
+
+    // The parent's side.
 
     /// The process that a zygote, which has answered or ended since, forked to be this child.
     pub(crate) fn forked(&self) -> Option<u32> {
         // Acquire: the kernel wrote it before the zygote went on.
-        Some(self.layout().forked.load(Ordering::Acquire)).filter(|pid| *pid != 0)
+        Some(self.forked.load(Ordering::Acquire)).filter(|pid| *pid != 0)
     }
 
     pub(crate) fn stage(&self) -> Stage {
-        match self.layout().stage.load(Ordering::Acquire) {
+        match self.stage.load(Ordering::Acquire) {
             0 => Stage::Executed,
             1 => Stage::Entered,
             _ => Stage::Ready,
@@ -264,16 +272,15 @@ impl Page {
 
     /// How many tasks the child has taken up, counted modulo 2³², and when it took the last one.
     pub(crate) fn taken(&self) -> (u32, u64) {
-        let layout = self.layout();
-        let taken = layout.progress.load(Ordering::Acquire) as u32;
-        (taken, layout.taken_at.load(Ordering::Relaxed))
+        let taken = self.progress.load(Ordering::Acquire) as u32;
+        (taken, self.taken_at.load(Ordering::Relaxed))
     }
 
     /// Takes back what was sent in `epoch` and not taken up: from now on the child takes only what is sent in the
     /// next epoch. Gives the number of tasks taken up.
     pub(crate) fn take_back(&self, epoch: u32) -> u32 {
         let next = u64::from(epoch.wrapping_add(1)) << 32;
-        let progress = &self.layout().progress;
+        let progress = &self.progress;
         // Acquire and Release as in `take`; the high half is written by the parent alone.
         let result = progress.fetch_update(Ordering::AcqRel, Ordering::Acquire, |seen| {
             Some(next | u64::from(seen as u32))
@@ -285,22 +292,21 @@ impl Page {
 
     /// The crash record of a child that has ended.
     pub(crate) fn crash(&self) -> Option<Crash> {
-        let layout = self.layout();
-        let kind = match layout.crash.load(Ordering::Acquire) {
+        let kind = match self.crash.load(Ordering::Acquire) {
             2 => CrashKind::Panic,
             3 => CrashKind::Signal,
             4 => CrashKind::StackOverflow,
             _ => return None,
         };
-        let len = (layout.text_len.load(Ordering::Relaxed) as usize).min(TEXT);
-        let start = layout.text.get().cast::<u8>();
+        let len = (self.text_len.load(Ordering::Relaxed) as usize).min(TEXT);
+        let start = self.text.get().cast::<u8>();
         // The child has ended, but a fork that it has left behind may write here: what is copied is looked at afterwards.
         // SAFETY: `len <= TEXT`, so each byte lies in the mapping; any byte is valid.
         let text: Vec<u8> = (0..len).map(|at| unsafe { start.add(at).read_volatile() }).collect();
         Some(Crash {
             kind,
-            signal: layout.crash_signal.load(Ordering::Relaxed),
-            address: layout.crash_address.load(Ordering::Relaxed),
+            signal: self.crash_signal.load(Ordering::Relaxed),
+            address: self.crash_address.load(Ordering::Relaxed),
             text: String::from_utf8_lossy(&text).into_owned(),
         })
     }
@@ -331,7 +337,7 @@ mod tests {
     #[test]
     fn the_count_wraps_without_touching_the_epoch() {
         let (page, _fd) = Page::create().unwrap();
-        page.layout().progress.store(5 << 32 | 0xffff_ffff, Ordering::Relaxed);
+        page.progress.store(5 << 32 | 0xffff_ffff, Ordering::Relaxed);
         assert!(page.take(5, 0));
         assert_eq!(page.taken().0, 0);
         assert!(page.take(5, 0));

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::entry::CANNOT_SERVE;
-use super::page::{CrashKind, Page, Stage};
+use super::page::{CrashKind, Front, Stage};
 use super::sys::{Status, forgets_children};
 use crate::error::{Error, ErrorKind, signal_name};
 use crate::process::crash;
@@ -90,7 +90,7 @@ pub(crate) enum Cause {
 }
 
 /// Why a process gave no value, from how it ended, what it left in its page, and why we killed it, if we did.
-pub(crate) fn explain(page: &Page, status: ExitStatus, cause: Option<&Cause>) -> Error {
+pub(crate) fn explain(page: &Front, status: ExitStatus, cause: Option<&Cause>) -> Error {
     match cause {
         Some(Cause::Cancelled) => return Error::new(ErrorKind::Cancelled),
         Some(Cause::ShutDown) => return Error::new(ErrorKind::ShutDown),

@@ -51,7 +51,7 @@ pub(super) fn accept_all(core: &Arc<Core>, listeners: &[Listener], crew: &dyn Cr
 
 /// Waits for the bell or a listener. Gives which are ready.
 fn wait(core: &Core, listeners: &[Listener], limit: Option<Duration>) -> Vec<usize> {
-    let fds = std::iter::once(core.bell.as_fd()).chain(listeners.iter().map(AsFd::as_fd));
+    let fds = std::iter::once(core.bell().as_fd()).chain(listeners.iter().map(AsFd::as_fd));
     let mut fds: Vec<PollFd<'_>> =
         fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
     let limit = limit.map(|limit| limit.try_into().expect("a fraction of a second"));
@@ -59,7 +59,7 @@ fn wait(core: &Core, listeners: &[Listener], limit: Option<Duration>) -> Vec<usi
         return Vec::new();
     }
     if !fds[0].revents().is_empty() {
-        let _ = rustix::io::read(&core.bell, &mut [0; 8]);
+        let _ = rustix::io::read(core.bell(), &mut [0; 8]);
     }
     let ready = fds[1..].iter().enumerate().filter(|(_, fd)| !fd.revents().is_empty());
     ready.map(|(index, _)| index).collect()

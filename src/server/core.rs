@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
@@ -44,8 +44,8 @@ pub(super) struct Core {
     pub(super) settings: Settings,
     pub(super) ledger: Ledger,
     pub(super) tally: Tally,
-    /// Wakes the acceptor.
-    pub(super) bell: OwnedFd,
+    /// Wakes the acceptor, where there is one: not in the process of one connection.
+    bell: Option<OwnedFd>,
     /// No more is accepted.
     stopping: AtomicBool,
     /// There is no time any more for those that are there.
@@ -116,7 +116,8 @@ impl Core {
         on_event: Box<OnEvent>,
         aide: Option<Aide>,
     ) -> Result<Arc<Core>> {
-        let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
+        let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
+        let bell = aide.is_none().then(|| eventfd(0, flags)).transpose();
         Ok(Arc::new(Core {
             ledger: Ledger::new(settings.limits),
             settings,
@@ -220,7 +221,14 @@ impl Core {
     }
 
     pub(super) fn ring(&self) {
-        let _ = rustix::io::write(self.bell.as_fd(), &1_u64.to_ne_bytes());
+        if let Some(bell) = &self.bell {
+            let _ = rustix::io::write(bell, &1_u64.to_ne_bytes());
+        }
+    }
+
+    /// The acceptor's own.
+    pub(super) fn bell(&self) -> &OwnedFd {
+        self.bell.as_ref().expect("who accepts is not the process of one connection")
     }
 
     pub(super) fn stop(&self) {
@@ -272,11 +280,6 @@ impl Core {
             }
             Teller::Over => {}
         }
-    }
-
-    /// Starts the thread that tells, for a crew whose own threads may not wait for a user.
-    pub(super) fn begin_telling(&self) -> Result<()> {
-        self.start_teller(&mut self.teller())
     }
 
     fn teller(&self) -> MutexGuard<'_, Teller> {

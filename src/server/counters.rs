@@ -13,7 +13,7 @@ pub(super) const CLASSES: [u64; 14] = [
 ];
 
 /// What a server has counted since it began, over all its workers. What a worker that was killed had counted in its last tenth of a
-/// second is missing, but for `accepted` and `active`.
+/// second is missing, but for `accepted` and `active`. Under models of processes a connection may be counted as active for a tenth of a second after its end.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Counters {
@@ -35,9 +35,9 @@ pub struct Counters {
     pub turns: u64,
     /// Attempts to accept that failed, as where no descriptor was left.
     pub accept_errors: u64,
-    /// Worker processes that are there now.
+    /// Worker processes that are there now; under [`Processes`](super::Processes) those of connections.
     pub workers: u64,
-    /// Worker processes that died, were killed, or failed to start.
+    /// Worker processes that died, were killed, or failed to start; under [`Processes`](super::Processes) those of connections, and whoever forks them.
     pub workers_lost: u64,
     /// How long turns took, if it is measured: see [`Builder::measure_latency`](super::Builder::measure_latency).
     pub latency: Latency,

@@ -21,12 +21,13 @@ pub enum Event {
         /// Why.
         error: Error,
     },
-    /// A worker process takes connections.
+    /// A worker process takes connections. Not told of those that have a process for each, under [`Processes`](super::Processes).
     WorkerStarted {
         /// Its process.
         pid: u32,
     },
-    /// A worker process is gone that was to stay, and its connections with it. Another takes its place.
+    /// A worker process is gone that was to stay, and its connections with it. Another takes its place. Under
+    /// [`Processes`](super::Processes) it may be that of one connection, which nothing takes the place of.
     WorkerLost {
         /// Its process; `None` if it did not start.
         pid: Option<u32>,

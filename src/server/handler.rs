@@ -69,8 +69,11 @@ pub trait Portable: Handler + Sized {
     /// What is sent along.
     type Args: Payload;
 
-    /// Takes it apart.
-    fn parts(&self) -> (Self::Code, Self::Args);
+    /// The code.
+    fn code(&self) -> Self::Code;
+
+    /// A copy of the arguments.
+    fn args(&self) -> Self::Args;
 
     /// Puts it together again, in the other process.
     fn again(code: Self::Code, args: Self::Args) -> Self;
@@ -84,9 +87,11 @@ where
     type Code = F;
     type Args = ();
 
-    fn parts(&self) -> (F, ()) {
-        (*self, ())
+    fn code(&self) -> F {
+        *self
     }
+
+    fn args(&self) {}
 
     fn again(code: F, (): ()) -> F {
         code
@@ -144,8 +149,12 @@ where
     type Code = F;
     type Args = A;
 
-    fn parts(&self) -> (F, A) {
-        (self.code, self.args.clone())
+    fn code(&self) -> F {
+        self.code
+    }
+
+    fn args(&self) -> A {
+        self.args.clone()
     }
 
     fn again(code: F, args: A) -> With<A, F> {
@@ -280,9 +289,11 @@ where
     type Code = F;
     type Args = ();
 
-    fn parts(&self) -> (F, ()) {
-        (self.code, ())
+    fn code(&self) -> F {
+        self.code
     }
+
+    fn args(&self) {}
 
     fn again(code: F, (): ()) -> Self {
         Conversations { args: Plain, code }
@@ -298,8 +309,12 @@ where
     type Code = F;
     type Args = A;
 
-    fn parts(&self) -> (F, A) {
-        (self.code, self.args.0.clone())
+    fn code(&self) -> F {
+        self.code
+    }
+
+    fn args(&self) -> A {
+        self.args.0.clone()
     }
 
     fn again(code: F, args: A) -> Self {

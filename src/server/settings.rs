@@ -12,6 +12,8 @@ pub(super) struct Settings {
     pub(super) nodelay: bool,
     pub(super) keepalive: Option<Duration>,
     pub(super) max_connections: usize,
+    /// Of a worker: whether somebody waits for a connection to be over, as there are only so many.
+    pub(super) is_awaited: bool,
     pub(super) max_message: usize,
     pub(super) latency: bool,
     pub(super) stack_size: Option<usize>,
@@ -29,6 +31,7 @@ impl Default for Settings {
             nodelay: true,
             keepalive: None,
             max_connections: usize::MAX,
+            is_awaited: false,
             max_message: 1 << 20,
             latency: false,
             stack_size: None,

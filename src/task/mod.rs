@@ -14,6 +14,7 @@ pub(crate) mod codec;
 pub(crate) mod envelope;
 pub(crate) mod fd;
 pub(crate) mod image;
+pub(crate) mod packed;
 mod payload;
 mod stateless;
 pub(crate) mod ticket;

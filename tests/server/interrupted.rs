@@ -110,15 +110,12 @@ fn served_in_a_storm(name: &str) {
     });
     let mut idle = (name != "serial").then(connect);
     let mut busy = connect();
-    busy.send("whole\nhal");
-    assert_eq!(busy.line(), "whole response\n");
+    busy.begins_a_turn("hal");
     assert!(child.signal(libc::SIGTERM));
     if let Some(idle) = &mut idle {
         idle.is_over();
     }
-    busy.send("f\n");
-    assert_eq!(busy.line(), "half response\n");
-    busy.is_over();
+    busy.ends_its_last_turn();
     assert_eq!(child.join().unwrap(), (0, 0), "{name}");
 }
 

@@ -6,6 +6,7 @@ mod forms;
 mod interrupted;
 mod limits;
 mod listeners;
+mod processes;
 mod shutdown;
 mod signals;
 mod support;

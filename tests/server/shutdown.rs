@@ -44,8 +44,7 @@ fn a_turn_that_has_begun_is_answered(model: &Model) {
     let server = serve(model);
     let mut client = Client::connect(&server);
     // The second turn has begun for sure: its beginning came with the first.
-    client.send("whole\nhal");
-    assert_eq!(client.line(), "whole response\n");
+    client.begins_a_turn("hal");
     thread::scope(|scope| {
         let ending = scope.spawn(|| server.shutdown(LONG));
         // It is in the middle of its end.
@@ -53,9 +52,7 @@ fn a_turn_that_has_begun_is_answered(model: &Model) {
         eventually("no more is accepted", || TcpStream::connect(address).is_err());
         thread::sleep(Duration::from_millis(50));
         assert!(!ending.is_finished());
-        client.send("f\n");
-        assert_eq!(client.line(), "half response\n");
-        client.is_over();
+        client.ends_its_last_turn();
         let ended = ending.join().unwrap();
         assert_eq!((ended.cut, ended.abandoned), (0, 0));
     });
@@ -64,8 +61,7 @@ fn a_turn_that_has_begun_is_answered(model: &Model) {
 fn what_is_there_after_the_limit_is_cut(model: &Model) {
     let server = serve(model);
     let mut client = Client::connect(&server);
-    client.send("whole\nhal");
-    assert_eq!(client.line(), "whole response\n");
+    client.begins_a_turn("hal");
     let limit = Duration::from_millis(200);
     let began = Instant::now();
     let ended = server.shutdown(limit);
@@ -195,8 +191,7 @@ fn a_second_shutdown_waits_for_the_first() {
     within(|| {
         let server = serve(&model("coroutines"));
         let mut client = Client::connect(&server);
-        client.send("whole\nhal");
-        assert_eq!(client.line(), "whole response\n");
+        client.begins_a_turn("hal");
         thread::scope(|scope| {
             let all = [0; 3].map(|_| scope.spawn(|| server.shutdown(Duration::from_millis(300))));
             let cut: usize = all.into_iter().map(|ended| ended.join().unwrap().cut).sum();
@@ -375,8 +370,7 @@ fn who_hears_of_an_event_during_the_shutdown_may_end_the_server_too() {
             let server = Arc::new(serve_with(&model(name), |builder| builder.on_event(hear)));
             *place.lock().unwrap() = Some(Arc::clone(&server));
             let mut client = Client::connect(&server);
-            client.send("whole\nabor");
-            assert_eq!(client.line(), "whole response\n");
+            client.begins_a_turn("abor");
             thread::scope(|scope| {
                 let ending = scope.spawn(|| server.shutdown(LONG));
                 let address = server.addresses()[0].tcp().unwrap();

@@ -46,13 +46,10 @@ fn sigterm_and_ctrl_c_let_clients_finish() {
                 let (child, address) = run(name);
                 let mut idle = connect(address);
                 let mut busy = connect(address);
-                busy.send("whole\nhal");
-                assert_eq!(busy.line(), "whole response\n");
+                busy.begins_a_turn("hal");
                 assert!(child.signal(signal));
                 idle.is_over();
-                busy.send("f\n");
-                assert_eq!(busy.line(), "half response\n");
-                busy.is_over();
+                busy.ends_its_last_turn();
                 assert_eq!(child.join().unwrap(), (0, 0), "{name}");
             }
         }
@@ -65,8 +62,7 @@ fn a_second_signal_ends_the_wait() {
         for name in ["coroutines", "processes", "prefork:1"] {
             let (mut child, address) = run(name);
             let mut busy = connect(address);
-            busy.send("whole\nhal");
-            assert_eq!(busy.line(), "whole response\n");
+            busy.begins_a_turn("hal");
             assert!(child.signal(libc::SIGTERM));
             let early = child.join_timeout(Duration::from_millis(100));
             assert!(early.is_none(), "{name}: {early:?}");

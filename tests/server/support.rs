@@ -167,6 +167,18 @@ impl Client {
         assert_eq!(self.ask("still"), "still response\n");
     }
 
+    /// Begins a turn that is read for sure: its beginning comes with a whole one.
+    pub(crate) fn begins_a_turn(&mut self, half: &str) {
+        self.send(&format!("whole\n{half}"));
+        assert_eq!(self.line(), "whole response\n");
+    }
+
+    /// Ends a turn that began with `hal`: it is answered, and the connection's last.
+    pub(crate) fn ends_its_last_turn(&mut self) {
+        assert_eq!(self.ask("f"), "half response\n");
+        self.is_over();
+    }
+
     /// Nothing comes any more: the end, or a reset.
     pub(crate) fn is_over(&mut self) {
         let mut rest = Vec::new();

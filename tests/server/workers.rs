@@ -186,8 +186,7 @@ fn workers_are_renewed_and_their_connections_served_to_the_end() {
             let server = serve(&model(name));
             let before = workers(&server, 2);
             let mut busy = Client::connect(&server);
-            busy.send("whole\nhal");
-            assert_eq!(busy.line(), "whole response\n");
+            busy.begins_a_turn("hal");
             server.renew();
             eventually("one of the old is left", || server.counters().workers == 3);
             let after = workers(&server, 2);

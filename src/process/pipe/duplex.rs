@@ -24,6 +24,11 @@ impl<A, B> Duplex<A, B> {
         Duplex { out, into }
     }
 
+    /// What a fork of this process may be kept from having.
+    pub(crate) fn descriptors(&self) -> [BorrowedFd<'_>; 2] {
+        [self.out.descriptor(), self.into.as_fd()]
+    }
+
     /// The two ends on their own: where this one sends, and where it receives.
     pub fn split(self) -> (Sender<A>, Receiver<B>) {
         (self.out, self.into)

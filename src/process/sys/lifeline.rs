@@ -49,15 +49,19 @@ impl Lifeline {
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
         // The same end, as another open file.
         let again = format!("/proc/self/fd/{}", reader.as_raw_fd());
-        let again = open(again, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty());
+        let again = reader_of(&again);
         let readers = [Some(reader), again.ok()];
         let lifeline = Lifeline { readers, writer, owner: std::process::id() };
         ends().extend(lifeline.open());
-        for end in lifeline.open() {
-            set(end, F_SETSIG, libc::SIGKILL)?;
-            set(end, libc::F_SETFL, libc::O_ASYNC)?;
-        }
+        lifeline.open().try_for_each(arm)?;
         Ok(lifeline)
+    }
+
+    /// The reading end at this path as an open file of its own, armed, for a child that aims it itself.
+    pub(crate) fn armed(path: &str) -> io::Result<OwnedFd> {
+        let end = reader_of(path)?;
+        arm(end.as_raw_fd())?;
+        Ok(end)
     }
 
     /// The ends that the child keeps open as long as it lives; -1 where there is none.
@@ -116,6 +120,16 @@ impl Drop for Lifeline {
             let _ = set(end, libc::F_SETFL, 0);
         }
     }
+}
+
+fn reader_of(path: &str) -> io::Result<OwnedFd> {
+    Ok(open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?)
+}
+
+/// Has the kernel send SIGKILL for it, once it is aimed.
+fn arm(end: RawFd) -> io::Result<()> {
+    set(end, F_SETSIG, libc::SIGKILL)?;
+    set(end, libc::F_SETFL, libc::O_ASYNC)
 }
 
 fn set(fd: RawFd, command: libc::c_int, value: libc::c_int) -> io::Result<()> {

@@ -8,7 +8,7 @@ mod spawn;
 
 pub(crate) use self::lifeline::Lifeline;
 pub(crate) use self::pidfd::{
-    Reaped, Status, Usage, adopt, forgets_children, group_exists, kill_group, peek, reap,
-    reap_blocking, signal, wait_for_end, wait_for_input,
+    Reaped, Status, Usage, adopt, forgets_children, group_exists, kill_group, peek, peek_any, reap,
+    reap_blocking, reap_number, signal, wait_for_end, wait_for_input,
 };
 pub(crate) use self::spawn::{Plan, Spawned, spawn};

@@ -55,8 +55,32 @@ pub(crate) fn reap_blocking(pidfd: impl AsFd) -> io::Result<Reaped> {
     reaped.ok_or_else(|| io::Error::other("waitid returned without a child"))
 }
 
+/// Any child that has ended, by its number, and how. It stays a zombie, so its number stays its own.
+pub(crate) fn peek_any() -> io::Result<Option<(u32, Status)>> {
+    let ended = wait_id(libc::P_ALL, 0, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT)?;
+    Ok(ended.map(|(pid, reaped)| (pid, reaped.status)))
+}
+
+/// Waits for a child that has ended, by its number.
+pub(crate) fn reap_number(pid: u32) {
+    let _ = wait_id(libc::P_PID, pid, libc::WEXITED | libc::WNOHANG);
+}
+
 fn wait(pidfd: impl AsFd, options: libc::c_int) -> io::Result<Option<Reaped>> {
     let pidfd = pidfd.as_fd().as_raw_fd();
+    match wait_id(libc::P_PIDFD, pidfd as libc::id_t, options) {
+        Err(error) if error.raw_os_error() == Some(libc::ECHILD) => {
+            status_of_gone(pidfd).ok_or(error).map(Some)
+        }
+        waited => Ok(waited?.map(|(_, reaped)| reaped)),
+    }
+}
+
+fn wait_id(
+    kind: libc::idtype_t,
+    id: libc::id_t,
+    options: libc::c_int,
+) -> io::Result<Option<(u32, Reaped)>> {
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
     loop {
@@ -65,8 +89,8 @@ fn wait(pidfd: impl AsFd, options: libc::c_int) -> io::Result<Option<Reaped>> {
         let result = unsafe {
             libc::syscall(
                 libc::SYS_waitid,
-                libc::P_PIDFD,
-                pidfd,
+                kind,
+                id,
                 info.as_mut_ptr(),
                 options,
                 usage.as_mut_ptr(),
@@ -76,10 +100,8 @@ fn wait(pidfd: impl AsFd, options: libc::c_int) -> io::Result<Option<Reaped>> {
             break;
         }
         let error = io::Error::last_os_error();
-        match error.raw_os_error() {
-            Some(libc::EINTR) => {}
-            Some(libc::ECHILD) => return status_of_gone(pidfd).ok_or(error).map(Some),
-            _ => return Err(error),
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
         }
     }
     // SAFETY: filled by the kernel, or still of zeroes.
@@ -101,7 +123,7 @@ fn wait(pidfd: impl AsFd, options: libc::c_int) -> io::Result<Option<Reaped>> {
         system: time(usage.ru_stime),
         max_resident: usage.ru_maxrss as u64 * 1024,
     };
-    Ok(Some(Reaped { status, usage }))
+    Ok(Some((pid as u32, Reaped { status, usage })))
 }
 
 /// Whether this process has the kernel forget its children as they end: it ignores SIGCHLD, or has set `SA_NOCLDWAIT`.
@@ -228,7 +250,8 @@ pub(crate) fn group_exists(pid: u32) -> bool {
 /// Sends a signal to the group that the process leads, or led.
 ///
 /// Since 6.9 the descriptor means that group in any case. Before, the number does, as long as the process has not been waited for,
-/// or the group still has members: the caller holds the lock under which it is waited for, and has seen that it was not.
+/// or the group still has members: the caller holds the lock under which it is waited for. Of a child that the kernel itself has forgotten, it
+/// may then be another group's.
 pub(crate) fn kill_group(pidfd: impl AsFd, pid: u32, signal: libc::c_int) {
     const PIDFD_SIGNAL_PROCESS_GROUP: libc::c_uint = 1 << 2;
     let pidfd = pidfd.as_fd().as_raw_fd();

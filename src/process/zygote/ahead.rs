@@ -9,6 +9,8 @@ use std::ffi::{c_int, c_void};
 use std::fs;
 use std::ops::Range;
 
+use super::super::maps::Mapping;
+
 /// Bytes that are fetched at most.
 const MOST: usize = 512 << 10;
 /// The largest piece of data: what is larger is a heap or a stack, of which little is in use.
@@ -50,10 +52,8 @@ impl Ahead {
 
 /// What a line of the kernel's list stands for, if it is to be fetched.
 fn piece(line: &str) -> Option<Piece> {
-    let (range, rest) = line.split_once(' ')?;
-    let (start, end) = range.split_once('-')?;
-    let range = usize::from_str_radix(start, 16).ok()?..usize::from_str_radix(end, 16).ok()?;
-    let (advice, most) = match rest.get(..4)? {
+    let Mapping { range, rights, .. } = Mapping::of(line)?;
+    let (advice, most) = match rights {
         "rw-p" => (libc::MADV_POPULATE_WRITE, DATA),
         "r-xp" => (libc::MADV_POPULATE_READ, CODE),
         _ => return None,

@@ -14,5 +14,5 @@ mod shape;
 mod stock;
 
 pub(crate) use fork::{is_possible, run};
-pub(crate) use shape::{Shape, apply, shape};
+pub(crate) use shape::{Shape, apply, rights, shape};
 pub(crate) use stock::{hold, leave, order_spares, start};

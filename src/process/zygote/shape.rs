@@ -137,7 +137,8 @@ fn nice() -> i32 {
     unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) }
 }
 
-fn rights() -> [i64; 3] {
+/// User, group and session of this process.
+pub(crate) fn rights() -> [i64; 3] {
     // SAFETY: calls without arguments, but for the number of the caller, that cannot fail.
     let (user, group, session) = unsafe { (libc::geteuid(), libc::getegid(), libc::getsid(0)) };
     [user.into(), group.into(), session.into()]

@@ -6,11 +6,14 @@
 pub(super) mod aide;
 mod coroutines;
 mod events;
+mod forker;
 mod named;
+mod pool;
 mod prefork;
 mod processes;
 mod serial;
 pub(super) mod stream;
+mod team;
 mod threads;
 mod worker;
 

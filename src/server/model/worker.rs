@@ -22,11 +22,12 @@ use super::super::settings::Settings;
 use super::{Begin, Crew};
 use crate::error::{Error, Result};
 use crate::process::{Duplex, Fd, GetError};
+use crate::task::packed::Packed;
 
 #[derive(Serialize, Deserialize)]
 pub(super) enum ToWorker {
-    /// A connection.
-    Take(Fd<OwnedFd>, Address),
+    /// A connection, with what goes along with each, if anything does.
+    Take(Fd<OwnedFd>, Address, Option<Packed>),
     /// Nothing more comes: it ends when its connections have. Those that are there so long from now, and idle, are let go then, and the others cut
     /// soon after.
     Retire(Duration),
@@ -44,20 +45,20 @@ pub(super) enum FromWorker {
     Refused,
     /// It had nobody to serve a connection of those that it has taken, for the user to hear.
     Rejected(Address, Error),
-    /// So many connections are over, all in all, and what it has counted.
-    Report(u64, Box<Counters>),
+    /// A process of its own is gone that was to stay, and how it ended.
+    Lost(u32, Error),
+    /// So many connections are over, all in all, which of those with tickets are, and what it has counted.
+    Report(u64, Vec<u64>, Box<Counters>),
 }
 
 /// How often it tells what it has counted, if there is anything new.
-const REPORT: Duration = Duration::from_millis(100);
+pub(super) const REPORT: Duration = Duration::from_millis(100);
 
 /// What a worker is given.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Given<A, M> {
     pub(super) end: Duplex<FromWorker, ToWorker>,
     pub(super) settings: Settings,
-    /// Whether somebody waits for a connection to be over: there are only so many.
-    pub(super) is_awaited: bool,
     pub(super) model: M,
     pub(super) args: A,
 }
@@ -68,7 +69,7 @@ where
     H: Portable,
     M: Begin<H>,
 {
-    let Given { end, settings, is_awaited, model, args } = given;
+    let Given { end, settings, model, args } = given;
     let handler = H::again(code, args);
     let end = Arc::new(end);
     let for_events = Arc::clone(&end);
@@ -91,7 +92,7 @@ where
     let reporter = {
         let (core, crew, end) = (Arc::clone(&core), Arc::clone(&crew), Arc::clone(&end));
         let is_over = Arc::clone(&is_over);
-        start("fourfold-report", move || report(&core, &*crew, &end, &is_over, is_awaited))?
+        start("fourfold-report", move || report(&core, &*crew, &end, &is_over))?
     };
     let limit = if end.send(FromWorker::Ready).is_ok() {
         receive(&core, &end, &hand)
@@ -116,7 +117,11 @@ where
 }
 
 /// Has the parent tell its user.
-fn pass_on(event: Event, end: &Duplex<FromWorker, ToWorker>) {
+pub(super) fn pass_on(event: Event, end: &Duplex<FromWorker, ToWorker>) {
+    // As the server's own function does, where the user has given none.
+    if matches!(event, Event::WorkerStarted { .. }) {
+        return;
+    }
     let Event::Rejected { peer, error } = event else { return say(&event) };
     if let Err(unsent) = end.send(FromWorker::Rejected(peer, error))
         && let FromWorker::Rejected(peer, error) = unsent.into_item()
@@ -150,7 +155,7 @@ fn receive(
             }
         };
         match message {
-            Ok(ToWorker::Take(Fd(socket), peer)) => {
+            Ok(ToWorker::Take(Fd(socket), peer, _)) => {
                 let seat = core.seat();
                 let socket = Socket::from_fd(socket, &peer);
                 // Before anything is done with it: what a client has heard from is nobody else's, and it cannot be over before
@@ -182,13 +187,8 @@ fn counters(core: &Core, crew: &dyn Crew) -> Counters {
 }
 
 /// Tells the parent how many connections are over, and what was counted: as soon as one is over if that is awaited, else now and then.
-fn report(
-    core: &Core,
-    crew: &dyn Crew,
-    end: &Duplex<FromWorker, ToWorker>,
-    over: &AtomicBool,
-    is_awaited: bool,
-) {
+fn report(core: &Core, crew: &dyn Crew, end: &Duplex<FromWorker, ToWorker>, over: &AtomicBool) {
+    let is_awaited = core.settings.is_awaited;
     let (mut seen, mut told) = (0, Counters::default());
     while !over.load(Ordering::SeqCst) {
         if !is_awaited {
@@ -197,7 +197,7 @@ fn report(
         let left = core.wait_left(seen, if is_awaited { REPORT } else { Duration::ZERO });
         let counters = counters(core, crew);
         if (left != seen || counters != told)
-            && end.send(FromWorker::Report(left, Box::new(counters.clone()))).is_err()
+            && end.send(FromWorker::Report(left, Vec::new(), Box::new(counters.clone()))).is_err()
         {
             return;
         }

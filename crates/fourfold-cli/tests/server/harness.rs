@@ -173,19 +173,15 @@ impl Echo {
             let mut links = fds.filter_map(|fd| std::fs::read_link(fd.path()).ok());
             links.any(|link| link.as_os_str() == &*socket)
         };
-        self.workers().into_iter().find(has_it).expect("one that serves it")
+        let workers = self.workers();
+        let of_workers = workers.iter().flat_map(|worker| children_of(*worker));
+        let mut all = workers.iter().copied().chain(of_workers);
+        all.find(has_it).expect("one that serves it")
     }
 
     /// Its processes.
     pub(crate) fn workers(&self) -> Vec<i32> {
-        let mut workers: Vec<i32> = std::fs::read_dir("/proc")
-            .expect("Linux")
-            .flatten()
-            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-            .filter(|pid| parent(*pid) == Some(self.program.id().as_raw_nonzero().get()))
-            .collect();
-        workers.sort_unstable();
-        workers
+        children_of(self.program.id().as_raw_nonzero().get())
     }
 
     /// Asks it to end, and gives its last line.
@@ -195,6 +191,17 @@ impl Echo {
         assert_eq!(ended.code, 143, "{ended:?}");
         ended.stderr
     }
+}
+
+fn children_of(process: i32) -> Vec<i32> {
+    let mut children: Vec<i32> = std::fs::read_dir("/proc")
+        .expect("Linux")
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|pid| parent(*pid) == Some(process))
+        .collect();
+    children.sort_unstable();
+    children
 }
 
 fn parent(pid: i32) -> Option<i32> {
