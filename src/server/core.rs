@@ -104,11 +104,14 @@ impl Core {
 
     /// That of one connection, in whose process nobody watches before there is something to watch.
     pub(super) fn of_one(settings: Settings, aide: Aide) -> Result<Arc<Core>> {
-        let core = Core::with_aide(settings, Box::new(|_| {}), Some(aide))?;
-        if core.settings.limits.are_any() {
-            core.watch();
+        Core::with_aide(settings, Box::new(|_| {}), Some(aide))
+    }
+
+    /// In that process: starts the watch if there are limits from the beginning.
+    pub(super) fn watch_limits(self: &Arc<Core>) {
+        if self.settings.limits.are_any() {
+            self.watch();
         }
-        Ok(core)
     }
 
     fn with_aide(

@@ -194,8 +194,8 @@ pub(super) struct Ledger {
 
 #[derive(Debug)]
 struct Table {
-    /// When the watch last looked.
-    looked: Instant,
+    /// When the watch last looked, once it has begun.
+    looked: Option<Instant>,
     entries: Vec<Option<Arc<Entry>>>,
     free: Vec<usize>,
     /// Deadlines have been set.
@@ -216,9 +216,10 @@ impl Ledger {
             now: AtomicU64::new(0),
             draining: AtomicBool::new(false),
             table: Mutex::new(Table {
-                looked: Instant::now(),
-                entries: Vec::new(),
-                free: Vec::new(),
+                looked: None,
+                // The process of one connection needs no more, and has them before it is forked.
+                entries: Vec::with_capacity(1),
+                free: Vec::with_capacity(1),
                 has_deadlines: false,
                 is_killed: false,
                 is_over: false,
@@ -248,7 +249,9 @@ impl Ledger {
         let is_first = table.entries.len() == table.free.len();
         if is_first {
             // The watch slept; its clock has stood still.
-            table.looked = Instant::now();
+            if let Some(looked) = &mut table.looked {
+                *looked = Instant::now();
+            }
             table.news = true;
             self.bell.notify_one();
         }
@@ -325,8 +328,8 @@ impl Ledger {
 
     /// Lets the clock go on, by one period at most.
     fn tick(&self, table: &mut Table, period: Duration) -> u64 {
-        let gone = table.looked.elapsed().min(period);
-        table.looked = Instant::now();
+        let looked = table.looked.replace(Instant::now());
+        let gone = looked.map_or(Duration::ZERO, |looked| looked.elapsed().min(period));
         let now = self.now.load(Relaxed).saturating_add(micros(gone));
         self.now.store(now, Relaxed);
         now
@@ -343,6 +346,7 @@ impl Ledger {
     /// The watch: until `close`.
     pub(super) fn watch(&self) {
         let mut table = self.table();
+        table.looked = Some(Instant::now());
         loop {
             if table.is_over {
                 return;

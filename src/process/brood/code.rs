@@ -7,10 +7,11 @@
 //!
 //! | step | who |
 //! | --- | --- |
-//! | 1. each page of the program's and the libraries' code and constants becomes a mapping of its own, by advice about core files for every second one, and what is mapped is let go of: from here on a fault maps one page | some children, as they begin |
-//! | 2. notes which pages it has mapped | each of them, at its end |
-//! | 3. the same as 1; touches all that were noted; joins the mappings again | who forks |
-//! | 4. writes one byte of each mapping again, as it was | who forks |
+//! | 1. each page of the program's and the libraries' code and constants becomes a mapping of its own, by advice about core files for every second one, and what is mapped is let go of: from here on a fault maps one page | who forks, and with that the next few children |
+//! | 2. notes which pages it has mapped | each of these, at its end |
+//! | 3. the same, and joins the mappings | who forks, behind these few |
+//! | 4. once enough have ended: takes them apart again, touches all that were noted, joins them | who forks |
+//! | 5. writes one byte of each mapping again, as it was | who forks |
 //!
 //! Nothing changes of what is in the memory: mappings of which a page has been written to, be it there or swapped out, are left alone. Where the system does
 //! not let itself be asked or told so, forks fault as ever.
@@ -28,8 +29,8 @@ use super::super::maps::{Mapping, shared_with_forks};
 /// How many children end before it is worth the while, and from how many it learns.
 const FIRST: usize = 64;
 const LESSONS: usize = 3;
-/// So many are asked for one at most, and so many more may end meanwhile: some are killed, or stay.
-const ASKED: usize = 6;
+/// So many are forked for that, each of which takes milliseconds, and so many may end meanwhile: some are killed, or stay.
+const ASKED: usize = 4;
 const PATIENCE: usize = 256;
 /// So many pages, at most, may be made mappings: a process can have 65,530.
 const MOST: usize = 8192;
@@ -38,16 +39,12 @@ const MOST: usize = 8192;
 pub(super) enum Code {
     /// Nothing: so many children have ended.
     Unknown(usize),
-    Learning(Pages, Asked),
+    /// It is apart, and so many have been forked since.
+    Apart(Pages, usize),
+    /// It is not any more, and so many have ended since.
+    Asked(Pages, usize),
     /// All that will be.
     Known,
-}
-
-/// How far the lessons have come.
-#[derive(Default)]
-pub(super) struct Asked {
-    asked: usize,
-    ended: usize,
 }
 
 impl Code {
@@ -57,36 +54,56 @@ impl Code {
             Code::Unknown(ended) => {
                 *ended += 1;
                 if *ended == FIRST {
-                    let pages = Pages::find();
-                    *self = pages.map_or(Code::Known, |p| Code::Learning(p, Asked::default()));
+                    *self = Pages::find()
+                        .and_then(|pages| pages.apart().map(|()| Code::Apart(pages, 0)))
+                        .unwrap_or(Code::Known);
                 }
+                return;
             }
-            Code::Learning(pages, asked) => {
-                asked.ended += 1;
-                if pages.notes.lessons.load(Relaxed) >= LESSONS || asked.ended == PATIENCE {
-                    // What could not be done is done by each fork for itself.
-                    let _ = pages.fetch();
-                    *self = Code::Known;
-                }
+            Code::Asked(_, ended) => *ended += 1,
+            Code::Apart(..) | Code::Known => {}
+        }
+        let pages = match self {
+            Code::Apart(pages, _) if pages.are_noted() => {
+                let _ = pages.mark();
+                pages
             }
-            Code::Known => {}
+            Code::Asked(pages, ended) if pages.are_noted() || *ended == PATIENCE => pages,
+            _ => return,
+        };
+        // What could not be done is done by each fork for itself.
+        let _ = pages.fetch();
+        *self = Code::Known;
+    }
+
+    /// The next child is about to be forked.
+    pub(super) fn child_begins(&mut self) {
+        if let Code::Apart(pages, forked) = self {
+            *forked += 1;
+            if *forked > ASKED {
+                let _ = pages.mark();
+                pages.join();
+                let Code::Apart(pages, _) = std::mem::replace(self, Code::Known) else { return };
+                *self = Code::Asked(pages, 0);
+            }
         }
     }
 
-    /// What the next child is to learn by, if it is to.
-    pub(super) fn lesson(&mut self) -> Option<Pages> {
+    /// Whether what this process runs just now is noted too.
+    pub(super) fn is_apart(&self) -> bool {
+        matches!(self, Code::Apart(..))
+    }
+
+    /// What a child is to note its pages by, if it is to.
+    pub(super) fn lesson(self) -> Option<Pages> {
         match self {
-            Code::Learning(pages, asked) if asked.asked < ASKED => {
-                asked.asked += 1;
-                Some(pages.clone())
-            }
+            Code::Apart(pages, _) => Some(pages),
             _ => None,
         }
     }
 }
 
 /// Mappings of code, and what is noted of their pages.
-#[derive(Clone)]
 pub(super) struct Pages {
     size: usize,
     mappings: Vec<Range<usize>>,
@@ -116,8 +133,16 @@ impl Pages {
         Ok(Pages { size, mappings, notes: &notes[0] })
     }
 
-    /// Takes the code apart, and lets go of what is mapped of it.
-    pub(super) fn apart(&self) -> io::Result<()> {
+    /// Takes the code apart, and lets go of what is mapped of it. It is whole if that fails.
+    fn apart(&self) -> io::Result<()> {
+        let apart = self.split();
+        if apart.is_err() {
+            self.join();
+        }
+        apart
+    }
+
+    fn split(&self) -> io::Result<()> {
         let table = Table::open()?;
         for mapping in &self.mappings {
             for page in mapping.clone().step_by(2 * self.size) {
@@ -131,8 +156,20 @@ impl Pages {
         Ok(())
     }
 
-    /// Notes what this process has mapped.
+    fn join(&self) {
+        for mapping in &self.mappings {
+            let _ = advise(mapping.clone(), libc::MADV_DODUMP);
+        }
+    }
+
+    /// Notes what this process has mapped: a child, at its end.
     pub(super) fn note(&self) -> io::Result<()> {
+        self.mark()?;
+        self.notes.lessons.fetch_add(1, Relaxed);
+        Ok(())
+    }
+
+    fn mark(&self) -> io::Result<()> {
         let table = Table::open()?;
         let mut noted = self.notes.mapped.iter();
         for mapping in &self.mappings {
@@ -142,18 +179,19 @@ impl Pages {
                 }
             }
         }
-        self.notes.lessons.fetch_add(1, Relaxed);
         Ok(())
+    }
+
+    /// Whether enough children have.
+    fn are_noted(&self) -> bool {
+        self.notes.lessons.load(Relaxed) >= LESSONS
     }
 
     /// Maps what was noted, and has forks come with it.
     fn fetch(&self) -> io::Result<()> {
-        let apart = self.apart();
+        self.split()?;
         let first = self.touch();
-        for mapping in &self.mappings {
-            let _ = advise(mapping.clone(), libc::MADV_DODUMP);
-        }
-        apart?;
+        self.join();
         // By this file memory can be written that the process itself may not write to.
         let memory = File::options().write(true).open("/proc/self/mem")?;
         first.iter().try_for_each(|(page, byte)| memory.write_all_at(&[*byte], *page as u64))

@@ -21,8 +21,8 @@ use crate::error::{Result, Scale};
 /// Readers are kept for so many places.
 pub(super) const KEPT: usize = 16;
 
-/// The children of this process, each a fork of it.
-pub(crate) struct Brood {
+/// The children of this process, each a fork of it, with what is kept of each here.
+pub(crate) struct Brood<T> {
     /// This process.
     pid: u32,
     /// What the children are called, and whose they are said to be.
@@ -38,14 +38,15 @@ pub(crate) struct Brood {
     pub(super) free: VecDeque<Seat>,
     /// For how many places readers are kept.
     pub(super) kept: usize,
-    pub(super) children: HashMap<u32, Seat>,
+    pub(super) children: HashMap<u32, (Seat, T)>,
     pub(super) code: Code,
     is_single: Option<&'static AtomicU8>,
 }
 
 /// Which side of a fork this is.
-pub(crate) enum Side {
-    Parent(u32),
+pub(crate) enum Side<'a, T> {
+    /// What is kept of the child.
+    Parent(&'a mut T),
     Child(Newborn),
 }
 
@@ -53,28 +54,32 @@ pub(crate) enum Side {
 pub(crate) struct Newborn {
     pid: u32,
     place: &'static Place,
-    /// What it is to learn by.
+    /// What it is to note its pages by.
     lesson: Option<Pages>,
     /// Not 0 while this process has never had a second thread, where the C library says so.
     is_single: Option<&'static AtomicU8>,
 }
 
 /// How a child has ended.
-pub(crate) struct Ended {
+pub(crate) struct Ended<T> {
     pub(crate) pid: u32,
+    /// What was kept of it.
+    pub(crate) kept: T,
     /// Its answer, if it gave one.
     pub(crate) answer: Result<Vec<u8>>,
 }
 
-impl Brood {
+impl<T: Default> Brood<T> {
     /// Makes this process, which has one thread, one that forks such children.
     ///
     /// # Safety
     ///
     /// It has one thread, and keeps to one.
-    pub(crate) unsafe fn begin(name: &str, parent: u32) -> io::Result<Brood> {
+    pub(crate) unsafe fn begin(name: &str, parent: u32) -> io::Result<Brood<T>> {
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
         let (ends, mask) = ends_of_children()?;
+        // Its buffer is made here, not by each child, which writes out what is in it.
+        let _ = io::stdout();
         let (pid, name) = (std::process::id(), name.to_owned());
         Ok(Brood {
             pid,
@@ -96,18 +101,28 @@ impl Brood {
         self.ends.as_fd()
     }
 
+    /// Whether it learns just now what code is run here and in the children: best all that ever is.
+    pub(crate) fn is_learning(&self) -> bool {
+        self.code.is_apart()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.children.len()
     }
 
     /// Forks. What is withheld from forks the child does not have; all else is in it as it is here.
-    pub(crate) fn fork(&mut self) -> io::Result<Side> {
-        let mut seat = match self.free.pop_back() {
+    pub(crate) fn fork(&mut self) -> io::Result<Side<'_, T>> {
+        self.code.child_begins();
+        // What it takes to open readers is learnt too.
+        let free = match self.code.is_apart() {
+            true => self.free.pop_front(),
+            false => self.free.pop_back(),
+        };
+        let mut seat = match free {
             Some(seat) => seat,
             None => self.more_seats()?,
         };
         seat.place.prepare();
-        let lesson = self.code.lesson();
         let is_kept = seat.has_readers();
         if !is_kept {
             seat.open(&self.line[0]);
@@ -115,7 +130,7 @@ impl Brood {
         // SAFETY: by the promise to `begin` this process has one thread, which holds no lock, so the copy may run any code.
         let forked = match unsafe { libc::fork() } {
             -1 => Err(io::Error::last_os_error()),
-            0 => return Ok(Side::Child(self.be_born(seat, lesson))),
+            0 => return Ok(Side::Child(self.be_born(seat))),
             pid => Ok(pid as u32),
         };
         if !is_kept {
@@ -127,10 +142,15 @@ impl Brood {
             }
         }
         match forked {
-            Ok(pid) => drop(self.children.insert(pid, seat)),
-            Err(_) => self.give_back(seat),
+            Ok(pid) => {
+                let child = self.children.entry(pid).insert_entry((seat, T::default()));
+                Ok(Side::Parent(&mut child.into_mut().1))
+            }
+            Err(error) => {
+                self.give_back(seat);
+                Err(error)
+            }
         }
-        forked.map(Side::Parent)
     }
 
     fn more_seats(&mut self) -> io::Result<Seat> {
@@ -141,7 +161,7 @@ impl Brood {
     }
 
     /// The child's beginning.
-    fn be_born(&mut self, seat: Seat, lesson: Option<Pages>) -> Newborn {
+    fn be_born(&mut self, seat: Seat) -> Newborn {
         let (pid, place) = (std::process::id(), seat.place);
         // SAFETY: a call on numbers.
         unsafe { libc::setpgid(0, 0) };
@@ -162,15 +182,21 @@ impl Brood {
         crash::install(&place.front);
         current::set(std::mem::take(&mut self.name), self.parent, false);
         place.front.set_stage(Stage::Ready);
-        // What cannot be learnt is not needed.
-        let lesson = lesson.filter(|pages| pages.apart().is_ok());
+        let lesson = std::mem::replace(&mut self.code, Code::Known).lesson();
         Newborn { pid, place, lesson, is_single: self.is_single }
     }
 
-    /// Waits for those that have ended, without waiting. After an abnormal end the child's group is gone too.
-    pub(crate) fn ended(&mut self) -> Vec<Ended> {
-        self.forget_signal();
-        let mut all = Vec::new();
+    /// Who ends from here on makes [`ends`](Brood::ends) readable again. What [`ended`](Brood::ended) then tells of is all that has ended before.
+    pub(crate) fn look_again(&self) {
+        let mut info = MaybeUninit::<libc::signalfd_siginfo>::uninit();
+        // SAFETY: the kernel writes at most so many bytes, of which none is looked at.
+        unsafe {
+            libc::read(self.ends.as_raw_fd(), info.as_mut_ptr().cast(), size_of_val(&info));
+        }
+    }
+
+    /// The next that has ended and not been told of. After an abnormal end the child's group is gone too.
+    pub(crate) fn ended(&mut self) -> Option<Ended<T>> {
         while let Ok(Some((pid, status))) = sys::peek_any() {
             if status != Status::Exited(0) {
                 // The zombie keeps the number.
@@ -178,7 +204,7 @@ impl Brood {
             }
             sys::reap_number(pid);
             // There are no others but those.
-            let Some(seat) = self.children.remove(&pid) else { continue };
+            let Some((seat, kept)) = self.children.remove(&pid) else { continue };
             let answer = seat.place.answer().ok_or_else(|| {
                 status::explain(&seat.place.front, ExitStatus::from(status), None)
                     .with_scale(Scale::Process)
@@ -187,9 +213,9 @@ impl Brood {
             });
             self.give_back(seat);
             self.code.child_has_ended();
-            all.push(Ended { pid, answer });
+            return Some(Ended { pid, kept, answer });
         }
-        all
+        None
     }
 
     fn give_back(&mut self, seat: Seat) {
@@ -199,21 +225,12 @@ impl Brood {
         }
     }
 
-    /// Ends them all, which [`ended`](Brood::ended) tells of.
+    /// Ends them all.
     pub(crate) fn kill(&self) {
         for pid in self.children.keys() {
             kill_group(*pid);
             // SAFETY: a call on numbers. It has not been waited for, so the number is its own; it may not lead a group yet.
             unsafe { libc::kill(*pid as libc::pid_t, libc::SIGKILL) };
-        }
-    }
-
-    /// What comes from here on makes `ends` readable again.
-    fn forget_signal(&self) {
-        let mut info = MaybeUninit::<libc::signalfd_siginfo>::uninit();
-        // SAFETY: the kernel writes at most so many bytes, of which none is looked at.
-        unsafe {
-            libc::read(self.ends.as_raw_fd(), info.as_mut_ptr().cast(), size_of_val(&info));
         }
     }
 }
@@ -222,21 +239,28 @@ impl Newborn {
     /// Gives the answer, of at most [`ROOM`](super::ROOM) bytes, and ends this process.
     pub(crate) fn answer(self, answer: &[u8]) -> ! {
         // A fork that the work has made has come back from it: the answer is its parent's.
-        if self.pid == std::process::id() {
+        let is_own = self.pid == std::process::id();
+        if is_own {
             self.place.put(answer);
-            let _ = self.lesson.map(|pages| pages.note());
         }
         registry::end_of_main();
+        // As late as can be: what it runs behind that is not noted.
+        let note = || {
+            if let Some(pages) = self.lesson.filter(|_| is_own) {
+                let _ = pages.note();
+            }
+        };
         // Exit handlers are not called: they were registered in the process that this is a fork of, and the C library's own cost as much as all the rest of
         // a fork's end. With other threads, which may hold what is flushed here, the slow way finds out.
         if self.is_single.is_some_and(|is_single| is_single.load(Ordering::Relaxed) != 0) {
             let _ = io::stdout().flush();
-            // SAFETY: writes out what C code has in its buffers, which no other thread has in use, and ends the process.
-            unsafe {
-                libc::fflush(ptr::null_mut());
-                libc::_exit(0)
-            }
+            // SAFETY: writes out what C code has in its buffers, which no other thread has in use.
+            unsafe { libc::fflush(ptr::null_mut()) };
+            note();
+            // SAFETY: ends the process.
+            unsafe { libc::_exit(0) }
         }
+        note();
         std::process::exit(0)
     }
 }

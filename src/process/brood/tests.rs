@@ -19,13 +19,13 @@ use crate::process::{Fd, current, spawn, sys};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-fn brood() -> Brood {
+fn brood() -> Brood<()> {
     // SAFETY: this function runs in a process that has been started for it, and has one thread.
     unsafe { Brood::begin("young", 7) }.unwrap()
 }
 
 /// Forks for each of these, and gives their ends.
-fn run(brood: &mut Brood, works: impl IntoIterator<Item = fn() -> u8>) -> Vec<Ended> {
+fn run(brood: &mut Brood<()>, works: impl IntoIterator<Item = fn() -> u8>) -> Vec<Ended<()>> {
     let mut ends = Vec::new();
     for work in works {
         if let Side::Child(newborn) = brood.fork().unwrap() {
@@ -36,7 +36,8 @@ fn run(brood: &mut Brood, works: impl IntoIterator<Item = fn() -> u8>) -> Vec<En
     while brood.len() > 0 {
         assert!(began.elapsed() < LIMIT, "{} have not ended", brood.len());
         sys::wait_for_input(brood.ends(), Instant::now() + Duration::from_secs(1));
-        ends.extend(brood.ended());
+        brood.look_again();
+        ends.extend(std::iter::from_fn(|| brood.ended()));
     }
     ends
 }
@@ -168,11 +169,12 @@ fn be_killed((numbers, is_crowded): (Fd<OwnedFd>, bool)) {
         let most = libc::rlimit { rlim_cur: spare.as_raw_fd() as u64 + 1, rlim_max: 4096 };
         // SAFETY: reads a limit that is in place.
         assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &most) }, 0);
-        let Ok(Side::Parent(child)) = brood.fork() else {
+        if let Side::Child(_newborn) = brood.fork().unwrap() {
             thread::sleep(LIMIT);
             std::process::exit(9)
-        };
-        assert!(!brood.children[&child].has_readers());
+        }
+        let (child, (seat, ())) = brood.children.iter().next().unwrap();
+        assert!(!seat.has_readers());
         drop(spare);
         rustix::io::write(&numbers.0, format!("{child} {child}\n").as_bytes()).unwrap();
     } else if let Side::Child(_newborn) = brood.fork().unwrap() {
@@ -241,8 +243,9 @@ fn what_an_abnormal_end_leaves_of_a_group_goes_too() {
     assert!(!program.is_empty() && !is_there, "{program}");
 }
 
-/// Faults of the children before and after their code is known, how many mappings there were and are, and whether the code is the same.
-fn learn() -> ([u64; 2], [usize; 2], bool) {
+/// Faults of the children before and after their code is known, how many mappings there were and are, and whether the code is the same. It
+/// is learnt from children that end at once, or from such as stay until many have ended.
+fn learn(they_stay: bool) -> ([u64; 2], [usize; 2], bool) {
     /// Tells how many faults this process has had.
     fn faults() -> u8 {
         let mut usage = MaybeUninit::<libc::rusage>::zeroed();
@@ -268,14 +271,29 @@ fn learn() -> ([u64; 2], [usize; 2], bool) {
     let mut brood = brood();
     let text = maps();
     let before = (text.lines().count(), sum(&text));
-    let mut some = |count| -> u64 {
-        let ends = (0..count).flat_map(|_| run(&mut brood, [faults as fn() -> u8]));
+    let some = |brood: &mut _, count| -> u64 {
+        let ends = (0..count).flat_map(|_| run(brood, [faults as fn() -> u8]));
         let all: Vec<u64> = ends.map(|ended| ended.answer.unwrap()[0].into()).collect();
         all.iter().sum::<u64>() / all.len() as u64
     };
-    let first = some(20);
-    some(120);
-    let last = some(20);
+    let first = some(&mut brood, 20);
+    some(&mut brood, 44);
+    assert!(brood.is_learning());
+    if they_stay {
+        let (stays, lets_go) = std::io::pipe().unwrap();
+        for _ in 0..6 {
+            if let Side::Child(newborn) = brood.fork().unwrap() {
+                drop(lets_go);
+                let _ = (&stays).read(&mut [0]);
+                newborn.answer(&[0]);
+            }
+        }
+        // Who waits for them goes on with whole mappings.
+        assert!(matches!(brood.code, Code::Asked(..)));
+        drop(lets_go);
+    }
+    some(&mut brood, 20);
+    let last = some(&mut brood, 20);
     assert!(matches!(brood.code, Code::Known));
     let now = maps();
     ([first, last], [before.0, now.lines().count()], sum(&text) == before.1)
@@ -283,9 +301,12 @@ fn learn() -> ([u64; 2], [usize; 2], bool) {
 
 #[test]
 fn code_that_is_known_costs_no_faults_and_stays_as_it_is() {
-    let ([first, last], [before, now], is_same) = spawn(learn, ()).unwrap().join().unwrap();
-    assert!(last < first, "{first} faults at first, {last} at last");
-    // What the brood has made of its own since.
-    assert!(now <= before + 3, "{before} mappings, and now {now}");
-    assert!(is_same);
+    for they_stay in [false, true] {
+        let learnt = spawn(learn, they_stay).unwrap().join();
+        let ([first, last], [before, now], is_same) = learnt.unwrap();
+        assert!(last < first, "{first} faults at first, {last} at last");
+        // What the brood has made of its own since.
+        assert!(now <= before + 3, "{before} mappings, and now {now}");
+        assert!(is_same);
+    }
 }

@@ -4,8 +4,8 @@
 //! sound. What the handler needs comes packed with each connection, and is read by the fork that it is for.
 #![allow(unsafe_code)]
 
-use std::collections::HashMap;
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -24,7 +24,7 @@ use super::aide::Aide;
 use super::worker::{FromWorker, REPORT, ToWorker, pass_on};
 use crate::error::{Error, Panic, Result};
 use crate::process::brood::{Brood, Ended, Newborn, ROOM, Side};
-use crate::process::{self, Duplex, Fd, GetError, PutError, Receiver, Sender};
+use crate::process::{self, Duplex, Fd, GetError, PutError, Sender};
 use crate::system::Withheld;
 use crate::task::catch::catch;
 use crate::task::codec;
@@ -59,13 +59,14 @@ pub(super) fn serve<H: Portable>(code: H::Code, given: Given) -> Result<Counters
     let [out, into] = end.descriptors();
     let withheld = [Withheld::new(out)?, Withheld::new(into)?];
     let tells = Some((Withheld::new(ends.descriptor())?, ends));
-    let settings = Settings { max_connections: 1, ..settings };
+    let is_awaited = settings.is_awaited;
+    // Made here, not in each fork.
+    let core = Core::of_one(Settings { max_connections: 1, ..settings }, Aide::new(news))?;
     let mut forker = Forker {
         _withheld: withheld,
         end,
-        is_awaited: settings.is_awaited,
+        is_awaited,
         brood,
-        peers: HashMap::new(),
         came: 0,
         over: Vec::new(),
         counters: Counters::default(),
@@ -82,7 +83,7 @@ pub(super) fn serve<H: Portable>(code: H::Code, given: Given) -> Result<Counters
         return Ok(forker.counters);
     }
     if let Some((newborn, given)) = forker.run() {
-        end_with(newborn, catch(|| converse::<H>(code, given, settings, news)))
+        end_with(newborn, catch(|| converse::<H>(code, given, core)))
     }
     Ok(forker.counters)
 }
@@ -95,16 +96,11 @@ struct Task {
 }
 
 /// In its process: one connection.
-fn converse<H: Portable>(
-    code: H::Code,
-    task: Task,
-    settings: Settings,
-    news: Receiver<()>,
-) -> Result<Counters> {
+fn converse<H: Portable>(code: H::Code, task: Task, core: Arc<Core>) -> Result<Counters> {
     let Task { socket, peer, along } = task;
     let along = along.ok_or_else(|| Error::invalid("a connection came without its arguments"))?;
     let handler = H::again(code, along.open("argument")?);
-    let core = Core::of_one(settings, Aide::new(news))?;
+    core.watch_limits();
     let seat = core.seat();
     attend::in_thread(&core, &handler, Accepted { socket, peer, seat });
     Ok(core.tally.counters())
@@ -130,9 +126,8 @@ struct Forker {
     _withheld: [Withheld; 2],
     end: Duplex<FromWorker, ToWorker>,
     is_awaited: bool,
-    brood: Brood,
-    /// Whose connections its forks have, and their numbers where they have tickets.
-    peers: HashMap<u32, (Address, Option<u64>)>,
+    /// Of each fork, whose connection it has, and its number where that has tickets.
+    brood: Brood<(Option<Address>, Option<u64>)>,
     /// So many connections have come, also such as it had no descriptor for.
     came: u64,
     /// Of those with tickets, which are over and not reported.
@@ -160,7 +155,8 @@ impl Forker {
         loop {
             let (has_messages, have_ended) = self.wait();
             if have_ended {
-                for ended in self.brood.ended() {
+                self.brood.look_again();
+                while let Some(ended) = self.brood.ended() {
                     self.note(ended);
                 }
             }
@@ -204,6 +200,8 @@ impl Forker {
                 self.is_killed = true;
                 self.brood.kill();
             }
+            // What a report takes is learnt too.
+            self.has_news |= (has_messages || have_ended) && self.brood.is_learning();
             if self.has_news && self.until_report() == Duration::ZERO {
                 (self.has_news, self.reported) = (false, Instant::now());
                 let over = std::mem::take(&mut self.over);
@@ -215,7 +213,7 @@ impl Forker {
     /// How long it has until it reports what there is to report.
     fn until_report(&self) -> Duration {
         // At the end each number counts: it may be killed.
-        match self.is_awaited || self.drain.is_some() {
+        match self.is_awaited || self.drain.is_some() || self.brood.is_learning() {
             true => Duration::ZERO,
             false => REPORT.saturating_sub(self.reported.elapsed()),
         }
@@ -255,7 +253,7 @@ impl Forker {
         let number = has_tickets.then_some(self.came);
         match self.brood.fork() {
             Ok(Side::Child(newborn)) => return Some((newborn, task)),
-            Ok(Side::Parent(pid)) => drop(self.peers.insert(pid, (task.peer, number))),
+            Ok(Side::Parent(kept)) => *kept = (Some(task.peer), number),
             Err(error) => {
                 let error = Error::from(error).with_message("no process for it");
                 self.reject(task.peer, error);
@@ -265,8 +263,8 @@ impl Forker {
         None
     }
 
-    fn note(&mut self, Ended { pid, answer }: Ended) {
-        let (peer, number) = self.peers.remove(&pid).unzip();
+    fn note(&mut self, ended: Ended<(Option<Address>, Option<u64>)>) {
+        let Ended { pid, kept: (peer, number), answer } = ended;
         match answer.map(|bytes| codec::decode::<Answer>(&bytes, "answer")) {
             Ok(Ok(Ok(counters))) => self.counters.add(&counters),
             Ok(Ok(Err(error))) => {
@@ -280,7 +278,7 @@ impl Forker {
                 self.tell(FromWorker::Lost(pid, error));
             }
         }
-        self.over(number.flatten());
+        self.over(number);
     }
 
     fn reject(&mut self, peer: Address, error: Error) {

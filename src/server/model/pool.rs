@@ -331,6 +331,9 @@ impl Pool {
         let room = self.kind.room;
         let rights = || self.kind.is_behind.then(process::rights);
         loop {
+            if self.state().homeless.is_empty() {
+                return;
+            }
             // They may be given up at any time, also while the user's code runs.
             let now = rights();
             now.iter().for_each(|rights| self.renew_outdated(*rights));
