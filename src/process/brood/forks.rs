@@ -90,7 +90,7 @@ impl<T: Default> Brood<T> {
             mask,
             free: VecDeque::new(),
             kept: 0,
-            children: HashMap::new(),
+            children: HashMap::with_capacity(KEPT * 2),
             code: Code::Unknown(0),
             is_single: single_threaded(),
         })

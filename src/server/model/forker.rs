@@ -160,8 +160,11 @@ impl Forker {
                     self.note(ended);
                 }
             }
-            if has_messages {
-                for _ in 0..BATCH {
+            let is_learning = self.brood.is_learning();
+            if has_messages || is_learning {
+                // What is done behind each is learnt too, and where there is none.
+                let batch = if is_learning { 1 } else { BATCH };
+                for _ in 0..batch {
                     match self.end.try_recv() {
                         Ok(ToWorker::Take(Fd(socket), peer, along)) => {
                             let socket = Socket::from_fd(socket, &peer);
@@ -200,7 +203,6 @@ impl Forker {
                 self.is_killed = true;
                 self.brood.kill();
             }
-            // What a report takes is learnt too.
             self.has_news |= (has_messages || have_ended) && self.brood.is_learning();
             if self.has_news && self.until_report() == Duration::ZERO {
                 (self.has_news, self.reported) = (false, Instant::now());
