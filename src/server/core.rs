@@ -97,14 +97,16 @@ impl Drop for Seat {
 
 impl Core {
     pub(super) fn new(settings: Settings, on_event: Box<OnEvent>) -> Result<Arc<Core>> {
-        let core = Core::with_aide(settings, on_event, None)?;
+        let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
+        let bell = eventfd(0, flags).map_err(io::Error::from)?;
+        let core = Core::of(settings, on_event, Some(bell), None);
         core.is_watched.store(true, Ordering::Relaxed);
         Ok(core)
     }
 
     /// That of one connection, in whose process nobody watches before there is something to watch.
-    pub(super) fn of_one(settings: Settings, aide: Aide) -> Result<Arc<Core>> {
-        Core::with_aide(settings, Box::new(|_| {}), Some(aide))
+    pub(super) fn of_one(settings: Settings, aide: Aide) -> Arc<Core> {
+        Core::of(settings, Box::new(|_| {}), None, Some(aide))
     }
 
     /// In that process: starts the watch if there are limits from the beginning.
@@ -114,18 +116,17 @@ impl Core {
         }
     }
 
-    fn with_aide(
+    fn of(
         settings: Settings,
         on_event: Box<OnEvent>,
+        bell: Option<OwnedFd>,
         aide: Option<Aide>,
-    ) -> Result<Arc<Core>> {
-        let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
-        let bell = aide.is_none().then(|| eventfd(0, flags)).transpose();
-        Ok(Arc::new(Core {
+    ) -> Arc<Core> {
+        Arc::new(Core {
             ledger: Ledger::new(settings.limits),
             settings,
             tally: Tally::default(),
-            bell: bell.map_err(io::Error::from)?,
+            bell,
             stopping: AtomicBool::new(false),
             hurried: AtomicBool::new(false),
             seated: AtomicUsize::new(0),
@@ -136,7 +137,7 @@ impl Core {
             teller: Mutex::new(Teller::None),
             aide,
             is_watched: AtomicBool::new(false),
-        }))
+        })
     }
 
     /// Starts the watch of the ledger, in the process of one connection; elsewhere it is there from the beginning.

@@ -328,8 +328,9 @@ impl Ledger {
 
     /// Lets the clock go on, by one period at most.
     fn tick(&self, table: &mut Table, period: Duration) -> u64 {
-        let looked = table.looked.replace(Instant::now());
-        let gone = looked.map_or(Duration::ZERO, |looked| looked.elapsed().min(period));
+        let time = Instant::now();
+        let looked = table.looked.replace(time).unwrap_or(time);
+        let gone = time.saturating_duration_since(looked).min(period);
         let now = self.now.load(Relaxed).saturating_add(micros(gone));
         self.now.store(now, Relaxed);
         now

@@ -9,8 +9,8 @@
 //! | --- | --- |
 //! | 1. each page of the program's and the libraries' code and constants becomes a mapping of its own, by advice about core files for every second one, and what is mapped is let go of: from here on a fault maps one page | who forks, and with that the next few children |
 //! | 2. notes which pages it has mapped | each of these, at its end |
-//! | 3. the same, and joins the mappings | who forks, behind these few |
-//! | 4. once enough have ended: takes them apart again, touches all that were noted, joins them | who forks |
+//! | 3. the same, and joins the mappings | who forks: behind these few, or once enough of them have ended |
+//! | 4. once enough have ended: takes the mappings apart again, touches all that were noted, joins them | who forks |
 //! | 5. writes one byte of each mapping again, as it was | who forks |
 //!
 //! Nothing changes of what is in the memory: mappings of which a page has been written to, be it there or swapped out, are left alone. Where the system does
@@ -30,7 +30,7 @@ use super::super::maps::{Mapping, shared_with_forks};
 const FIRST: usize = 64;
 const LESSONS: usize = 3;
 /// So many are forked for that, each of which takes milliseconds, and so many may end meanwhile: some are killed, or stay.
-const ASKED: usize = 4;
+const ASKED: usize = 6;
 const PATIENCE: usize = 256;
 /// So many pages, at most, may be made mappings: a process can have 65,530.
 const MOST: usize = 8192;
@@ -76,16 +76,20 @@ impl Code {
         *self = Code::Known;
     }
 
-    /// The next child is about to be forked.
-    pub(super) fn child_begins(&mut self) {
-        if let Code::Apart(pages, forked) = self {
+    /// Another child is about to be forked.
+    pub(super) fn before_fork(&mut self) {
+        if let Code::Apart(pages, ASKED..) = self {
+            let _ = pages.mark();
+            pages.join();
+            let Code::Apart(pages, _) = std::mem::replace(self, Code::Known) else { return };
+            *self = Code::Asked(pages, 0);
+        }
+    }
+
+    /// It has been.
+    pub(super) fn child_has_begun(&mut self) {
+        if let Code::Apart(_, forked) = self {
             *forked += 1;
-            if *forked > ASKED {
-                let _ = pages.mark();
-                pages.join();
-                let Code::Apart(pages, _) = std::mem::replace(self, Code::Known) else { return };
-                *self = Code::Asked(pages, 0);
-            }
         }
     }
 
@@ -189,7 +193,7 @@ impl Pages {
 
     /// Maps what was noted, and has forks come with it.
     fn fetch(&self) -> io::Result<()> {
-        self.split()?;
+        self.apart()?;
         let first = self.touch();
         self.join();
         // By this file memory can be written that the process itself may not write to.

@@ -112,7 +112,7 @@ impl<T: Default> Brood<T> {
 
     /// Forks. What is withheld from forks the child does not have; all else is in it as it is here.
     pub(crate) fn fork(&mut self) -> io::Result<Side<'_, T>> {
-        self.code.child_begins();
+        self.code.before_fork();
         // What it takes to open readers is learnt too.
         let free = match self.code.is_apart() {
             true => self.free.pop_front(),
@@ -143,6 +143,7 @@ impl<T: Default> Brood<T> {
         }
         match forked {
             Ok(pid) => {
+                self.code.child_has_begun();
                 let child = self.children.entry(pid).insert_entry((seat, T::default()));
                 Ok(Side::Parent(&mut child.into_mut().1))
             }

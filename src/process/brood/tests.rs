@@ -281,7 +281,7 @@ fn learn(they_stay: bool) -> ([u64; 2], [usize; 2], bool) {
     assert!(brood.is_learning());
     if they_stay {
         let (stays, lets_go) = std::io::pipe().unwrap();
-        for _ in 0..6 {
+        for _ in 0..8 {
             if let Side::Child(newborn) = brood.fork().unwrap() {
                 drop(lets_go);
                 let _ = (&stays).read(&mut [0]);

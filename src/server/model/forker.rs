@@ -61,7 +61,7 @@ pub(super) fn serve<H: Portable>(code: H::Code, given: Given) -> Result<Counters
     let tells = Some((Withheld::new(ends.descriptor())?, ends));
     let is_awaited = settings.is_awaited;
     // Made here, not in each fork.
-    let core = Core::of_one(Settings { max_connections: 1, ..settings }, Aide::new(news))?;
+    let core = Core::of_one(Settings { max_connections: 1, ..settings }, Aide::new(news));
     let mut forker = Forker {
         _withheld: withheld,
         end,

@@ -279,6 +279,7 @@ impl Pool {
                 }
                 Err(GetError::Empty) if is_gone => break,
                 Err(GetError::Empty) => {
+                    self.renew_outdated();
                     self.hand_out();
                     let mut state = self.state();
                     is_gone = state.worker(id).is_none_or(|worker| worker.child.is_finished());
@@ -329,14 +330,12 @@ impl Pool {
     /// Hands out what is homeless, as far as there are workers for it.
     fn hand_out(self: &Arc<Self>) {
         let room = self.kind.room;
-        let rights = || self.kind.is_behind.then(process::rights);
         loop {
             if self.state().homeless.is_empty() {
                 return;
             }
             // They may be given up at any time, also while the user's code runs.
-            let now = rights();
-            now.iter().for_each(|rights| self.renew_outdated(*rights));
+            let now = self.renew_outdated();
             let mut state = self.state();
             if !state.has_room(room, now) {
                 return;
@@ -352,7 +351,7 @@ impl Pool {
                 }
             };
             let mut state = self.state();
-            match state.give(accepted, along, room, rights()) {
+            match state.give(accepted, along, room, self.rights()) {
                 Ok(()) => state.save(self.core.bell()),
                 // The workers and what is homeless were let go of meanwhile.
                 Err((accepted, _)) if state.is_stopping => {
@@ -388,17 +387,25 @@ impl Pool {
         drop(seat);
     }
 
-    /// Replaces one that forks with rights that this process has no longer.
-    fn renew_outdated(self: &Arc<Self>, rights: Rights) {
+    /// What this process is allowed, where that matters.
+    fn rights(&self) -> Option<Rights> {
+        self.kind.is_behind.then(process::rights)
+    }
+
+    /// Replaces one that forks with rights that this process has no longer. Gives those that it has.
+    fn renew_outdated(self: &Arc<Self>) -> Option<Rights> {
+        let rights = self.rights()?;
         let mut state = self.state();
         let is_outdated = |worker: &&mut Worker| {
             worker.is_ready && !worker.is_retired && !worker.is_due && worker.rights != rights
         };
-        let Some(worker) = state.workers.iter_mut().find(is_outdated) else { return };
-        worker.is_due = true;
-        let id = worker.id;
-        drop(state);
-        self.renew(id);
+        if let Some(worker) = state.workers.iter_mut().find(is_outdated) {
+            worker.is_due = true;
+            let id = worker.id;
+            drop(state);
+            self.renew(id);
+        }
+        Some(rights)
     }
 
     /// Starts one in the place of another, which is due. False if it is looked at again, as there is no thread for it now.
