@@ -34,8 +34,6 @@ use crate::task::packed::Packed;
 pub(super) const NAME: &str = "fourfold-forker";
 const CONNECTION: &str = "fourfold-conn";
 
-/// So many connections at once before it looks who has ended.
-const BATCH: usize = 16;
 /// How often it tries to tell its parent what there is no memory for, and how long it waits in between.
 const TRIES: u32 = 1_000;
 const PAUSE: Duration = Duration::from_millis(1);
@@ -160,36 +158,29 @@ impl Forker {
                     self.note(ended);
                 }
             }
-            let is_learning = self.brood.is_learning();
-            if has_messages || is_learning {
-                // What is done behind each is learnt too, and where there is none.
-                let batch = if is_learning { 1 } else { BATCH };
-                for _ in 0..batch {
-                    match self.end.try_recv() {
-                        Ok(ToWorker::Take(Fd(socket), peer, along)) => {
-                            let socket = Socket::from_fd(socket, &peer);
-                            if let Some(born) = self.take(Task { socket, peer, along }) {
-                                return Some(born);
-                            }
+            // One at a time: that none is left is found out by waiting.
+            if has_messages {
+                match self.end.try_recv() {
+                    Ok(ToWorker::Take(Fd(socket), peer, along)) => {
+                        let socket = Socket::from_fd(socket, &peer);
+                        if let Some(born) = self.take(Task { socket, peer, along }) {
+                            return Some(born);
                         }
-                        Ok(ToWorker::Retire(limit)) => {
-                            self.retires = Some(Instant::now().checked_add(limit));
-                        }
-                        Ok(ToWorker::Drain(limit)) => self.drain(limit),
-                        Err(GetError::Empty) => break,
-                        // What comes with a descriptor is a connection.
-                        Err(GetError::Failed(_)) => {
-                            self.came += 1;
-                            // It may have had tickets, which nobody will take.
-                            self.over.push(self.came);
-                            self.has_news = true;
-                            self.tell(FromWorker::Refused);
-                        }
-                        Err(_) => self.be_alone(),
                     }
-                    if self.is_alone {
-                        break;
+                    Ok(ToWorker::Retire(limit)) => {
+                        self.retires = Some(Instant::now().checked_add(limit));
                     }
+                    Ok(ToWorker::Drain(limit)) => self.drain(limit),
+                    Err(GetError::Empty) => {}
+                    // What comes with a descriptor is a connection.
+                    Err(GetError::Failed(_)) => {
+                        self.came += 1;
+                        // It may have had tickets, which nobody will take.
+                        self.over.push(self.came);
+                        self.has_news = true;
+                        self.tell(FromWorker::Refused);
+                    }
+                    Err(_) => self.be_alone(),
                 }
             }
             let is_ending = self.retires.is_some() || self.drain.is_some();
